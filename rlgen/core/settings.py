@@ -1,0 +1,36 @@
+"""What every run can be told. Imports no torch, so that `--help` is quick.
+
+Here and in every settings file: a field is an option, the comment beside it its help,
+and a comment line above a group of fields the panel they are shown in.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic.dataclasses import dataclass
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Choices shared by every algorithm."""
+
+    # Run
+    seed: NonNegativeInt = 0  # seed of every random number in the run
+    # Hardware
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # where tensors live; auto takes the fastest for this model
+    threads: NonNegativeInt = 0  # CPU threads for tensors; 0 takes what is fastest for this model
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When to stop, log, evaluate and save; all in units of `algorithm.time`."""
+
+    # Run
+    budget: PositiveInt = 100_000  # environment steps or images to train on
+    stop_at: float | None = None  # end early once an evaluation scores this much
+    # Logging
+    log_every: PositiveInt = 1_000  # steps or images between lines of the log
+    eval_every: PositiveInt = 10_000  # steps or images between evaluations
+    save_every: PositiveInt = 10_000  # steps or images between checkpoints

@@ -1,0 +1,66 @@
+"""Exact resume: name the attributes that change, and they are saved and restored."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+State = dict[str, Any]
+
+
+class Stateful:
+    """An object whose changing attributes are listed in `state`.
+
+    class Counter(Stateful):
+        state = ("count",)
+
+    Each may be a number, a string, a tensor, an array, a random generator, another
+    Stateful, a module, an optimiser, or lists and dicts of plain values and tensors.
+    """
+
+    state: ClassVar[tuple[str, ...]] = ()
+
+    def state_dict(self) -> State:
+        """The current value of everything in `state`; tensors and arrays are not copied."""
+        return {name: _save(getattr(self, name)) for name in self.state}
+
+    def load_state_dict(self, saved: State) -> None:
+        """Take over what `state_dict` gave. Raises KeyError where names differ, ValueError where shapes do."""
+        if set(saved) != set(self.state):
+            raise KeyError(f"{type(self).__name__} holds {sorted(self.state)}, the checkpoint {sorted(saved)}")
+        for name, value in saved.items():
+            setattr(self, name, _load(getattr(self, name), value))
+
+
+def _save(value: Any) -> Any:
+    if isinstance(value, np.random.Generator):
+        return value.bit_generator.state
+    if isinstance(value, torch.Generator):
+        return value.get_state()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    return value.state_dict() if hasattr(value, "state_dict") else value
+
+
+def _load(value: Any, saved: Any) -> Any:
+    if isinstance(value, np.random.Generator):
+        value.bit_generator.state = saved
+    elif isinstance(value, torch.Generator):
+        value.set_state(saved.cpu())
+    elif isinstance(value, np.ndarray):
+        _check_shape(value.shape, saved)
+        value[...] = saved.cpu().numpy()
+    elif isinstance(value, Tensor):
+        _check_shape(value.shape, saved)
+        value.copy_(saved)
+    elif hasattr(value, "load_state_dict"):
+        value.load_state_dict(saved)
+    else:
+        return saved
+    return value
+
+
+def _check_shape(shape: tuple[int, ...], saved: Tensor) -> None:
+    if tuple(shape) != tuple(saved.shape):
+        raise ValueError(f"the checkpoint holds a shape {tuple(saved.shape)} where {tuple(shape)} is expected")
