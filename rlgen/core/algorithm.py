@@ -18,6 +18,7 @@ class Algorithm(Protocol):
     """Something that learns one `step` at a time and can be saved between any two."""
 
     Config: ClassVar[type]  # a frozen dataclass: becomes the options of `rlgen NAME`
+    score: ClassVar[str | None]  # the evaluation metric that ranks runs, higher being better; None where no number does
     time: int  # environment steps or images seen so far
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None: ...

@@ -4,6 +4,7 @@ Here and in every settings file: a field is an option, the comment beside it its
 and a comment line above a group of fields the panel they are shown in.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -29,7 +30,7 @@ class Plan:
 
     # Run
     budget: PositiveInt = 100_000  # environment steps or images to train on
-    stop_at: float | None = None  # end early once an evaluation scores this much
+    stop_at: float = math.inf  # end early once an evaluation scores this much; inf never does
     # Logging
     log_every: PositiveInt = 1_000  # steps or images between lines of the log
     eval_every: PositiveInt = 10_000  # steps or images between evaluations

@@ -1,0 +1,143 @@
+"""Checkpoints that are whole or not there: tensors in safetensors, the rest in JSON, no pickle.
+
+A checkpoint is a folder. It is written under another name, synced to the disk and renamed;
+its manifest holds the size and sha256 of every file, and what does not match is not loaded.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rlgen.core.errors import CheckpointError, Diverged
+from rlgen.core.state import State
+
+SCHEMA = 1
+
+
+def save(folder: Path, state: State) -> None:
+    """Write `state` (nested dicts of tensors and plain values) as `folder`, unless it stands there whole.
+
+    Each entry of the top level with tensors becomes one safetensors file. Raises Diverged, before
+    anything is written, where a number is not finite; OSError where the disk gives out, nothing left behind.
+    """
+    files: dict[str, dict[str, Tensor]] = {}
+    plain = {name: _split(value, name, files.setdefault(name, {})) for name, value in state.items()}
+    for key, tensor in (item for tensors in files.values() for item in tensors.items()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise Diverged(f"{key} holds numbers that are not finite, so it was not saved: try a smaller --lr")
+    if folder.exists():
+        try:
+            return verify(folder)  # a state at the same time is the same state
+        except CheckpointError:
+            shutil.rmtree(folder)
+    partial = folder.with_name(f".partial-{folder.name}-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        for name, tensors in files.items():
+            if tensors:
+                save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, partial / f"{name}.safetensors")
+        (partial / "state.json").write_text(json.dumps(plain, allow_nan=False))
+        (partial / "manifest.json").write_text(_manifest(partial))
+        for path in (*partial.iterdir(), partial):
+            sync(path)
+        partial.rename(folder)
+        sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def load(folder: Path) -> State:
+    """What `save` wrote, on the CPU. Raises CheckpointError where a byte differs."""
+    verify(folder)
+    try:
+        plain = json.loads((folder / "state.json").read_text())
+        tensors = {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
+        return {name: _join(value, tensors.get(name, {})) for name, value in plain.items()}
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} cannot be read: {error}") from None
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """The checkpoints in `folder`, which are named by their time, the latest first; none is checked yet."""
+    return sorted((p for p in folder.iterdir() if p.name.isdigit()), reverse=True) if folder.exists() else []
+
+
+def verify(folder: Path) -> None:
+    """Raise CheckpointError unless every file of `folder` is the one that was written."""
+    try:
+        text = (folder / "manifest.json").read_text()
+        whole = text == _manifest(folder)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{folder} is not a whole checkpoint: {error}") from None
+    if not whole:
+        raise CheckpointError(f"{folder} is damaged: its files are not those its manifest lists")
+
+
+def _manifest(folder: Path) -> str:
+    """The manifest as it must read, byte for byte."""
+    files = {
+        path.name: {"size": path.stat().st_size, "sha256": _digest(path)}
+        for path in sorted(folder.iterdir())
+        if path.name != "manifest.json"
+    }
+    return json.dumps({"schema": SCHEMA, "files": files}, indent=1)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk itself."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder, nor needs to
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """`value` as JSON; its tensors go to `tensors`, leaving {"$tensor": path} in their place."""
+    if isinstance(value, Tensor):
+        tensors[path] = value
+        return {"$tensor": path}
+    if isinstance(value, dict):
+        pairs = [(key, _split(item, f"{path}.{key}", tensors)) for key, item in value.items()]
+        if all(isinstance(key, str) and not key.startswith("$") for key, _ in pairs):
+            return dict(pairs)
+        return {"$pairs": pairs}  # JSON keys are strings, an optimiser's are not
+    if isinstance(value, list | tuple):
+        items = [_split(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]
+        return {"$tuple": items} if isinstance(value, tuple) else items
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold")
+
+
+def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_join(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$tensor" in value:
+        return tensors[value["$tensor"]]
+    if "$tuple" in value:
+        return tuple(_join(value["$tuple"], tensors))
+    if "$pairs" in value:
+        return {key: _join(item, tensors) for key, item in value["$pairs"]}
+    return {key: _join(item, tensors) for key, item in value.items()}
+
+

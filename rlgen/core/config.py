@@ -1,0 +1,141 @@
+"""A settings dataclass becomes command-line options, and options, files and presets become a settings dataclass."""
+
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from rlgen.core.errors import UserError, did_you_mean
+
+_LINE = re.compile(r"^    (?:(?P<name>\w+):.*?#\s*(?P<help>.+)|#\s*(?P<panel>\S.*))$", re.MULTILINE)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One field of a settings dataclass, as the command line shows it."""
+
+    name: str  # the field's name; the flag is --name-with-dashes
+    type: Any  # int, float, bool, str, or a Literal: bounds are checked by `resolve`
+    default: Any
+    help: str  # the comment beside the field
+    panel: str  # the comment line above its group
+
+    @property
+    def flag(self) -> str:
+        """`--batch-size` for batch_size."""
+        return "--" + self.name.replace("_", "-")
+
+
+def options(settings: type) -> list[Option]:
+    """Every field of `settings` in order, its help read from the comment beside it."""
+    helps, panels, panel = {}, {}, "Options"
+    for line in _LINE.finditer(inspect.getsource(settings)):
+        if line["panel"]:
+            panel = line["panel"]
+        else:
+            helps[line["name"]], panels[line["name"]] = line["help"], panel
+    hints = get_type_hints(settings)
+    return [
+        Option(f.name, _plain(hints[f.name]), None if f.default is MISSING else f.default, helps[f.name], panels[f.name])
+        for f in fields(settings)
+    ]
+
+
+def command(
+    start: Callable[..., None], settings: Iterable[type], preset: Mapping[str, Any], shared: Mapping[str, Any]
+) -> Callable[..., None]:
+    """A typer callback that calls `start(given, **rest)`: `given` holds just the options that were typed.
+
+    `shared` maps further parameter names to their annotation and default; typed or not, they arrive in `rest`.
+    """
+    import typer
+
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, (annotation, default) in shared.items()
+    ]
+    names = []
+    for option in (o for s in settings for o in options(s)):
+        default = preset.get(option.name, option.default)
+        info = typer.Option(
+            *([f"{option.flag}/--no-{option.flag[2:]}"] if option.type is bool else [option.flag]),
+            help=option.help,
+            rich_help_panel=option.panel,
+            show_default="none" if default is None else str(default),
+        )
+        annotation = Annotated[option.type | None, info] if option.type is bool else Annotated[Union[option.type, None], info]  # noqa: UP007
+        parameters.append(inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None))
+        names.append(option.name)
+
+    def run(**values: Any) -> None:
+        given = {name: values.pop(name) for name in names}
+        start({name: value for name, value in given.items() if value is not None}, **values)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def resolve(settings: type[T], *layers: Mapping[str, Any]) -> T:
+    """`settings` with its defaults replaced by each layer in turn, the last one winning; bounds are checked.
+
+    Keys that are not fields of `settings` are left for others: see `check_names`.
+    """
+    from pydantic import ValidationError
+
+    names = {f.name for f in fields(settings)}  # type: ignore[arg-type]
+    values = {name: value for layer in layers for name, value in layer.items() if name in names}
+    try:
+        return settings(**values)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = str(problem["loc"][0]) if problem["loc"] else ""
+            reason = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"--{name.replace('_', '-')} {values.get(name)}: {reason[0].lower()}{reason[1:]}" if name else reason)
+        raise UserError("; ".join(lines)) from None
+
+
+def check_names(given: Iterable[str], settings: Iterable[type], source: str) -> None:
+    """Raise UserError for the first name in `given` that no settings dataclass has."""
+    known = [f.name for s in settings for f in fields(s)]
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known) or f": it may set {', '.join(known)}"
+            raise UserError(f"{source} has no setting {name!r}{hint}")
+
+
+def read_file(path: Path, settings: Iterable[type]) -> dict[str, Any]:
+    """Settings from a TOML or JSON file of `name = value` lines, or from the run.json of an earlier run."""
+    try:
+        text = path.read_text()
+        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except OSError as error:
+        raise UserError(f"cannot read the settings in {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold settings by name, like {{\"lr\": 0.001}}")
+    if {"config", "plan", "setup"} <= set(values):  # a run.json
+        values = {**values["config"], **values["plan"], **values["setup"]}
+    values = {str(name).replace("-", "_"): value for name, value in values.items()}
+    check_names(values, settings, str(path))
+    return values
+
+
+def _plain(hint: Any) -> Any:
+    """The type an option is parsed as: `Annotated[int, ...]` and `int | None` are int."""
+    if get_origin(hint) is Annotated:
+        return _plain(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return _plain(next(a for a in get_args(hint) if a is not NoneType))
+    if get_origin(hint) is Literal or hint in (int, float, bool, str):
+        return hint
+    raise TypeError(f"{hint} cannot be an option")

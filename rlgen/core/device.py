@@ -1,0 +1,42 @@
+"""Where tensors live, and how many threads work on them."""
+
+import os
+
+import torch
+
+from rlgen.core.errors import UserError
+from rlgen.core.settings import Setup
+
+
+def choose(setup: Setup, accelerate: bool) -> torch.device:
+    """The device of a run, its threads set to suit.
+
+    `accelerate` says whether the model gains from an accelerator: convolutions do, small
+    multilayer perceptrons are faster on one CPU thread. Raises UserError for a device that is not there.
+    """
+    name = setup.device
+    if name == "auto":
+        name = ("cuda" if torch.cuda.is_available() else "mps" if _mps() else "cpu") if accelerate else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no CUDA device can be seen by this PyTorch; --device cpu works everywhere")
+    if name == "mps" and not _mps():
+        raise UserError("--device mps: this machine has no Metal device; --device cpu works everywhere")
+    torch.set_num_threads(setup.threads or (cores() if accelerate else 1))
+    return torch.device(name)
+
+
+def cores() -> int:
+    """CPU cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe(device: torch.device) -> str:
+    """`cpu, 2 threads` or the name of the accelerator."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{device.type}, {threads} thread{'s' * (threads > 1)}"
+
+
+def _mps() -> bool:
+    return torch.backends.mps.is_available()

@@ -1,0 +1,203 @@
+"""A run folder as anyone may read it: run.json, metrics.jsonl, timing.jsonl, and the lock of whoever trains there.
+
+Imports neither torch nor numpy, so that `rlgen runs` is quick.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from filelock import BaseFileLock
+    from numpy.typing import NDArray
+
+STATUS = {Diverged: "diverged", Interrupted: "interrupted", KeyboardInterrupt: "interrupted", None: "finished"}
+
+
+class Folder:
+    """One experiment on disk. Whoever changes it does so inside `with`, which takes its lock."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._lock: BaseFileLock | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name under `runs/`."""
+        return self.directory.name
+
+    @classmethod
+    def create(cls, runs: Path, stem: str, name: str | None = None, **facts: Any) -> Self:
+        """Claim the first free of `stem-1`, `stem-2`, ... in `runs`, or `name` itself, and note `facts` in its run.json."""
+        number = 1 + max((_number(path.name, stem) for path in _folders(runs)), default=0)
+        while True:
+            directory = runs / (name or f"{stem}-{number}")
+            try:
+                directory.mkdir(parents=True)  # fails where another process was first, so no two runs share a folder
+                break
+            except FileExistsError:
+                if name:
+                    raise UserError(f"{directory} exists: choose another --name, or `rlgen resume {name}`") from None
+                number += 1
+            except OSError as error:
+                raise StorageError(f"cannot make a run in {runs}: {error.strerror}") from None
+        folder = cls(directory)
+        folder.describe(name=directory.name, status="created", created=_now(), **facts)
+        return folder
+
+    @classmethod
+    def find(cls, runs: Path, name: str = "latest") -> Self:
+        """The run called `name`: a path, a name in `runs` in any case, or `latest`."""
+        if name == "latest":
+            folders = cls.all(runs)
+            if not folders:
+                raise UserError(f"there are no runs in {runs} yet: `rlgen dqn CartPole` makes one")
+            return folders[-1]
+        for directory in (Path(name), *(path for path in _folders(runs) if path.name.lower() == name.lower())):
+            if (directory / "run.json").is_file():
+                return cls(directory)
+        hint = did_you_mean(name, (path.name for path in _folders(runs))) or ": `rlgen runs` lists them"
+        raise UserError(f"no run {name!r} in {runs}{hint}")
+
+    @classmethod
+    def all(cls, runs: Path) -> list[Self]:
+        """Every run in `runs` that can be read, the oldest first."""
+        readable = []
+        for path in _folders(runs):
+            folder = cls(path)
+            try:
+                readable.append((folder.info.get("created", ""), folder))
+            except UserError:
+                continue
+        return [folder for _, folder in sorted(readable, key=lambda pair: pair[0])]
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What run.json says. Raises UserError where it cannot be read."""
+        path = self.directory / "run.json"
+        try:
+            info = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from None
+        if not isinstance(info, dict):
+            raise UserError(f"{path} does not describe a run")
+        return info
+
+    def describe(self, **facts: Any) -> None:
+        """Add `facts` to run.json, whole or not at all."""
+        path = self.directory / "run.json"
+        known = self.info if path.exists() else {}
+        replace(path, json.dumps({**known, **facts, "updated": _now()}, indent=2) + "\n")
+
+    @property
+    def status(self) -> str:
+        """created, running, finished, interrupted, diverged, failed; or stale: said to run, but nobody holds the lock."""
+        status = str(self.info.get("status", "unknown"))
+        return "stale" if status in ("created", "running") and not self.locked() else status
+
+    def locked(self) -> bool:
+        """Whether some process is changing this run now."""
+        from filelock import FileLock, Timeout
+
+        if self._lock is not None:
+            return True
+        if not (self.directory / "run.lock").exists():
+            return False
+        try:
+            with FileLock(self.directory / "run.lock", timeout=0):
+                return False
+        except (Timeout, OSError):
+            return True
+
+    def __enter__(self) -> Self:
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.directory / "run.lock", timeout=0)  # the system drops it when its holder dies, kill -9 included
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UserError(f"{self.name} is being trained by process {self.info.get('pid')}: wait for it, or stop it") from None
+        except OSError as error:
+            raise StorageError(f"cannot lock {self.directory}: {error.strerror}") from None
+        self._lock = lock
+        self.describe(status="running", pid=os.getpid())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._lock is not None
+        try:
+            self.describe(status=STATUS.get(kind, "failed"), **({"error": str(error)} if error else {}))
+        except OSError as full:
+            if error is None:
+                raise StorageError(f"cannot write {self.directory / 'run.json'}: {full.strerror}") from None
+        finally:
+            self._lock.release()
+            self._lock = None
+
+    def rows(self, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+        """The lines of a log in the order they were written; a torn last one is left out."""
+        return [row for _, row in self.lines(name)]
+
+    def lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each line of a log, as text and as what it says."""
+        path = self.directory / name
+        for text in path.read_text().splitlines(keepends=True) if path.exists() else ():
+            try:
+                row = json.loads(text)
+            except ValueError:
+                return  # nothing whole follows a torn line
+            if not text.endswith("\n"):
+                return
+            yield text, row
+
+    def metrics(self) -> dict[str, "tuple[NDArray[np.int64], NDArray[np.float64]]"]:
+        """Each metric's times (n,) and values (n,), or (n, S) where S seeds are trained side by side."""
+        import numpy as np
+
+        columns: dict[str, tuple[list[int], list[float]]] = {}
+        for row in self.rows():
+            for name, value in row.items():
+                if name != "time":
+                    times, values = columns.setdefault(name, ([], []))
+                    times.append(row["time"])
+                    values.append(value)
+        return {name: (np.array(times), np.array(values, float)) for name, (times, values) in columns.items()}
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file so that a reader finds the old text or the new, never a part."""
+    partial = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def safe(task: str) -> str:
+    """A task's name as part of a folder's: `ALE/Pong-v5` is `ALE-Pong-v5`."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in task).strip("-.")
+
+
+def _folders(runs: Path) -> list[Path]:
+    return [path for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []
+
+
+def _number(name: str, stem: str) -> int:
+    """7 for `stem-7`, 0 for anything else."""
+    number = name.removeprefix(f"{stem}-")
+    return int(number) if number != name and number.isdigit() else 0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+

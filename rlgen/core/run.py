@@ -1,0 +1,196 @@
+"""The folder of a run as the one who trains there writes it: logs, pictures, checkpoints."""
+
+import json
+import math
+import os
+import shutil
+import time as clock
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from rlgen.core import checkpoint
+from rlgen.core.algorithm import Algorithm, Metrics
+from rlgen.core.errors import CheckpointError, Diverged, StorageError
+from rlgen.core.folder import Folder, replace
+from rlgen.core.state import State, Stateful
+
+Row = dict[str, Any]  # metric -> a number, or one number per seed
+LOGS = ("metrics.jsonl", "timing.jsonl")
+
+
+class Run(Folder, Stateful):
+    """A folder that remembers what was trained, how it went and where it stopped."""
+
+    state = ("pending", "score", "best", "best_time", "seconds", "flushed")
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.pending: dict[str, list[Tensor | float]] = {}  # metrics of the steps since the last line
+        self.score: float | None = None  # of the latest evaluation, higher being better
+        self.best: float | None = None  # the highest score so far ...
+        self.best_time: int | None = None  # ... and when it was reached
+        self.seconds = 0.0  # spent training, up to `started`
+        self.started = clock.perf_counter()
+        self.flushed = (0, 0.0)  # time and seconds of the last line
+        self.listeners: list[Callable[[int, Row], None]] = []  # told of every line of the log
+        self.warn: Callable[[str], None] = lambda message: None
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.started = clock.perf_counter()
+        return self
+
+    def collect(self, metrics: Metrics) -> None:
+        """Keep a step's metrics until `flush`, without waiting for the device."""
+        pending = self.pending
+        for name, value in metrics.items():
+            if name in pending:
+                pending[name].append(value)
+            else:
+                pending[name] = [value]
+
+    def flush(self, time: int) -> None:
+        """Write the mean of every metric collected since the last line. Raises Diverged where one is not finite."""
+        if not self.pending:
+            return
+        means = {name: _stack(values).mean(0) for name, values in self.pending.items()}
+        self.pending = {}
+        self.record(time, means)
+        seconds = self.elapsed()
+        rate = (time - self.flushed[0]) / max(seconds - self.flushed[1], 1e-9)
+        self._append("timing.jsonl", {"time": time, "seconds": round(seconds, 3), "rate": round(rate, 1)})
+        self.flushed = (time, seconds)
+
+    def record(self, time: int, metrics: Metrics, score: str | None = None) -> None:
+        """Append numbers to metrics.jsonl; a picture (C, H, W) in [0, 1] becomes `NAME/TIME.png`.
+
+        `score` names the metric that ranks evaluations, by its mean over seeds.
+        """
+        row: Row = {}
+        for name, value in metrics.items():
+            if isinstance(value, Tensor) and value.ndim == 3:
+                self._picture(self.directory / name / f"{time:09d}.png", value)
+            else:
+                row[name] = _numbers(value)
+        broken = {name: value for name, value in row.items() if not all(map(math.isfinite, _list(value)))}
+        if broken:
+            raise Diverged(f"at {time:,} {broken}, after {(self.rows() or [{}])[-1]}: try a smaller --lr")
+        if row:
+            self._append("metrics.jsonl", {"time": time, **row})
+        for listener in self.listeners:
+            listener(time, row)
+        if score is not None:
+            self.score = sum(_list(row[score])) / len(_list(row[score]))
+            if self.best is None or self.score > self.best:
+                self.best, self.best_time = self.score, time
+
+    def elapsed(self) -> float:
+        """Seconds spent training, those before a resume included."""
+        return self.seconds + clock.perf_counter() - self.started
+
+    def save(self, algorithm: Algorithm, last: bool = False) -> None:
+        """Write a checkpoint; keep the newest two and the best. A full disk costs only this one, unless it is the `last`."""
+        self.seconds, self.started = self.elapsed(), clock.perf_counter()
+        folder = self.directory / "checkpoints"
+        try:
+            for name in LOGS:
+                if (self.directory / name).exists():
+                    checkpoint.sync(self.directory / name)
+            checkpoint.save(folder / f"{algorithm.time:09d}", {**algorithm.state_dict(), "run": self.state_dict()})
+            self.describe(time=algorithm.time, seconds=round(self.seconds, 3), best=self.best, best_time=self.best_time)
+        except OSError as error:
+            message = f"the checkpoint at {algorithm.time:,} could not be written ({error.strerror})"
+            if last:
+                raise StorageError(f"{message}; the one before it is intact: make room, then `rlgen resume {self.name}`") from None
+            self.warn(f"{message}; training goes on")
+            return
+        for old in checkpoint.newest_first(folder)[2:]:
+            if int(old.name) != self.best_time:
+                shutil.rmtree(old)
+
+    def resume(self, algorithm: Algorithm) -> None:
+        """Continue from the newest checkpoint that is whole, forgetting what was written after it."""
+        saved = self.newest()
+        if saved is not None:
+            self.load_state_dict(saved.pop("run"))
+            algorithm.load_state_dict(saved)
+        for name in LOGS:
+            if (self.directory / name).exists():
+                kept = "".join(text for text, row in self.lines(name) if row["time"] <= algorithm.time)
+                replace(self.directory / name, kept)
+        for path in (*self.directory.glob("*/*.png"), *self.directory.glob("checkpoints/*"), *self.directory.glob("checkpoints/.*")):
+            if not path.stem.isdigit() or int(path.stem) > algorithm.time:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.started = clock.perf_counter()
+
+    def load(self, algorithm: Algorithm, which: str = "last") -> int:
+        """Give `algorithm` the state of the `last` or the `best` checkpoint, the folder left as it is; returns its time."""
+        saved = self.newest(best=which == "best")
+        if saved is None:
+            raise CheckpointError(f"{self.name} has no checkpoint yet: wait for its first, or train longer")
+        del saved["run"]
+        algorithm.load_state_dict(saved)
+        return algorithm.time
+
+    def newest(self, best: bool = False) -> State | None:
+        """The newest whole checkpoint, or the best one; None where there is none. Raises CheckpointError if all are damaged."""
+        folders = checkpoint.newest_first(self.directory / "checkpoints")
+        if best:
+            folders = [f for f in folders if int(f.name) == self.info.get("best_time")] or folders
+        for folder in folders:
+            try:
+                return checkpoint.load(folder)
+            except CheckpointError as error:
+                self.warn(f"{error}; the one before it is taken")
+        if folders:
+            raise CheckpointError(f"no checkpoint of {self.name} is whole: train again, with `--config {self.directory}/run.json`")
+        return None
+
+    def state_dict(self) -> State:
+        """What a resumed run goes on from; the metrics of unfinished lines as tensors."""
+        pending = {name: _stack(values) for name, values in self.pending.items()}
+        torch_states = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []}
+        return {**super().state_dict(), "pending": pending, "torch": torch_states}
+
+    def load_state_dict(self, saved: State) -> None:
+        """Take over what `state_dict` gave, torch's own random streams included."""
+        streams = saved.pop("torch")
+        torch.set_rng_state(streams["cpu"])
+        if streams["cuda"]:
+            torch.cuda.set_rng_state_all(streams["cuda"])
+        super().load_state_dict(saved)
+        self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
+
+    def _append(self, name: str, row: Row) -> None:
+        try:
+            with (self.directory / name).open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise StorageError(f"cannot write {self.directory / name} ({error.strerror}): make room, then `rlgen resume {self.name}`") from None
+
+    def _picture(self, path: Path, picture: Tensor) -> None:
+        from PIL import Image
+
+        pixels = (picture.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_name(f".{path.name}-{os.getpid()}")
+        Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(partial, format="png")
+        partial.replace(path)
+
+
+def _stack(values: list[Tensor | float]) -> Tensor:
+    return torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in values])
+
+
+def _numbers(value: Tensor | float) -> float | list[float]:
+    """Six significant digits: one number, or one per seed where there are several."""
+    numbers = [float(f"{x:.6g}") for x in torch.as_tensor(value, dtype=torch.float64).reshape(-1).tolist()]
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _list(value: float | list[float]) -> list[float]:
+    return value if isinstance(value, list) else [value]

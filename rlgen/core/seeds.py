@@ -1,0 +1,61 @@
+"""One random stream per purpose, and several independent copies of one network trained side by side."""
+
+import copy
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap  # type: ignore[attr-defined]
+
+
+def numpy_stream(seed: int, purpose: str) -> np.random.Generator:
+    """A generator of its own for `purpose`: drawing from one stream never moves another."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
+
+
+def torch_stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """The same for tensors, on `device`."""
+    return torch.Generator(device).manual_seed(int(numpy_stream(seed, purpose).integers(2**63)))
+
+
+class Seeds(nn.Module):
+    """`count` copies of a network with their own weights; maps (S, B, ...) to (S, B, ...).
+
+    The weights carry a leading S axis. Adam and SGD act on each number alone, so one
+    optimiser over the stack trains S networks that never mix.
+    """
+
+    def __init__(self, build: Callable[[], nn.Module], count: int) -> None:
+        super().__init__()
+        self.count = count
+        if count == 1:
+            self.only = build()  # no vmap: it costs as much again as a tiny network
+            return
+        copies = [build() for _ in range(count)]
+        params, buffers = stack_module_state(copies)
+        self.params = nn.ParameterDict({_flat(k): nn.Parameter(v.detach()) for k, v in params.items()})
+        for name, value in buffers.items():
+            self.register_buffer(_flat(name), value)
+        self.__dict__["_template"] = copy.deepcopy(copies[0]).to("meta")  # shapes only: not a submodule
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(S, B, ...) -> (S, B, ...): network s sees x[s]."""
+        if self.count == 1:
+            return self.only(x[0])[None]  # type: ignore[no-any-return]
+        params = {_dotted(k): v for k, v in self.params.items()}
+        buffers = {_dotted(k): v for k, v in self.named_buffers(recurse=False)}
+
+        def call(params: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+            return functional_call(self._template, (params, buffers), (x,))  # type: ignore[no-any-return]
+
+        return vmap(call, randomness="different")(params, buffers, x)
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "/")  # a module's attribute may hold no dot
+
+
+def _dotted(name: str) -> str:
+    return name.replace("/", ".")
