@@ -1,0 +1,165 @@
+"""IDX files of MNIST and its look-alikes: found, or downloaded, and trusted only if every byte is right.
+
+The format: http://yann.lecun.com/exdb/mnist. A file is two zero bytes, 8 for uint8, the number
+of axes, their lengths as big-endian int32, then the values.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import struct
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlgen.core.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
+PATIENCE = 600.0  # seconds to wait for another process that downloads the same file
+
+
+class Missing(DataError):
+    """Neither on this machine nor to be had from the network."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One IDX file and what its content must be, gzipped or not."""
+
+    name: str
+    shape: tuple[int, ...]
+    sha256: str  # of the decoded bytes; a gzip header may differ from mirror to mirror
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the files of a dataset lie."""
+
+    folder: str  # inside a data folder, as torchvision has it
+    mirrors: tuple[str, ...]
+    files: dict[str, tuple[File, File]]  # images and labels of each split
+
+
+def locate(source: Source, file: File, data: str | Path | None = None) -> Path:
+    """The path of `file`, downloaded if need be. `data`, where given, is the only folder looked in."""
+    path = find(source, file, data)
+    if path is None and data is not None:
+        raise DataError(
+            f"{data} holds no {source.folder}/raw/{file.name}(.gz): put it there, or download it without --data"
+        )
+    return path or _download(source, file)
+
+
+def find(source: Source, file: File, data: str | Path | None = None) -> Path | None:
+    """The first place on this machine that has `file`, its content not yet checked."""
+    for folder in _folders(source, data):
+        for path in (folder / file.name, folder / f"{file.name}.gz"):
+            if path.is_file():
+                return path
+    return None
+
+
+def read(path: Path, file: File) -> np.ndarray:
+    """The values in an IDX file, plain or gzipped. Raises DataError unless it is `file` to the last bit."""
+    import numpy as np
+
+    header = struct.pack(f">BBBB{len(file.shape)}I", 0, 0, 8, len(file.shape), *file.shape)
+    size = len(header) + math.prod(file.shape)
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            content = (gzip.GzipFile(fileobj=raw) if zipped else raw).read(size + 1)  # never more: no bombs
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}): delete it and try again") from error
+    wrong = (
+        f"starts with {content[:4].hex()}, not with {header[:4].hex()}" if content[:4] != header[:4]
+        else f"says it holds {_axes(content, len(file.shape))}, not {file.shape}" if content[: len(header)] != header
+        else f"ends after {len(content)} of {size} bytes" if len(content) < size
+        else f"goes on after its {size} bytes" if len(content) > size
+        else "has another sha256" if hashlib.sha256(content).hexdigest() != file.sha256
+        else ""
+    )  # fmt: skip
+    if wrong:
+        raise DataError(f"{path} is not the true {file.name}: it {wrong}; delete it and try again")
+    return np.frombuffer(content, np.uint8, offset=len(header)).reshape(file.shape).copy()
+
+
+def cache() -> Path:
+    """Where downloads are kept."""
+    import pooch
+
+    return Path(pooch.os_cache("rlgen"))
+
+
+def _folders(source: Source, data: str | Path | None) -> Iterator[Path]:
+    inside = Path(source.folder, "raw")
+    if data is not None:
+        root = Path(data).expanduser()
+        yield from (root / inside, root)
+        return
+    if elsewhere := os.environ.get("RLGEN_DATA"):
+        yield Path(elsewhere).expanduser() / inside
+    yield Path("data") / inside
+    yield cache() / inside
+
+
+def _axes(content: bytes, axes: int) -> tuple[int, ...]:
+    lengths = content[4 : 4 + 4 * axes]
+    return struct.unpack(f">{len(lengths) // 4}I", lengths[: len(lengths) // 4 * 4])
+
+
+def _download(source: Source, file: File) -> Path:
+    """Fetch `file` into the cache: one process at a time, checked first, then renamed into place."""
+    from filelock import FileLock, Timeout
+    from pooch import HTTPDownloader
+
+    if os.environ.get("RLGEN_OFFLINE", "0").lower() not in ("", "0", "false"):
+        raise Missing("RLGEN_OFFLINE forbids the download")
+    path = cache() / source.folder / "raw" / f"{file.name}.gz"
+    part, lock = path.with_suffix(".part"), path.with_suffix(".lock")
+    reason = "no mirror is known"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=PATIENCE):
+            for mirror in source.mirrors:
+                if path.exists():  # another process was quicker
+                    return path
+                try:
+                    fetch = HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT)
+                    fetch(f"{mirror}{file.name}.gz", str(part), None)
+                    read(part, file)
+                    part.replace(path)
+                    return path
+                except (OSError, DataError) as error:  # what requests raises is an OSError
+                    reason = _reason(mirror, error)
+                finally:
+                    part.unlink(missing_ok=True)
+    except Timeout:
+        reason = f"another process has held {lock} for {PATIENCE:.0f} s"
+    except OSError as error:
+        reason = f"{path.parent} cannot be written: {error.strerror}"
+    raise Missing(reason)
+
+
+def _reason(mirror: str, error: Exception) -> str:
+    from requests import ConnectionError, HTTPError, Timeout
+
+    match error:
+        case Timeout():
+            return f"{mirror} does not answer"
+        case HTTPError() if error.response is not None:
+            return f"{mirror} answers {error.response.status_code} {error.response.reason}"
+        case ConnectionError():
+            return f"no connection to {mirror}"
+        case _:
+            return f"{mirror}: {error}"

@@ -1,0 +1,210 @@
+import gzip
+import hashlib
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rlgen import data, idx
+from rlgen.core.errors import DataError, UserError
+
+
+def content(values):
+    return struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.tobytes()
+
+
+def tiny(count, seed):
+    """The two files of one split, and their content."""
+    draw = np.random.default_rng(seed)
+    arrays = (draw.integers(0, 256, (count, 28, 28), np.uint8), draw.integers(0, 10, count, np.uint8))
+    return [
+        (idx.File(f"{seed}-{kind}", array.shape, hashlib.sha256(content(array)).hexdigest()), array)
+        for kind, array in zip(("images", "labels"), arrays, strict=True)
+    ]
+
+
+SPLITS = {"train": tiny(7, 1), "test": tiny(3, 2)}
+
+
+@pytest.fixture
+def mnist(tmp_path, monkeypatch):
+    """A machine without network where MNIST has ten images; writing them is up to the test."""
+    files = {split: tuple(file for file, _ in pair) for split, pair in SPLITS.items()}
+    monkeypatch.setitem(data.SOURCES, "mnist", idx.Source("MNIST", (), files))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RLGEN_DATA", raising=False)
+    monkeypatch.setenv("RLGEN_OFFLINE", "1")
+    monkeypatch.setattr(idx, "cache", lambda: tmp_path / "cache")
+    return tmp_path / "data/MNIST/raw"
+
+
+def write(folder, splits=("train", "test")):
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in splits:
+        for file, array in SPLITS[split]:
+            (folder / f"{file.name}.gz").write_bytes(gzip.compress(content(array)))
+
+
+def test_importing_and_listing_take_no_torch():
+    program = (
+        "import sys; from rlgen import data; list(data.listing()); data.resolve('mnist');"
+        "sys.exit(bool({'torch', 'numpy', 'PIL', 'sklearn'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "name"), [("MNIST", "mnist"), ("Fashion_MNIST", "fashion-mnist"), ("FashionMNIST", "fashion-mnist")]
+)
+def test_names_are_forgiving(task, name):
+    assert data.resolve(task) == name
+
+
+def test_unknown_names_are_refused(tmp_path):
+    with pytest.raises(UserError, match='no dataset "minst": did you mean mnist'):
+        data.resolve("minst")
+    with pytest.raises(UserError, match="there are mnist, fashion-mnist, digits, folder:PATH"):
+        data.resolve("celeba")
+    with pytest.raises(DataError, match="is not a folder"):
+        data.resolve(f"folder:{tmp_path}/none")
+
+
+def test_idx_splits(mnist):
+    write(mnist)
+    assert data.available("MNIST", fallback=False) == ("mnist", None)
+    for split, ((_, images), (_, labels)) in SPLITS.items():
+        dataset = data.load("mnist", split)
+        assert dataset.name == "mnist"
+        assert dataset.images.dtype == torch.uint8
+        assert np.array_equal(dataset.images[:, 0], images)
+        assert np.array_equal(dataset.labels, labels)
+    assert data.load("mnist", size=32).images.shape == (7, 1, 32, 32)
+
+
+def test_what_is_missing_is_replaced_aloud(mnist):
+    write(mnist, ["train"])
+    task, notice = data.available("mnist")
+    assert task == "digits"
+    assert "\n" not in notice
+    assert "data/MNIST/raw" in notice
+    assert "2-images.gz" in notice
+    with pytest.raises(DataError, match="cannot be downloaded") as error:
+        data.available("mnist", fallback=False)
+    assert error.value.code == 5
+
+
+def test_what_is_corrupt_is_not_replaced(mnist):
+    write(mnist)
+    (mnist / "1-images.gz").write_bytes(b"rubbish")
+    assert data.available("mnist") == ("mnist", None)
+    with pytest.raises(DataError, match=r"1-images\.gz is not the true 1-images"):
+        data.load("mnist")
+
+
+def test_listing_tells_what_is_there(mnist):
+    where = {name: place for name, _, place in data.listing()}
+    assert (where["mnist"], where["digits"]) == ("not downloaded yet", "always there")
+    write(mnist)
+    assert {name: place for name, _, place in data.listing()}["mnist"] == "data/MNIST/raw"
+
+
+def test_digits_are_split_the_same_way_each_time():
+    train, test = data.load("digits"), data.load("digits", "test")
+    assert train.images.shape == (1498, 1, 8, 8)
+    assert (len(test), len(train) + len(test)) == (299, 1797)
+    assert torch.equal(train.images, data.load("digits").images)
+    assert train.images.max() == 255
+    assert test.labels.bincount(minlength=10).min() >= 20
+    seen = {image.numpy().tobytes() for image in train.images}
+    assert not any(image.numpy().tobytes() in seen for image in test.images)
+
+
+def test_digits_scale_up_in_place():
+    small, large = data.load("digits", "test").images, data.load("digits", "test", size=28).images
+    assert large.shape == (299, 1, 28, 28)
+    back = torch.nn.functional.interpolate(large.float(), size=8, mode="area")
+    assert (back - small).abs().mean() < 16
+
+
+def save(path, size=(8, 8), mode="L", value=100):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value if mode == "L" else (value, 0, 0, 255)[: len(mode)]).save(path)
+    return path
+
+
+def test_a_folder_without_classes(tmp_path):
+    for number in range(12):
+        save(tmp_path / f"{number:02}.png", value=number)
+    train, test = data.load(f"folder:{tmp_path}"), data.load(f"folder:{tmp_path}", "test")
+    assert train.images.shape == (10, 1, 8, 8)
+    assert train.labels is None
+    assert sorted(torch.cat([train.images, test.images])[:, 0, 0, 0].tolist()) == list(range(12))
+
+
+def test_a_folder_of_classes_in_colour(tmp_path):
+    for number in range(6):
+        save(tmp_path / "red" / f"{number}.jpg", mode="RGB", value=200)
+        save(tmp_path / "grey" / f"{number}.png", value=50)
+    dataset = data.load(f"folder:{tmp_path}")
+    assert dataset.images.shape == (10, 3, 8, 8)
+    assert dataset.classes == ("grey", "red")
+    for image, label in zip(dataset.images, dataset.labels, strict=True):
+        assert image[1].float().mean() == (0 if dataset.classes[label] == "red" else 50)
+
+
+def test_mixed_sizes_want_one_size(tmp_path):
+    save(tmp_path / "a.png", (8, 8))
+    save(tmp_path / "b.png", (20, 10))
+    with pytest.raises(DataError, match="mixes images of 20x10, 8x8 pixels: give them one --size"):
+        data.load(f"folder:{tmp_path}")
+    assert data.load(f"folder:{tmp_path}", size=16).images.shape == (1, 1, 16, 16)
+
+
+def test_modes_of_a_picture(tmp_path):
+    save(tmp_path / "a.png", mode="RGBA")
+    save(tmp_path / "b.png")
+    assert data.load(f"folder:{tmp_path}").images.shape == (1, 3, 8, 8)
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(DataError, match=r"deep\.png has more than 8 bits"):
+        data.load(f"folder:{tmp_path}")
+
+
+def test_pictures_too_large_for_memory_want_a_size(tmp_path):
+    save(tmp_path / "a.png", (600, 600))
+    save(tmp_path / "b.png", (600, 600))
+    with pytest.raises(DataError, match="600x600 pixels: give a --size"):
+        data.load(f"folder:{tmp_path}")
+
+
+def test_an_unreadable_picture_is_named(tmp_path):
+    save(tmp_path / "good.png")
+    whole = save(tmp_path / "half.png", (64, 64)).read_bytes()
+    for broken in (whole[: len(whole) // 2], b"not a picture", b""):
+        (tmp_path / "half.png").write_bytes(broken)
+        with pytest.raises(DataError, match=r"half\.png cannot be read"):
+            data.load(f"folder:{tmp_path}")
+
+
+def test_folders_that_make_no_dataset(tmp_path):
+    with pytest.raises(DataError, match="holds 0 png or jpg files"):
+        data.load(f"folder:{tmp_path}")
+    save(tmp_path / "cat/1.png")
+    save(tmp_path / "stray.png")
+    with pytest.raises(DataError, match=r"class folders and, beside them, stray\.png"):
+        data.load(f"folder:{tmp_path}")
+
+
+def test_the_real_mnist():
+    source = data.SOURCES["mnist"]
+    if any(idx.find(source, file) is None for files in source.files.values() for file in files):
+        pytest.skip("MNIST is not on this machine: set RLGEN_DATA to the folder that holds MNIST/raw")
+    train, test = data.load("mnist"), data.load("mnist", "test")
+    assert train.images.shape == (60_000, 1, 28, 28)
+    assert test.images.shape == (10_000, 1, 28, 28)
+    assert train.labels[:8].tolist() == [5, 0, 4, 1, 9, 2, 1, 3]
+    assert test.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert train.images.double().mean() / 255 == pytest.approx(0.1307, abs=1e-4)
