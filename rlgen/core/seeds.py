@@ -20,6 +20,11 @@ def torch_stream(seed: int, purpose: str, device: torch.device | str = "cpu") ->
     return torch.Generator(device).manual_seed(int(numpy_stream(seed, purpose).integers(2**63)))
 
 
+def derive(seed: int, purpose: str) -> int:
+    """A seed of its own for `purpose`."""
+    return int(numpy_stream(seed, purpose).integers(2**63))
+
+
 class Seeds(nn.Module):
     """`count` copies of a network with their own weights; maps (S, B, ...) to (S, B, ...).
 

@@ -1,0 +1,46 @@
+"""What the agents can be told, and what was found to work for each task. Imports no torch, so that `--help` is quick."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from rlgen.core.settings import Fraction
+
+
+@dataclass(frozen=True)
+class DQN:
+    """Deep Q-learning."""
+
+    # Learning
+    lr: PositiveFloat = 1e-3  # step size of Adam
+    gamma: Fraction = 0.99  # discount per environment step
+    batch: PositiveInt = 64  # transitions per gradient step
+    train_every: PositiveInt = 4  # environment steps between bursts of gradient steps
+    updates: PositiveInt = 1  # gradient steps per burst
+    loss: Literal["huber", "mse"] = "huber"  # how a TD error is punished
+    clip: PositiveFloat = 10.0  # bound on the norm of the gradient; inf for none
+    double: bool = False  # choose with the online network, judge with the target (van Hasselt 2016)
+    n_step: PositiveInt = 1  # rewards summed before bootstrapping (Sutton 1988)
+    # Target network
+    sync_every: PositiveInt = 500  # environment steps between updates of the target network
+    tau: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the online weights in an update; 1 copies them
+    # Exploration
+    epsilon: Fraction = 1.0  # probability of a random action at the start
+    epsilon_end: Fraction = 0.05  # and at the end
+    epsilon_steps: PositiveInt = 10_000  # environment steps to get there
+    # Experience
+    lanes: PositiveInt = 1  # environments stepped side by side
+    capacity: PositiveInt = 50_000  # transitions kept for replay
+    warmup: NonNegativeInt = 1_000  # environment steps before learning starts
+    seeds: PositiveInt = 1  # independent agents trained side by side
+    # Network
+    width: PositiveInt = 128  # hidden units per layer
+    depth: PositiveInt = 2  # hidden layers
+
+
+TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> gymnasium id -> settings, those of the Plan included
+    "dqn": {
+        "CartPole-v1": {"budget": 30_000},
+    },
+}

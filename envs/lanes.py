@@ -1,0 +1,139 @@
+"""Gymnasium environments stepped side by side, restarted when they end, and saved exactly without pickle.
+
+Episode number e of lane l always starts from the seed made of (seed, l, e), and an
+environment's future follows from its seed and the actions since. So these are all
+there is to save: restoring plays the actions again and compares where they lead.
+"""
+
+import logging
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.wrappers import FlattenObservation
+from numpy.typing import NDArray
+
+from envs.names import resolve
+from rlgen.core.errors import UserError
+from rlgen.core.state import State
+
+
+class Step(NamedTuple):
+    """What one step of L lanes brings. `next_obs` is the true successor, also at an episode's end."""
+
+    reward: NDArray[np.float32]  # (L,)
+    terminated: NDArray[np.bool_]  # (L,) the episode ended and nothing follows
+    done: NDArray[np.bool_]  # (L,) terminated, or cut off by a time limit
+    next_obs: NDArray[np.float32]  # (L, *observation)
+    score: NDArray[np.float64]  # (L,) undiscounted return of the episode so far; where done, its return
+
+
+class Lanes:
+    """L copies of an environment; `obs` (L, *observation) is always where each lane stands now.
+
+    With `restart=False` a lane plays one episode and then stays where it ended, its reward 0.
+    Raises UserError for an environment that is unknown, cannot be made, or has no discrete actions.
+    """
+
+    def __init__(self, name: str, lanes: int, seed: int, *, restart: bool = True, render_mode: str | None = None) -> None:
+        self.name, self.seed, self.restart = resolve(name), seed, restart
+        self.envs = [_make(self.name, render_mode) for _ in range(lanes)]
+        space = self.envs[0].action_space
+        if not isinstance(space, gym.spaces.Discrete):
+            raise UserError(f"{self.name} has the actions {space}: only discrete ones so far, like those of CartPole")
+        self.space = self.envs[0].unwrapped.observation_space
+        self.actions, self.first_action = int(space.n), int(space.start)
+        self.episode = np.full(lanes, -1, np.int64)
+        self.played: list[list[int]] = [[] for _ in range(lanes)]  # actions since the episode's start
+        self.score = np.zeros(lanes)
+        self.over = np.zeros(lanes, bool)
+        self.obs = np.stack([self._reset(lane) for lane in range(lanes)])
+        self.shape: tuple[int, ...] = self.obs.shape[1:]
+
+    def step(self, actions: NDArray[np.int64]) -> Step:
+        """One step of every lane by its action, shape (L,) with values from 0 to `actions` - 1."""
+        lanes = len(self.envs)
+        next_obs = self.obs.copy()
+        reward, terminated, done = np.zeros(lanes, np.float32), np.zeros(lanes, bool), np.zeros(lanes, bool)
+        for lane, action in enumerate(actions.tolist()):
+            if self.over[lane]:
+                done[lane] = True
+                continue
+            next_obs[lane], value, terminated[lane], truncated, _ = self.envs[lane].step(action + self.first_action)
+            reward[lane] = value
+            self.score[lane] += value
+            self.played[lane].append(action)
+            done[lane] = terminated[lane] or truncated
+        score = self.score.copy()
+        self.obs = next_obs
+        if done.any():
+            self.obs = next_obs.copy()
+            for lane in np.flatnonzero(done):
+                if self.restart:
+                    self.obs[lane] = self._reset(lane)
+                self.over[lane] = not self.restart
+        return Step(reward, terminated, done, next_obs, score)
+
+    def vectors(self, observation: NDArray[Any] | int) -> tuple[NDArray[np.float32], bool]:
+        """One observation of the bare environment, or several, as the agent sees them (n, *observation); whether it was one."""
+        raw = np.asarray(observation)
+        if isinstance(self.space, gym.spaces.Discrete):
+            raw = np.eye(self.space.n, dtype=np.float32)[raw - self.space.start]
+        single = raw.ndim == len(self.shape)
+        if raw.shape[-len(self.shape) :] != self.shape:
+            raise UserError(f"an observation of {self.name} has the shape {self.shape}, not {raw.shape}")
+        return np.asarray(raw[None] if single else raw, np.float32), single
+
+    def render(self, lane: int = 0) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) of a lane made with `render_mode="rgb_array"`."""
+        return np.asarray(self.envs[lane].render(), np.uint8)
+
+    def close(self) -> None:
+        """Free what the environments hold, windows for example."""
+        for env in self.envs:
+            env.close()
+
+    def state_dict(self) -> State:
+        """The episode each lane is in, the actions that led to where it stands, and that place itself."""
+        return {
+            "episode": torch.from_numpy(self.episode.copy()),
+            "played": [torch.tensor(actions, dtype=torch.int32) for actions in self.played],
+            "obs": torch.from_numpy(self.obs.copy()),
+        }
+
+    def load_state_dict(self, saved: State) -> None:
+        """Play the saved actions again. Where they lead elsewhere, say so and start that lane's next episode."""
+        for lane, actions in enumerate(saved["played"]):
+            self.episode[lane] = int(saved["episode"][lane]) - 1
+            self.obs[lane] = self._reset(lane)
+            for action in actions.tolist():
+                self.obs[lane], reward, *_ = self.envs[lane].step(action + self.first_action)
+                self.score[lane] += float(reward)
+            self.played[lane] = actions.tolist()
+            if not np.array_equal(self.obs[lane], saved["obs"][lane].numpy(), equal_nan=True):
+                logging.getLogger("rlgen").warning(
+                    f"{self.name} does not repeat itself from the same seed and actions: its episode is started again,"
+                    " and the run will differ from one that never stopped"
+                )
+                self.obs[lane] = self._reset(lane)
+
+    def _reset(self, lane: int) -> NDArray[np.float32]:
+        self.episode[lane] += 1
+        self.played[lane], self.score[lane] = [], 0.0
+        seed = np.random.SeedSequence([self.seed, lane, int(self.episode[lane])]).generate_state(1)[0]
+        obs, _ = self.envs[lane].reset(seed=int(seed))
+        return np.asarray(obs, np.float32)
+
+
+def _make(identity: str, render_mode: str | None) -> gym.Env[Any, Any]:
+    try:
+        env: gym.Env[Any, Any] = gym.make(identity, render_mode=render_mode, disable_env_checker=True)
+    except (gym.error.Error, ImportError) as error:
+        raise UserError(f"{identity} cannot be made: {str(error).rstrip('.')}") from None
+    if isinstance(env.observation_space, gym.spaces.Box):
+        return env
+    try:
+        return FlattenObservation(env)  # a discrete observation becomes a one-hot vector
+    except (NotImplementedError, ValueError):
+        raise UserError(f"{identity} has the observations {env.observation_space}: they cannot be made a vector") from None

@@ -1,0 +1,73 @@
+"""The one table of what can be trained: name -> where it lives, its preset, one line. Imports no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
+
+from rlgen.core.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What agents have in common, and what models have."""
+
+    name: Literal["agent", "model"]
+    unit: str  # what the time of a run counts
+    shown: Mapping[str, str]  # metrics in the progress line, and how they are called there
+
+
+AGENT = Kind("agent", "steps", {"return_100": "return", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"})
+MODEL = Kind("model", "images", {"discriminator_loss": "D loss", "generator_loss": "G loss", "loss": "loss"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name on the command line: an algorithm, its settings and the defaults it changes."""
+
+    name: str
+    kind: Kind
+    lives: str  # module:class
+    settings: str  # module:dataclass, the same as the class's Config; its module also has the table TUNED
+    summary: str
+    task: str  # a task for its examples
+    preset: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def algorithm(self) -> Any:
+        """The class. Imports torch."""
+        return _get(self.lives)
+
+    @property
+    def config(self) -> Any:
+        """Its settings dataclass."""
+        return _get(self.settings)
+
+    @property
+    def tuned(self) -> Mapping[str, Mapping[str, Any]]:
+        """Settings that were found to work, by task."""
+        tables: Mapping[str, Mapping[str, Any]] = _get(self.settings.split(":")[0] + ":TUNED")
+        return tables.get(self.name, {})
+
+
+CATALOG = {
+    entry.name: entry
+    for entry in (
+        Entry("dqn", AGENT, "agents.dqn:DQN", "agents.settings:DQN", "Deep Q-learning (Mnih 2015)", "CartPole"),
+        Entry("gan", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
+              "Generative adversarial network (Goodfellow 2014)", "mnist"),
+    )
+}  # fmt: skip
+
+
+def find(name: str) -> Entry:
+    """The entry called `name`, in any case. Raises UserError where there is none."""
+    try:
+        return CATALOG[name.lower()]
+    except KeyError:
+        raise UserError(f"no algorithm {name!r}{did_you_mean(name, CATALOG) or ': there are ' + ', '.join(CATALOG)}") from None
+
+
+def _get(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(import_module(module), name)
