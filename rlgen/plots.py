@@ -125,7 +125,7 @@ def _draw(panel: "Axes", line: Line, look: dict[str, Any]) -> None:
 
 def _title(here: Sequence[Line], lines: Sequence[Line]) -> str:
     """What a panel shows, as far as all lines agree on it; the legend says the rest."""
-    algorithm, task, n = here[0].algorithm, here[0].task, here[0].n
+    algorithm, task, n = here[0].algorithm, here[0].task, max(line.n for line in here)
     if len({line.label for line in lines}) == 1:
         return f"{algorithm} on {task}, " + (f"{n} seeds" if n > 1 else f"seed {here[0].seed}")
     return f"{algorithm} on {task}" if len({line.algorithm for line in lines}) == 1 else task

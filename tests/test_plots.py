@@ -207,6 +207,12 @@ def test_a_group_has_a_band_and_says_of_what(agent):
     assert len(panel.collections) == 2  # the band, and the intervals of the evaluations
 
 
+def test_a_mean_over_seeds_in_the_log_does_not_hide_them(tmp_path):
+    rows = [{"time": i, "return": 1.0, "eval_return": [0.5, 1.0, 1.5]} for i in (1, 2)]
+    picture = figure(lines_of(write(tmp_path / "run", AGENT, rows)))
+    assert picture.axes[0].get_title() == "dqn on CartPole, 3 seeds"
+
+
 def test_a_comparison_tells_its_experiments_apart(agent):
     runs = [agent(f"run-{seed}", seed) for seed in range(3)] + [agent("other", config={"lr": 0.01, "double": True})]
     picture = figure(lines_of(*runs))
