@@ -49,7 +49,7 @@ class DQN(Stateful):
             raise UserError(f"--capacity {config.capacity} holds no window of --n-step {config.n_step} in {config.lanes} lanes")
         self.rng = numpy_stream(setup.seed, "exploration")
         self.acting = in_numpy(self.q.only) if config.seeds == 1 and self.device.type == "cpu" else None
-        self.returns = np.zeros(0)  # of the last 100 training episodes
+        self.returns: list[float] = []  # of the last 100 training episodes
 
     def step(self) -> Metrics:
         """A few environment steps, then a burst of gradient steps."""
@@ -60,7 +60,8 @@ class DQN(Stateful):
 
     def play(self) -> dict[str, Tensor | float]:
         """`train_every` environment steps, shared by the lanes, into the replay memory."""
-        before, metrics = self.time, {}
+        before = self.time
+        metrics: dict[str, Tensor | float] = {}
         while self.time < before + self.config.train_every:
             obs = self.lanes.obs
             action = self.act(obs)
@@ -68,8 +69,10 @@ class DQN(Stateful):
             self.replay.push(obs, action, step)
             self.time += self.config.lanes
             if step.done.any():
-                self.returns = np.append(self.returns, step.score[step.done])[-100:]
-                metrics["return"] = float(step.score[step.done].mean())
+                ended = step.score[step.done].tolist()
+                self.returns = (self.returns + ended)[-100:]
+                metrics["return"] = sum(ended) / len(ended)
+                metrics["return_100"] = sum(self.returns) / len(self.returns)
         if self.time // self.config.sync_every > before // self.config.sync_every:
             self.sync()
         return metrics

@@ -6,6 +6,7 @@ there is to save: restoring plays the actions again and compares where they lead
 """
 
 import logging
+import os
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -127,6 +128,7 @@ class Lanes:
 
 
 def _make(identity: str, render_mode: str | None) -> gym.Env[Any, Any]:
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn in memory, a window is never opened
     try:
         env: gym.Env[Any, Any] = gym.make(identity, render_mode=render_mode, disable_env_checker=True)
     except (gym.error.Error, ImportError) as error:

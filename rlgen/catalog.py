@@ -15,10 +15,31 @@ class Kind:
     name: Literal["agent", "model"]
     unit: str  # what the time of a run counts
     shown: Mapping[str, str]  # metrics in the progress line, and how they are called there
+    time: str  # how a plot names its axes ...
+    value: str
+    metrics: str  # ... which metrics it draws, as a pattern; those that begin with eval_ are evaluations ...
+    words: Mapping[str, str]  # ... and how it calls them
 
 
-AGENT = Kind("agent", "steps", {"return_100": "return", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"})
-MODEL = Kind("model", "images", {"discriminator_loss": "D loss", "generator_loss": "G loss", "loss": "loss"})
+AGENT = Kind(
+    name="agent",
+    unit="steps",
+    shown={"return_100": "return", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"},
+    time="environment steps",
+    value="return per episode",
+    metrics="return|eval_return",
+    words={"return": "training", "eval_return": "greedy evaluation"},
+)
+MODEL = Kind(
+    name="model",
+    unit="images",
+    shown={"discriminator_loss": "D loss", "generator_loss": "G loss", "loss": "loss"},
+    time="images seen",
+    value="loss",
+    metrics=".*loss",
+    words={},
+)
+KINDS = {kind.name: kind for kind in (AGENT, MODEL)}
 
 
 @dataclass(frozen=True)
@@ -47,6 +68,12 @@ class Entry:
     def tuned(self) -> Mapping[str, Mapping[str, Any]]:
         """Settings that were found to work, by task."""
         tables: Mapping[str, Mapping[str, Any]] = _get(self.settings.split(":")[0] + ":TUNED")
+        return tables.get(self.name, {})
+
+    @property
+    def expected(self) -> Mapping[str, str]:
+        """Score and time of the tuned presets as they were measured, by task."""
+        tables: Mapping[str, Mapping[str, str]] = _get(self.settings.split(":")[0] + ":EXPECTED")
         return tables.get(self.name, {})
 
 

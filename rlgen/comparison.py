@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
+from rlgen.catalog import KINDS, Kind
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 from rlgen.statistics import Floats, bootstrap, iqm
@@ -19,26 +20,6 @@ Series = tuple[Floats, Floats]  # when (P,), and what (P,) or (P, S) of S seeds
 
 SMOOTHING = 25  # a curve is smoothed by moving means over a 25th of its points
 RESOLUTION = 400  # points of a band: a picture shows no more
-
-
-class Kind(NamedTuple):
-    """What is compared of a kind of run, and the words for it."""
-
-    time: str
-    value: str
-    metrics: str  # a pattern of names; those that begin with eval_ are evaluations
-    words: dict[str, str]
-
-
-KINDS = {
-    "agent": Kind(
-        time="environment steps",
-        value="return per episode",
-        metrics="return|eval_return",
-        words={"return": "training", "eval_return": "greedy evaluation"},
-    ),
-    "model": Kind(time="images seen", value="loss", metrics=".*loss", words={}),
-}
 
 
 @dataclass(frozen=True)
@@ -97,10 +78,10 @@ def read(directory: Path) -> Curves:
     info = folder.info
     if info.get("kind") not in KINDS or not {"algorithm", "task"} <= info.keys():
         raise UserError(f"{directory} cannot be plotted: its run.json tells no algorithm and task of a kind known here")
-    metrics = _series(folder.rows("metrics.jsonl"))
+    metrics = folder.metrics()
     if not metrics:
         raise UserError(f"{directory} has no metrics yet: plot it once its first line of log is written")
-    return Curves(directory, info, metrics, _series(folder.rows("timing.jsonl")).get("seconds"))
+    return Curves(directory, info, metrics, folder.metrics("timing.jsonl").get("seconds"))
 
 
 def compare(runs: Sequence[Curves], x: Axis = "steps") -> list[Line]:
@@ -124,19 +105,6 @@ def compare(runs: Sequence[Curves], x: Axis = "steps") -> list[Line]:
     if not lines:
         raise UserError(f"{runs[0].directory} has no {kind.value} in its log yet: plot it later")
     return sorted(lines, key=lambda line: line.is_evaluation)  # evaluations are drawn on top
-
-
-def _series(rows: list[dict[str, Any]]) -> dict[str, Series]:
-    """What each metric was and when. The last line about a time counts."""
-    columns: dict[str, dict[float, float | list[float]]] = defaultdict(dict)
-    for row in rows:
-        for name, value in row.items():
-            if name != "time":
-                columns[name][row["time"]] = value
-    return {
-        name: (np.array(sorted(column), float), np.array([column[time] for time in sorted(column)], float))
-        for name, column in columns.items()
-    }
 
 
 def _experiments(runs: Sequence[Curves]) -> Iterator[tuple[str, list[Curves]]]:

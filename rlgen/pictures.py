@@ -3,9 +3,7 @@
 Pixels are uint8: (H, W) in greys or (H, W, 3) in colours.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from rlgen.core.errors import StorageError, UserError
+from rlgen.core.errors import UserError
+from rlgen.core.files import replacing
 
 Pixels = NDArray[np.uint8]
 
@@ -90,21 +89,6 @@ def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str 
     write_png(np.concatenate(rows), png)
     frames = (caption(_read(paths[time]), f"{time:,} {unit}") for time in _spread(list(paths), FRAMES, np.linspace))
     gif(frames, gif_, fps=5, hold=2)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, which takes its place at the end: readers find the old file or the new one."""
-    partial = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _spread(times: Sequence[int], count: int, spacing: Callable[[float, float, int], NDArray[np.float64]]) -> list[int]:

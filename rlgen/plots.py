@@ -13,7 +13,7 @@ import numpy as np
 
 from rlgen.comparison import Axis, Line, compare, read
 from rlgen.core.errors import UserError
-from rlgen.pictures import replacing
+from rlgen.core.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

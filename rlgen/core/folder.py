@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
+from rlgen.core.files import replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +95,8 @@ class Folder:
         """Add `facts` to run.json, whole or not at all."""
         path = self.directory / "run.json"
         known = self.info if path.exists() else {}
-        replace(path, json.dumps({**known, **facts, "updated": _now()}, indent=2) + "\n")
+        with replacing(path) as partial:
+            partial.write_text(json.dumps({**known, **facts, "updated": _now()}, indent=2) + "\n")
 
     @property
     def status(self) -> str:
@@ -134,9 +136,9 @@ class Folder:
         assert self._lock is not None
         try:
             self.describe(status=STATUS.get(kind, "failed"), **({"error": str(error)} if error else {}))
-        except OSError as full:
+        except StorageError:
             if error is None:
-                raise StorageError(f"cannot write {self.directory / 'run.json'}: {full.strerror}") from None
+                raise
         finally:
             self._lock.release()
             self._lock = None
@@ -157,29 +159,16 @@ class Folder:
                 return
             yield text, row
 
-    def metrics(self) -> dict[str, "tuple[NDArray[np.int64], NDArray[np.float64]]"]:
-        """Each metric's times (n,) and values (n,), or (n, S) where S seeds are trained side by side."""
+    def metrics(self, name: str = "metrics.jsonl") -> dict[str, "tuple[NDArray[np.float64], NDArray[np.float64]]"]:
+        """Each metric's times (P,) and values (P,), or (P, S) where S seeds are trained side by side."""
         import numpy as np
 
-        columns: dict[str, tuple[list[int], list[float]]] = {}
-        for row in self.rows():
-            for name, value in row.items():
-                if name != "time":
-                    times, values = columns.setdefault(name, ([], []))
-                    times.append(row["time"])
-                    values.append(value)
-        return {name: (np.array(times), np.array(values, float)) for name, (times, values) in columns.items()}
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file so that a reader finds the old text or the new, never a part."""
-    partial = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+        columns: dict[str, dict[float, float | list[float]]] = {}
+        for row in self.rows(name):
+            for metric, value in row.items():
+                if metric != "time":
+                    columns.setdefault(metric, {})[row["time"]] = value
+        return {metric: (np.array(list(c), float), np.array(list(c.values()), float)) for metric, c in columns.items()}
 
 
 def safe(task: str) -> str:

@@ -1,8 +1,8 @@
 """The folder of a run as the one who trains there writes it: logs, pictures, checkpoints."""
 
 import json
+import logging
 import math
-import os
 import shutil
 import time as clock
 from collections.abc import Callable
@@ -15,10 +15,12 @@ from torch import Tensor
 from rlgen.core import checkpoint
 from rlgen.core.algorithm import Algorithm, Metrics
 from rlgen.core.errors import CheckpointError, Diverged, StorageError
-from rlgen.core.folder import Folder, replace
+from rlgen.core.files import replacing
+from rlgen.core.folder import Folder
 from rlgen.core.state import State, Stateful
 
 Row = dict[str, Any]  # metric -> a number, or one number per seed
+log = logging.getLogger("rlgen")
 LOGS = ("metrics.jsonl", "timing.jsonl")
 
 
@@ -37,7 +39,6 @@ class Run(Folder, Stateful):
         self.started = clock.perf_counter()
         self.flushed = (0, 0.0)  # time and seconds of the last line
         self.listeners: list[Callable[[int, Row], None]] = []  # told of every line of the log
-        self.warn: Callable[[str], None] = lambda message: None
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -102,11 +103,11 @@ class Run(Folder, Stateful):
                     checkpoint.sync(self.directory / name)
             checkpoint.save(folder / f"{algorithm.time:09d}", {**algorithm.state_dict(), "run": self.state_dict()})
             self.describe(time=algorithm.time, seconds=round(self.seconds, 3), best=self.best, best_time=self.best_time)
-        except OSError as error:
-            message = f"the checkpoint at {algorithm.time:,} could not be written ({error.strerror})"
+        except (OSError, StorageError) as error:
+            message = f"the checkpoint at {algorithm.time:,} could not be written ({error})"
             if last:
                 raise StorageError(f"{message}; the one before it is intact: make room, then `rlgen resume {self.name}`") from None
-            self.warn(f"{message}; training goes on")
+            log.warning(f"{message}; training goes on")
             return
         for old in checkpoint.newest_first(folder)[2:]:
             if int(old.name) != self.best_time:
@@ -121,7 +122,8 @@ class Run(Folder, Stateful):
         for name in LOGS:
             if (self.directory / name).exists():
                 kept = "".join(text for text, row in self.lines(name) if row["time"] <= algorithm.time)
-                replace(self.directory / name, kept)
+                with replacing(self.directory / name) as partial:
+                    partial.write_text(kept)
         for path in (*self.directory.glob("*/*.png"), *self.directory.glob("checkpoints/*"), *self.directory.glob("checkpoints/.*")):
             if not path.stem.isdigit() or int(path.stem) > algorithm.time:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -145,7 +147,7 @@ class Run(Folder, Stateful):
             try:
                 return checkpoint.load(folder)
             except CheckpointError as error:
-                self.warn(f"{error}; the one before it is taken")
+                log.warning(f"{error}; the one before it is taken")
         if folders:
             raise CheckpointError(f"no checkpoint of {self.name} is whole: train again, with `--config {self.directory}/run.json`")
         return None
@@ -176,10 +178,8 @@ class Run(Folder, Stateful):
         from PIL import Image
 
         pixels = (picture.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_name(f".{path.name}-{os.getpid()}")
-        Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(partial, format="png")
-        partial.replace(path)
+        with replacing(path) as partial:
+            Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(partial, format="png")
 
 
 def _stack(values: list[Tensor | float]) -> Tensor:

@@ -1,0 +1,23 @@
+"""rlgen: a lab for reinforcement learning and generative models.
+
+    import rlgen
+    run = rlgen.train("dqn", "CartPole", seed=0, budget=30_000)
+    agent = rlgen.load(run)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rlgen.api import load, resume, train
+
+__all__ = ["load", "resume", "train"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Torch is imported when something is trained or loaded, not before."""
+    if name in __all__:
+        import rlgen.api
+
+        return getattr(rlgen.api, name)
+    raise AttributeError(f"module 'rlgen' has no attribute {name!r}")

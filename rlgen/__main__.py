@@ -1,0 +1,5 @@
+"""`python -m rlgen` is `rlgen`."""
+
+from rlgen.cli import main
+
+main()

@@ -1,0 +1,259 @@
+"""Train, resume and load from Python; the command line calls these too."""
+
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rlgen import catalog, statistics
+from rlgen.catalog import Entry
+from rlgen.core.algorithm import Algorithm
+from rlgen.core.config import check_names, resolve
+from rlgen.core.device import describe
+from rlgen.core.errors import UserError
+from rlgen.core.fit import fit
+from rlgen.core.folder import Folder, safe
+from rlgen.core.run import Run
+from rlgen.core.seeds import derive
+from rlgen.core.settings import Plan, Setup
+
+
+class TrainedRun(Run):
+    """A run folder that can draw itself."""
+
+    def plot(self, out: str | Path | None = None, x: Literal["steps", "seconds"] = "steps") -> Path:
+        """Learning curves as a picture, `curves.png` in the folder unless told otherwise; returns its path."""
+        from rlgen import plots
+
+        path = Path(out) if out else self.directory / "curves.png"
+        plots.curves([self.directory], path, x=x)
+        return path
+
+
+@dataclass(frozen=True)
+class Session:
+    """An algorithm, the folder it is trained in, and the plan of its training."""
+
+    entry: Entry
+    algorithm: Algorithm
+    run: TrainedRun
+    plan: Plan
+
+    def train(self) -> TrainedRun:
+        """Run to the end of the plan, then draw the curves. What stops it early leaves a run that can be resumed."""
+        with self.run as run:
+            try:
+                fit(self.algorithm, run, self.plan)
+            finally:
+                self.draw()
+        return run
+
+    def draw(self) -> None:
+        """Every picture that follows from the logs and samples."""
+        from rlgen import pictures
+
+        with suppress(UserError):  # nothing to draw yet
+            self.run.plot()
+        samples = self.run.directory / "samples"
+        if samples.is_dir():
+            pictures.evolution(samples, self.run.directory / "evolution.png", self.run.directory / "evolution.gif")
+
+
+def prepare(
+    algorithm: str,
+    task: str,
+    given: Mapping[str, Any],
+    *,
+    runs: Path,
+    name: str | None = None,
+    file: Mapping[str, Any] | None = None,
+    argv: list[str] | None = None,
+) -> Session:
+    """A new run, its folder claimed and its algorithm made. `given` wins over `file`, over what is tuned for the task, over defaults."""
+    entry = catalog.find(algorithm)
+    check_names(given, (entry.config, Setup, Plan), entry.name)
+    layers = (entry.preset, entry.tuned.get(task, {}), file or {}, given)
+    config, setup, plan = (resolve(settings, *layers) for settings in (entry.config, Setup, Plan))
+    made = _make(entry, task, config, setup)
+    run = TrainedRun.create(
+        runs,
+        f"{entry.name}-{safe(Path(task).name if task.startswith('folder:') else task)}",
+        name,
+        kind=entry.kind.name,
+        algorithm=entry.name,
+        task=task,
+        seed=setup.seed,
+        argv=argv or [],
+        config=_plain(config),
+        setup=_plain(setup),
+        plan=_plain(plan),
+        changed=_changed(config) | _changed(plan),
+        parameters=made.parameters(),
+        device=describe(getattr(made, "device", torch.device("cpu"))),
+        threads=torch.get_num_threads(),
+        versions=_versions(),
+        git=_git(),
+        time=0,
+    )
+    return Session(entry, made, run, plan)
+
+
+def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
+    """A run that was stopped, ready to go on; `given` may change its plan."""
+    info = folder.info
+    entry, config, setup = _settings(folder)
+    plan = resolve(Plan, info["plan"], given)
+    run = TrainedRun(folder.directory)
+    session = Session(entry, _make(entry, info["task"], config, setup), run, plan)
+    run.describe(plan=_plain(plan))
+    return session
+
+
+def train(
+    algorithm: str, task: str, *, runs: str | Path | None = None, name: str | None = None, fallback: bool = True, **options: Any
+) -> TrainedRun:
+    """Train `algorithm` on `task` with any of the options of the command line, as in `seed=0, budget=30_000`.
+
+    Returns the finished run. Raises UserError for what cannot be trained; Ctrl-C saves and raises Interrupted.
+    """
+    entry = catalog.find(algorithm)
+    task, notice = canonical(entry, task, data=options.get("data"), fallback=fallback)
+    if notice:
+        print(notice, file=sys.stderr)
+    return prepare(algorithm, task, options, runs=runs_folder(runs), name=name).train()
+
+
+def resume(run: str | Path | Folder = "latest", *, runs: str | Path | None = None, **plan: Any) -> TrainedRun:
+    """Go on with a run that was stopped, in its own folder; `budget=` may be raised."""
+    return reopen(_folder(run, runs), plan).train()
+
+
+def load(run: str | Path | Folder = "latest", *, runs: str | Path | None = None, checkpoint: str = "last") -> Any:
+    """The trained thing: an agent with `predict`, or a model with `sample`; from the `last` checkpoint or the `best`."""
+    folder = _folder(run, runs)
+    entry, config, setup = _settings(folder)
+    algorithm = _make(entry, folder.info["task"], config, setup)
+    Run(folder.directory).load(algorithm, checkpoint)
+    return algorithm
+
+
+def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dict[str, Any]:
+    """Greedy returns of an agent over fresh episodes, with their 95 % interval; the evaluation metrics of a model."""
+    if entry.kind is catalog.MODEL:
+        metrics = {name: torch.as_tensor(value) for name, value in trained.evaluate().items()}
+        return {name: value.item() for name, value in metrics.items() if value.ndim == 0}
+    returns = trained.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
+    pooled = returns.reshape(-1)
+    low, high = statistics.bootstrap(pooled)
+    result = {
+        "episodes": episodes,
+        "mean": float(pooled.mean()),
+        "std": float(pooled.std(ddof=1)) if len(pooled) > 1 else 0.0,
+        "iqm": float(statistics.iqm(pooled)),
+        "ci95": [float(low), float(high)],
+        "returns": pooled.tolist(),
+    }
+    return result if len(returns) == 1 else {**result, "per_seed": returns.mean(1).tolist()}
+
+
+def film(agent: Any, task: str, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
+    """Pictures (H, W, 3) of greedy episodes with the return so far, the returns, and pictures per second."""
+    from envs import Lanes
+    from rlgen import pictures
+
+    frames, returns = [], []
+    lanes = Lanes(task, 1, derive(seed, "film"), render_mode="rgb_array")
+    for episode in range(1, episodes + 1):
+        done, steps = False, 0
+        while not done:
+            frames.append(pictures.caption(lanes.render(), f"episode {episode}   step {steps}   return {lanes.score[0]:,.0f}"))
+            action, _ = agent.predict(lanes.obs)
+            step = lanes.step(action - lanes.first_action)
+            done, steps = bool(step.done[0]), steps + 1
+        returns.append(float(step.score[0]))
+    fps = float(lanes.envs[0].metadata.get("render_fps", 30))
+    lanes.close()
+    return frames, returns, fps
+
+
+def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
+    """The one name of an environment or a dataset, and a line for the user where another dataset stands in."""
+    if entry.kind is catalog.MODEL:
+        from rlgen import data as datasets
+
+        return datasets.available(task, data=data, fallback=fallback)
+    import envs
+
+    return envs.short(envs.resolve(task)), None
+
+
+def runs_folder(runs: str | Path | None) -> Path:
+    """Where runs are kept: as given, or $RLGEN_RUNS, or `runs` here."""
+    return Path(runs or os.environ.get("RLGEN_RUNS") or "runs")
+
+
+def _make(entry: Entry, task: str, config: Any, setup: Setup) -> Algorithm:
+    torch.manual_seed(setup.seed)
+    algorithm: Algorithm = entry.algorithm(task, config, setup)
+    return algorithm
+
+
+def _folder(run: str | Path | Folder, runs: str | Path | None) -> Folder:
+    return run if isinstance(run, Folder) else Folder.find(runs_folder(runs), str(run))
+
+
+def _settings(folder: Folder) -> tuple[Entry, Any, Setup]:
+    info = folder.info
+    try:
+        entry = catalog.find(info["algorithm"])
+        for settings, key in ((entry.config, "config"), (Setup, "setup")):
+            check_names(info[key], (settings,), f"run.json of {folder.name}")
+        return entry, resolve(entry.config, info["config"]), resolve(Setup, {**info["setup"], "threads": info["threads"]})
+    except KeyError as error:
+        raise UserError(f"run.json of {folder.name} lacks {error}: it was not made by this rlgen") from None
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """As strict JSON has it: infinity is written as a word."""
+    return {name: str(v) if isinstance(v, float) and math.isinf(v) else v for name, v in asdict(settings).items()}
+
+
+def _changed(settings: Any) -> dict[str, Any]:
+    defaults = {f.name: f.default for f in fields(settings)}
+    return {name: value for name, value in _plain(settings).items() if getattr(settings, name) != defaults[name]}
+
+
+def _versions() -> dict[str, str]:
+    packages = ("rlgen", "torch", "gymnasium", "numpy")
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _git() -> dict[str, Any]:
+    """Commit of the repository the code stands in, and whether it was changed since; empty outside one."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}

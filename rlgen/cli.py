@@ -1,0 +1,375 @@
+"""`rlgen NAME TASK --option value`: train anything; then look at it, go on with it, play it.
+
+Imports no torch: that is left to the command that needs it.
+"""
+
+import errno
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from rlgen import catalog
+from rlgen.core.config import command, read_file
+from rlgen.core.errors import UserError
+from rlgen.core.folder import Folder
+
+if TYPE_CHECKING:
+    from rlgen.api import Session
+
+
+class Commands(TyperGroup):
+    """Builds the options of an algorithm when its command is called, not for the list of all commands."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Replace the stub of a catalog entry by the command with its options."""
+        name = args[0].lower()
+        if name in catalog.CATALOG:
+            self.add_command(_training_command(catalog.CATALOG[name]), name)
+            args = [name, *args[1:]]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A lab for reinforcement learning and generative models. Start with `rlgen dqn CartPole` or `rlgen gan mnist`.",
+)
+
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", envvar="RLGEN_RUNS", help="Folder of all runs.")]
+RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="A path, a name under the folder of runs, or latest.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the fresh episodes, or of the noise.")]
+Checkpoint = Annotated[str, typer.Option("--checkpoint", metavar="last|best", help="Which checkpoint to take.")]
+LOOK, TRAIN = "Look at runs", "Train"
+
+
+def examples(*lines: str) -> str:
+    """The end of a help text: commands that can be run as they stand."""
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def _training_command(entry: catalog.Entry) -> Any:
+    """The full command of an algorithm, with an option for each of its settings."""
+    from rlgen.core.settings import Plan, Setup
+
+    model = entry.kind is catalog.MODEL
+    what = "Dataset" if model else "Environment"
+    shared: dict[str, tuple[Any, Any]] = {
+        "task": (Annotated[str, typer.Argument(metavar="TASK", help=f"{what}: `rlgen list` names them.")], ...),
+        "runs": (Runs, Path("runs")),
+        "name": (Annotated[str | None, typer.Option("--name", help="Name of the run's folder.", show_default=False)], None),
+        "config": (
+            Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML or JSON, or a run.json; options win over it.", show_default=False)],
+            None,
+        ),
+        "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")], False),
+        "json_": (Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")], False),
+    }
+    if model:
+        shared["fallback"] = (
+            Annotated[bool, typer.Option("--fallback/--no-fallback", help="Take the bundled digits where the dataset cannot be had.")],
+            True,
+        )
+
+    def start(given: dict[str, Any], *, task: str, runs: Path, name: str | None, config: Path | None, quiet: bool, json_: bool,
+              fallback: bool = True) -> None:  # fmt: skip
+        from rlgen import api
+
+        file = read_file(config, (entry.config, Setup, Plan)) if config else {}
+        task, notice = api.canonical(entry, task, data=given.get("data", file.get("data")), fallback=fallback)
+        if notice:
+            print(notice, file=sys.stderr)
+        session = api.prepare(entry.name, task, given, runs=runs, name=name, file=file, argv=sys.argv)
+        _train(session, quiet, json_)
+
+    tuned = ", ".join(entry.tuned) or "none yet"
+    typed = typer.Typer(add_completion=False)
+    typed.command(
+        entry.name,
+        help=f"{entry.summary}.\n\nTuned presets: {tuned}. What is typed wins over --config, that over the preset.",
+        epilog=examples(f"rlgen {entry.name} {entry.task}", f"rlgen {entry.name} {entry.task} --seed 1 --lr 0.0005 --name try-1"),
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )(command(start, (entry.config, Setup, Plan), entry.preset, shared))
+    return typer.main.get_command(typed)
+
+
+def _stub(entry: catalog.Entry) -> None:
+    """The line of an algorithm in the list of commands."""
+
+    def stub() -> None: ...
+
+    app.command(entry.name, help=entry.summary, rich_help_panel=TRAIN)(stub)
+
+
+for _entry in catalog.CATALOG.values():
+    _stub(_entry)
+
+
+@app.command(rich_help_panel=TRAIN, epilog=examples("rlgen resume", "rlgen resume dqn-CartPole-1 --budget 60000"))
+def resume(
+    run: RunName = "latest",
+    budget: Annotated[int | None, typer.Option("--budget", min=1, help="A new end, in steps or images.", show_default=False)] = None,
+    stop_at: Annotated[float | None, typer.Option("--stop-at", help="A new score to end at; inf for none.", show_default=False)] = None,
+    runs: Runs = Path("runs"),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    json_: Json = False,
+) -> None:
+    """Go on with a run that was stopped, in its own folder."""
+    from rlgen import api
+
+    folder = Folder.find(runs, run)
+    given = {name: value for name, value in (("budget", budget), ("stop_at", stop_at)) if value is not None}
+    info = folder.info
+    if info["status"] == "finished" and not given:
+        raise UserError(f"{folder.name} is finished at {info['time']:,}: `--budget` with a larger number trains it further")
+    _train(api.reopen(folder, given), quiet, json_)
+
+
+@app.command("runs", rich_help_panel=LOOK, epilog=examples("rlgen runs", "rlgen runs --json"))
+def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
+    """List all runs: status, progress, best score, age."""
+    rows = [_summary(folder) for folder in Folder.all(runs)]
+    if json_:
+        print(json.dumps(rows, indent=2))
+    elif not rows:
+        print(f"no runs in {runs} yet: `rlgen dqn CartPole` makes one")
+    else:
+        _table(["run", "algorithm", "task", "status", "progress", "best", "age"],
+               [[r["name"], r["algorithm"], r["task"], r["status"], f"{r['time']:,}/{r['budget']:,} {100 * r['time'] // r['budget']} %",
+                 "" if r["best"] is None else f"{r['best']:,.1f}", _age(r["age"])] for r in rows])  # fmt: skip
+
+
+@app.command(rich_help_panel=LOOK, epilog=examples("rlgen plot latest", "rlgen plot dqn-CartPole-1 dqn-CartPole-2 --out both.png --x seconds"))
+def plot(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, names under the folder of runs, or latest.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="png, svg or pdf; curves.png of the run unless given.", show_default=False)] = None,
+    x: Annotated[str, typer.Option("--x", metavar="steps|seconds", help="What the curves are drawn over.")] = "steps",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Draw learning curves; seeds of one configuration become one line with a band."""
+    from rlgen import plots
+
+    if x not in ("steps", "seconds"):
+        raise UserError(f"--x {x}: steps or seconds")
+    folders = [Folder.find(runs, name).directory for name in names]
+    path = out or (folders[0] / "curves.png" if len(folders) == 1 else Path("curves.png"))
+    plots.curves(folders, path, x=x)  # type: ignore[arg-type]
+    print(path)
+
+
+@app.command("eval", rich_help_panel=LOOK, epilog=examples("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json"))
+def evaluate(
+    run: RunName = "latest",
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Fresh greedy episodes of an agent.")] = 100,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """Score a trained agent over fresh episodes, or a model by its metrics."""
+    from rlgen import api
+
+    folder, entry = _entry_of(runs, run)
+    result = api.score(api.load(folder, checkpoint=_which(checkpoint)), entry, episodes, seed)
+    print(json.dumps(result) if json_ else _say(entry, result))
+
+
+@app.command(rich_help_panel=LOOK, epilog=examples("rlgen play latest", "rlgen play dqn-CartPole-1 --episodes 3 --out cartpole.gif"))
+def play(
+    run: RunName = "latest",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="A GIF; play.gif in the run's folder unless given.", show_default=False)] = None,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="How many episodes.")] = 1,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Film a trained agent as it acts greedily."""
+    from rlgen import api, pictures
+
+    folder, entry = _entry_of(runs, run)
+    if entry.kind is not catalog.AGENT:
+        raise UserError(f"{folder.name} is a model and cannot play: `rlgen sample {folder.name}` draws from it")
+    path = out or folder.directory / "play.gif"
+    frames, returns, fps = api.film(api.load(folder, checkpoint=_which(checkpoint)), folder.info["task"], episodes, seed)
+    pictures.gif(frames, path, fps=fps, hold=1.0)
+    print(f"{path}  return {', '.join(f'{value:,.1f}' for value in returns)}")
+
+
+@app.command(rich_help_panel=LOOK, epilog=examples("rlgen sample latest", "rlgen sample gan-mnist-1 --count 100 --out grid.png --npy digits.npy"))
+def sample(
+    run: RunName = "latest",
+    count: Annotated[int, typer.Option("--count", min=1, help="How many images.")] = 64,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="A PNG; grid.png in the run's folder unless given.", show_default=False)] = None,
+    npy: Annotated[Path | None, typer.Option("--npy", metavar="FILE", help="Also the images themselves, (N, C, H, W) in [0, 1].", show_default=False)] = None,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Draw images from a trained model."""
+    import numpy as np
+
+    from rlgen import api, pictures
+
+    folder, entry = _entry_of(runs, run)
+    if entry.kind is not catalog.MODEL:
+        raise UserError(f"{folder.name} is an agent and draws nothing: `rlgen play {folder.name}` films it")
+    images = api.load(folder, checkpoint=_which(checkpoint)).sample(count, seed=seed).cpu().numpy()  # (N, C, H, W)
+    path = out or folder.directory / "grid.png"
+    pixels = (images * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+    pictures.write_png(pictures.grid(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path)
+    if npy:
+        try:
+            np.save(npy, images)
+        except OSError as error:
+            raise UserError(f"cannot write {npy}: {error.strerror}") from None
+    print(path)
+
+
+@app.command("list", rich_help_panel=LOOK, epilog=examples("rlgen list", "rlgen list --json"))
+def list_all(json_: Json = False) -> None:
+    """List algorithms, environments, datasets and tuned presets."""
+    import envs
+    from rlgen import data
+
+    entries = catalog.CATALOG.values()
+    tables = {
+        "algorithms": (["name", "what"], [[e.name, e.summary] for e in entries]),
+        "environments": (["name", "id", "from"], [list(row) for row in envs.describe()]),
+        "datasets": (["name", "what", "where"], [list(row) for row in data.listing()]),
+        "presets": (["algorithm", "task", "expected"], [[e.name, task, e.expected.get(task, "not measured")] for e in entries for task in e.tuned]),
+    }
+    if json_:
+        print(json.dumps({name: [dict(zip(head, row, strict=True)) for row in rows] for name, (head, rows) in tables.items()}, indent=2))
+        return
+    for name, (head, rows) in tables.items():
+        print(f"{name}" + (" (and every gymnasium id with discrete actions)" if name == "environments" else ""))
+        _table(head, rows, indent=2)
+        print()
+
+
+def main() -> NoReturn:
+    """The console script: whatever goes wrong is one line and an exit code; RLGEN_DEBUG=1 shows where."""
+    try:
+        app()
+    except UserError as error:
+        _fail(error.code, str(error))
+    except MemoryError:
+        _fail(6, "out of memory: try a smaller --batch or --capacity")
+    except BrokenPipeError:  # the reader of a pipe, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(7 if error.errno == errno.ENOSPC else 1, f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+    except Exception as error:
+        if "out of memory" in str(error).lower():
+            _fail(6, "the device is out of memory: try a smaller --batch, or --device cpu")
+        _fail(1, f"{type(error).__name__}: {error}. This is a fault of rlgen: RLGEN_DEBUG=1 shows where")
+    sys.exit(0)
+
+
+def _fail(code: int, message: str) -> NoReturn:
+    if os.environ.get("RLGEN_DEBUG"):
+        raise
+    print(f"{'' if code > 128 else 'error: '}{message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _train(session: "Session", quiet: bool, json_: bool) -> None:
+    """Train with a panel and a progress bar around it, then score what came out and say what to do next."""
+    from rlgen import api
+    from rlgen.console import Display
+
+    run, entry, plan = session.run, session.entry, session.plan
+    info = run.info
+    display = Display(entry.kind, plan.budget, quiet, info["time"])
+    changed = "  ".join(f"{name}={value}" for name, value in info["changed"].items()) or "nothing"
+    display.panel(
+        f"{entry.name} on {info['task']}",
+        {
+            "what": entry.summary,
+            "device": info["device"],
+            "seed": str(info["seed"]),
+            "budget": f"{plan.budget:,} {entry.kind.unit}" + (f", from {info['time']:,}" if info["time"] else ""),
+            "parameters": f"{info['parameters']:,}",
+            "changed": changed,
+            "folder": str(run.directory),
+        },
+        run.directory / "log.txt",
+    )
+    run.listeners.append(display)
+    with display:
+        session.train()
+    result = api.score(session.algorithm, entry)
+    run.describe(result={name: value for name, value in result.items() if name != "returns"})
+    info = run.info
+    if json_:
+        scores = {"score": result["mean"]} if "mean" in result else {}
+        keys = ("status", "algorithm", "task", "seed", "time", "seconds")
+        print(json.dumps({"run": str(run.directory), **{key: info[key] for key in keys}, **scores, **info["result"]}))
+    elif not quiet:
+        print(f"\n{_say(entry, result)}")
+        print(f"trained {info['time']:,} {entry.kind.unit} in {info['seconds']:,.1f} s")
+        print("files   " + "  ".join(sorted(path.name for path in run.directory.iterdir() if not path.name.startswith((".", "run.lock")))))
+        print(f"next    {'   '.join(f'rlgen {verb} {run.name}' for verb in _next(entry))}")
+
+
+def _next(entry: catalog.Entry) -> tuple[str, ...]:
+    return ("plot", "play", "eval") if entry.kind is catalog.AGENT else ("sample", "plot", "eval")
+
+
+def _say(entry: catalog.Entry, result: dict[str, Any]) -> str:
+    """A score as a sentence."""
+    if entry.kind is catalog.AGENT:
+        low, high = result["ci95"]
+        return (
+            f"greedy  mean return {result['mean']:,.1f} over {result['episodes']} fresh episodes"
+            f" (95 % interval {low:,.1f} to {high:,.1f}, IQM {result['iqm']:,.1f}, standard deviation {result['std']:,.1f})"
+        )
+    return "scores  " + "  ".join(f"{name} {value:.4g}" for name, value in result.items())
+
+
+def _entry_of(runs: Path, run: str) -> tuple[Folder, catalog.Entry]:
+    folder = Folder.find(runs, run)
+    return folder, catalog.find(str(folder.info.get("algorithm")))
+
+
+def _which(checkpoint: str) -> str:
+    if checkpoint not in ("last", "best"):
+        raise UserError(f"--checkpoint {checkpoint}: last or best")
+    return checkpoint
+
+
+def _summary(folder: Folder) -> dict[str, Any]:
+    """What `rlgen runs` says of a run."""
+    info = folder.info
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(info["created"])).total_seconds()
+    return {
+        **{key: info.get(key) for key in ("algorithm", "task", "seed", "best", "time")},
+        "name": folder.name,
+        "status": folder.status,
+        "budget": info.get("plan", {}).get("budget"),
+        "age": round(seconds),
+    }
+
+
+def _age(seconds: int) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _table(head: list[str], rows: list[list[str]], indent: int = 0) -> None:
+    """Columns as wide as what stands in them."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, *rows):
+        print(" " * indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
