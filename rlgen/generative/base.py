@@ -1,0 +1,117 @@
+"""What every generative model shares: minibatches in, metrics and samples out. Images are in [0, 1] everywhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rlgen import data
+from rlgen.core import device
+from rlgen.core.algorithm import Metrics, descend
+from rlgen.core.seeds import derive
+from rlgen.core.settings import Setup
+from rlgen.core.state import Stateful
+
+
+class Minibatches(Stateful):
+    """All images of a dataset once per epoch, each epoch in an order of its own.
+
+    The order follows from (seed, epoch), so the epoch and a position in it are all there is to save.
+    """
+
+    state = ("epoch", "position")
+
+    def __init__(self, dataset: data.Dataset, batch: int, seed: int, device: torch.device) -> None:
+        self.images = dataset.images.permute(0, 2, 3, 1).contiguous().to(device)  # (N, H, W, C) suits convolutions
+        self.labels = None if dataset.labels is None else dataset.labels.to(device)
+        self.batch, self.seed = batch, seed
+        self.epoch = self.position = 0
+        self._order: tuple[int, Tensor] | None = None  # of which epoch, and its permutation
+
+    def next(self) -> tuple[Tensor, Tensor | None]:
+        """(B, C, H, W) in [0, 1] and (B,) labels; the last of an epoch may be a smaller batch."""
+        if self.position >= len(self.images):
+            self.epoch, self.position = self.epoch + 1, 0
+        index = self._permutation()[self.position : self.position + self.batch]
+        self.position += len(index)
+        return as_floats(self.images[index]), None if self.labels is None else self.labels[index]
+
+    def _permutation(self) -> Tensor:
+        if self._order is None or self._order[0] != self.epoch:
+            stream = torch.Generator().manual_seed(derive(self.seed, f"order of epoch {self.epoch}"))
+            self._order = (self.epoch, torch.randperm(len(self.images), generator=stream).to(self.images.device))
+        return self._order[1]
+
+
+class Generative(Stateful):
+    """Trains on one minibatch per step. A model with one loss writes `loss`; others write `update` instead."""
+
+    score: ClassVar[str | None] = None  # no number yet ranks samples
+    optimizer: torch.optim.Optimizer
+
+    def __init__(self, task: str, config: Any, setup: Setup) -> None:
+        self.config, self.seed, self.time = config, setup.seed, 0
+        self.device = device.choose(setup, accelerate=True)
+        dataset = data.load(task, data=config.data, size=config.size)
+        self.task, self.classes = dataset.name, dataset.classes
+        self.shape = tuple(dataset.images.shape[1:])  # (C, H, W)
+        self.data = Minibatches(dataset, config.batch, setup.seed, self.device)
+
+    def step(self) -> Metrics:
+        """One minibatch, one update."""
+        x, y = self.data.next()
+        self.time += len(x)
+        return self.update(x, y)
+
+    def update(self, x: Tensor, y: Tensor | None) -> Metrics:
+        """One gradient step on images (B, C, H, W) and their labels (B,)."""
+        loss, metrics = self.loss(x, y)
+        descend(self.optimizer, loss)
+        return {"loss": loss.detach(), **metrics}
+
+    def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
+        """What the model minimises, and what it has to say about it."""
+        raise NotImplementedError
+
+    def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
+        """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`."""
+        raise NotImplementedError
+
+
+@torch.no_grad()
+def follow(average: nn.Module, module: nn.Module, decay: float) -> None:
+    """average ← decay · average + (1 - decay) · module, in weights and batch statistics alike."""
+    ours, theirs = average.state_dict(), module.state_dict()
+    floats = [name for name, value in ours.items() if value.is_floating_point()]
+    torch._foreach_lerp_([ours[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
+    for name in ours.keys() - set(floats):  # a count of batches has no average
+        ours[name].copy_(theirs[name])
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """No gradients, and no batch or power iteration that leaves a trace in `modules`."""
+    training = [module.training for module in modules]
+    try:
+        with torch.no_grad():
+            for module in modules:
+                module.eval()
+            yield
+    finally:
+        for module, mode in zip(modules, training, strict=True):
+            module.train(mode)
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """(B, H, W, C) bytes to (B, C, H, W) in [0, 1], channels last in memory."""
+    return images.permute(0, 3, 1, 2).float().div_(255)
+
+
+def sheet(images: Tensor, columns: int = 8) -> Tensor:
+    """(N, C, H, W) side by side in rows, one pixel apart: a picture (C, rows · (H + 1) - 1, columns · (W + 1) - 1)."""
+    count, channels, height, width = images.shape
+    tiles = F.pad(images, (0, 1, 0, 1)).view(count // columns, columns, channels, height + 1, width + 1)
+    return tiles.permute(2, 0, 3, 1, 4).reshape(channels, -1, columns * (width + 1))[:, :-1, :-1]

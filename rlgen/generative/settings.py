@@ -1,0 +1,46 @@
+"""What the generative models can be told, and what was found to work for each dataset. Imports no torch.
+
+A field is an option, the comment beside it its help, the comment line above a group its panel.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+
+def _in_fours(size: int) -> int:
+    if size % 4:
+        raise ValueError("must be a multiple of 4: the networks halve an image twice")
+    return size
+
+
+Size = Annotated[int, Field(ge=8, le=64), AfterValidator(_in_fours)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class GAN:
+    """A generative adversarial network."""
+
+    # Learning
+    lr: PositiveFloat = 2e-4  # step size of the generator's Adam
+    discriminator_lr: PositiveFloat = 4e-4  # step size of the discriminator's, the larger one (Heusel 2017)
+    batch: PositiveInt = 64  # images per gradient step
+    ema: Decay = 0.999  # share of its past the averaged generator, which makes the samples, keeps per step
+    conditional: bool = False  # give both networks the label, to choose what is made (Miyato & Koyama 2018)
+    # Network
+    latent: PositiveInt = 64  # numbers an image is made from
+    width: PositiveInt = 32  # channels at half of the images' size; twice and four times as many follow
+    # Data
+    data: str | None = None  # folder that holds the dataset, such as MNIST/raw; none looks in the usual places
+    size: Size | None = None  # scale images to SIZE x SIZE pixels; none leaves them as they are
+
+
+TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset -> settings, those of the Plan included
+    "gan": {
+        "mnist": {"budget": 500_000, "log_every": 5_000, "eval_every": 50_000, "save_every": 50_000},
+        "fashion-mnist": {"budget": 500_000, "log_every": 5_000, "eval_every": 50_000, "save_every": 50_000},
+        "digits": {"size": 28, "budget": 150_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
+    },
+}

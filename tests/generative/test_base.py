@@ -1,0 +1,87 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from rlgen.data import Dataset
+from rlgen.generative.base import Minibatches, evaluating, follow, sheet
+
+CPU = torch.device("cpu")
+
+
+def numbered(count=23):
+    """Images that say which one they are."""
+    images = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 2, 4, 4)
+    return Dataset("numbered", images, torch.arange(count))
+
+
+def drawn(data, batches):
+    return [data.next()[1].tolist() for _ in range(batches)]
+
+
+def test_every_image_once_per_epoch_in_an_order_of_its_own():
+    data = Minibatches(numbered(), 10, seed=0, device=CPU)
+    first, second = (drawn(data, 3) for _ in range(2))
+    for epoch in (first, second):
+        assert [len(batch) for batch in epoch] == [10, 10, 3]
+        assert sorted(number for batch in epoch for number in batch) == list(range(23))
+    assert first != second
+    assert first == drawn(Minibatches(numbered(), 10, seed=0, device=CPU), 3)
+    assert first != drawn(Minibatches(numbered(), 10, seed=1, device=CPU), 3)
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_the_order_is_resumed_from_epoch_and_position(before):
+    whole, part, rest = (Minibatches(numbered(), 10, seed=0, device=CPU) for _ in range(3))
+    expected = drawn(whole, 12)
+    drawn(part, before)
+    rest.load_state_dict(part.state_dict())
+    assert drawn(rest, 12 - before) == expected[before:]
+
+
+def test_images_are_between_0_and_1_and_keep_their_labels():
+    images = torch.randint(256, (9, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images[0, 0, 0, 0], images[1, 0, 0, 0] = 0, 255
+    x, y = Minibatches(Dataset("random", images, torch.arange(9)), 9, seed=0, device=CPU).next()
+    assert x.shape == (9, 3, 4, 5)
+    assert (x.min(), x.max()) == (0, 1)
+    assert torch.equal((x * 255).round().byte(), images[y])
+
+
+def test_labels_are_optional():
+    dataset = Dataset("plain", numbered().images, None)
+    assert Minibatches(dataset, 4, seed=0, device=CPU).next()[1] is None
+
+
+def test_an_average_follows_weights_and_batch_statistics():
+    module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    average, before = copy.deepcopy(module), copy.deepcopy(module)
+    module(torch.randn(8, 3))
+    nn.init.ones_(module[0].weight)
+    follow(average, module, 0.75)
+    torch.testing.assert_close(average[0].weight, 0.75 * before[0].weight + 0.25)
+    torch.testing.assert_close(average[1].running_mean, 0.25 * module[1].running_mean)
+    assert average[1].num_batches_tracked == 1
+    follow(average, module, 0.0)
+    for ours, theirs in zip(average.state_dict().values(), module.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_evaluating_leaves_no_trace():
+    training, resting = nn.BatchNorm1d(2), nn.BatchNorm1d(2).eval()
+    with evaluating(training, resting):
+        assert not training(torch.randn(4, 2)).requires_grad
+    assert training.training
+    assert not resting.training
+    assert training.num_batches_tracked == 0
+    assert torch.is_grad_enabled()
+
+
+def test_a_sheet_puts_images_in_rows():
+    images = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 2, 4)
+    picture = sheet(images, columns=3)
+    assert picture.shape == (3, 2 * 3 - 1, 3 * 5 - 1)
+    assert picture[0, 0, [0, 5, 10]].tolist() == [0, 1, 2]
+    assert picture[0, 3, [0, 5, 10]].tolist() == [3, 4, 5]
+    assert picture[:, 2].count_nonzero() == 0

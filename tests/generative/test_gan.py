@@ -1,0 +1,240 @@
+import copy
+
+import pytest
+import torch
+from PIL import Image
+
+from rlgen.core.errors import DataError, UserError
+from rlgen.core.settings import Setup
+from rlgen.generative import gan
+from rlgen.generative.gan import GAN
+
+SMALL = {"batch": 16, "width": 4, "latent": 8}
+
+
+def build(seed=0, **settings):
+    return GAN("digits", GAN.Config(**{**SMALL, **settings}), Setup(seed=seed, threads=1))
+
+
+def tensors(state):
+    if isinstance(state, torch.Tensor):
+        yield state
+    elif isinstance(state, dict):
+        for value in state.values():
+            yield from tensors(value)
+    elif not isinstance(state, list | tuple | str):
+        yield torch.as_tensor(float(state or 0))
+
+
+def same(one, other):
+    pairs = list(zip(tensors(one.state_dict()), tensors(other.state_dict()), strict=True))
+    return len(pairs) > 30 and all(torch.equal(a, b) for a, b in pairs)
+
+
+def weights(module):
+    return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+def equal(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("logit", [-100.0, 100.0])
+def test_losses_push_however_wrong_the_discriminator_is(logit):
+    def slope(loss):
+        value = torch.tensor([logit], dtype=torch.float64, requires_grad=True)
+        loss(value).backward()
+        assert value.grad.isfinite()
+        return value.grad.item()
+
+    real = slope(lambda value: gan.discriminator_loss(value, torch.zeros(1)))
+    fake = slope(lambda value: gan.discriminator_loss(torch.zeros(1), value))
+    made = slope(gan.generator_loss)
+    assert real < 0 < fake
+    assert made < 0
+    if logit < 0:  # a real image taken for a fake, and a fake that convinces nobody, get the full slope
+        assert real == pytest.approx(-1)
+        assert made == pytest.approx(-1)
+    else:
+        assert fake == pytest.approx(1)
+
+
+def test_losses_are_those_of_the_paper():
+    real, fake = torch.tensor([0.3, -1.0]), torch.tensor([2.0, -0.5])
+    expected = -(real.sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean())
+    torch.testing.assert_close(gan.discriminator_loss(real, fake), expected)
+    torch.testing.assert_close(gan.generator_loss(fake), -fake.sigmoid().log().mean())
+
+
+def test_each_step_moves_one_network(monkeypatch):
+    model, calls = build(), []
+
+    def spy(optimizer, loss):
+        before = weights(model.generator), weights(model.discriminator)
+        judged = [None if p.grad is None else p.grad.clone() for p in model.discriminator.parameters()]
+        norm = descend(optimizer, loss)
+        if optimizer is model.discriminator_optimizer:
+            assert all(p.grad is None or not p.grad.any() for p in model.generator.parameters())
+            assert equal(before[0], weights(model.generator))
+            assert not equal(before[1], weights(model.discriminator))
+            calls.append("discriminator")
+        else:
+            assert all(p.grad is not None and p.grad.any() for p in model.generator.parameters())
+            assert equal(before[1], weights(model.discriminator))
+            assert equal(judged, [p.grad for p in model.discriminator.parameters()])
+            assert not equal(before[0], weights(model.generator))
+            calls.append("generator")
+        return norm
+
+    descend = gan.descend
+    monkeypatch.setattr(gan, "descend", spy)
+    monkeypatch.setattr(model.generator, "zero_grad", None)
+    model.step()
+    assert calls == ["discriminator", "generator"]
+
+
+def test_metrics_are_detached():
+    assert not any(value.requires_grad for value in build().step().values())
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("before", [0, 3, 94, 95])  # 94 batches an epoch, the last one smaller
+def test_resume_is_exact(before, conditional):
+    settings = {"conditional": conditional, "width": 2}
+    whole = build(**settings)
+    for _ in range(before):
+        whole.step()
+    resumed = build(seed=0, **settings)
+    resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
+    for _ in range(3):
+        whole.step()
+        resumed.step()
+    assert whole.time == resumed.time
+    assert same(whole, resumed)
+
+
+def test_the_seed_decides_everything():
+    one, twin, other = build(), build(), build(seed=1)
+    torch.manual_seed(5)
+    one.step()
+    torch.rand(3)
+    twin.step()
+    other.step()
+    assert same(one, twin)
+    assert not equal(weights(one.generator), weights(other.generator))
+
+
+def test_evaluation_leaves_no_trace_and_depends_on_weights_alone():
+    watched, control = build(), build()
+    for _ in range(3):
+        watched.step()
+        control.step()
+    torch.manual_seed(1)
+    first, stream = watched.evaluate(), torch.get_rng_state()
+    second = watched.evaluate()
+    assert torch.equal(stream, torch.get_rng_state())
+    assert same(watched, control)
+    assert watched.generator.training
+    assert watched.discriminator.training
+    for name in first:
+        assert torch.equal(first[name], second[name])
+    watched.step()
+    control.step()
+    assert same(watched, control)
+    assert not torch.equal(watched.evaluate()["samples"], first["samples"])
+
+
+def test_what_an_evaluation_tells():
+    model = build()
+    metrics = model.evaluate()
+    assert metrics["samples"].shape == (1, 8 * 9 - 1, 8 * 9 - 1)
+    assert metrics["samples"].min() >= 0
+    assert metrics["samples"].max() <= 1
+    assert 0 <= metrics["discriminator_accuracy"] <= 1
+    with torch.no_grad():
+        model.discriminator.judge.bias.fill_(100)  # everything passes for real
+    metrics = model.evaluate()
+    assert metrics["real_logit"] > 90
+    assert metrics["fake_logit"] > 90
+    assert metrics["discriminator_accuracy"] == 0.5
+
+
+def test_samples_depend_on_their_seed_not_on_how_many_are_made_at_once(monkeypatch):
+    model = build()
+    model.step()
+    images = model.sample(10, seed=3)
+    assert images.shape == (10, 1, 8, 8)
+    assert torch.equal(images, model.sample(10, seed=3))
+    assert not torch.equal(images, model.sample(10, seed=4))
+    monkeypatch.setattr(gan, "TOGETHER", 3)
+    torch.testing.assert_close(images, model.sample(10, seed=3))
+    assert not images.requires_grad
+
+
+def test_averaged_generator():
+    """Its samples, made in evaluation mode, have the contrast of those the generator trains on."""
+    model = build(ema=0.9)
+    for _ in range(60):
+        model.step()
+    z = torch.randn(500, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        trained = model.generator(z)
+    averaged = model._images(z, None)
+    assert not model.average.training
+    assert averaged.mean() == pytest.approx(trained.mean().item(), abs=0.05)
+    assert averaged.std() == pytest.approx(trained.std().item(), abs=0.05)
+
+
+def test_without_memory_the_average_is_the_generator():
+    model = build(ema=0.0)
+    for _ in range(3):
+        model.step()
+    for ours, theirs in zip(model.average.state_dict().values(), model.generator.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_conditional_model_makes_what_it_is_told():
+    model = build(conditional=True)
+    model.step()
+    assert model.evaluate()["samples"].shape == (1, 10 * 9 - 1, 8 * 9 - 1)
+    sevens = model.sample(4, labels=torch.full((4,), 7))
+    assert torch.equal(sevens, model.sample(4, labels=torch.full((4,), 7)))
+    assert not torch.equal(sevens, model.sample(4, labels=torch.full((4,), 3)))
+    assert torch.equal(model.sample(12), model.sample(12, labels=torch.arange(12) % 10))
+    for labels in (torch.tensor([1]), torch.tensor([0, 1, 2, 10])):
+        with pytest.raises(UserError, match="4 samples want 4 labels of 0 to 9"):
+            model.sample(4, labels=labels)
+    with pytest.raises(UserError, match="trained without --conditional"):
+        build().sample(2, labels=torch.tensor([0, 1]))
+
+
+def picture(path, size):
+    path.parent.mkdir(exist_ok=True)
+    Image.effect_noise(size, 100).save(path)
+
+
+def test_images_that_do_not_fit_are_refused(tmp_path):
+    for number in range(2):
+        picture(tmp_path / f"{number}.png", (30, 20))
+    task = f"folder:{tmp_path}"
+    with pytest.raises(DataError, match="30x20 pixels: give a --size"):
+        GAN(task, GAN.Config(**SMALL), Setup(threads=1))
+    model = GAN(task, GAN.Config(**SMALL, size=32), Setup(threads=1))
+    model.step()
+    assert model.evaluate()["samples"].shape == (1, 8 * 33 - 1, 8 * 33 - 1)
+    with pytest.raises(UserError, match="has no labels"):
+        GAN(task, GAN.Config(**SMALL, size=32, conditional=True), Setup(threads=1))
+
+
+def test_settings_are_bounded():
+    with pytest.raises(ValueError, match="multiple of 4"):
+        GAN.Config(size=30)
+    with pytest.raises(ValueError, match="less than 1"):
+        GAN.Config(ema=1.0)
+
+
+def test_parameters_are_counted():
+    model = build()
+    assert model.parameters() == sum(p.numel() for m in (model.generator, model.discriminator) for p in m.parameters())
+    model.step()
+    assert model.parameters() == sum(p.numel() for m in (model.generator, model.discriminator) for p in m.parameters())
