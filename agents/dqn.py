@@ -1,7 +1,7 @@
 """Deep Q-learning. Mnih et al. 2015, doi:10.1038/nature14236; double: van Hasselt et al. 2016, arXiv:1509.06461."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -36,7 +36,9 @@ class DQN(Stateful):
         self.device = choose(setup, accelerate=False)
         self.lanes = Lanes(task, config.seeds * config.lanes, derive(setup.seed, "environments"))
         if len(self.lanes.shape) > 1:
-            raise UserError(f"{task} gives observations of shape {self.lanes.shape}: only vectors so far, like CartPole's")
+            raise UserError(
+                f"{task} gives observations of shape {self.lanes.shape}: only vectors so far, like CartPole's"
+            )
         self.value: Value = Scalar(config.loss)
         self.q = Seeds(self._network, config.seeds).to(self.device)
         self.target = copy.deepcopy(self.q).requires_grad_(False)
@@ -46,9 +48,12 @@ class DQN(Stateful):
             n_step=config.n_step, gamma=config.gamma, seed=setup.seed,
         )  # fmt: skip
         if config.capacity // config.lanes < config.n_step:
-            raise UserError(f"--capacity {config.capacity} holds no window of --n-step {config.n_step} in {config.lanes} lanes")
+            raise UserError(
+                f"--capacity {config.capacity} holds no window of --n-step {config.n_step} in {config.lanes} lanes"
+            )
         self.rng = numpy_stream(setup.seed, "exploration")
-        self.acting = in_numpy(self.q.only) if config.seeds == 1 and self.device.type == "cpu" else None
+        alone = config.seeds == 1 and self.device.type == "cpu"
+        self.acting = in_numpy(cast(QNetwork, self.q.only)) if alone else None
         self.returns: list[float] = []  # of the last 100 training episodes
 
     def step(self) -> Metrics:
@@ -92,10 +97,14 @@ class DQN(Stateful):
     def greedy(self, obs: NDArray[np.float32]) -> NDArray[np.int64]:
         """argmax_a Q(s, a): (S * N, *observation) -> (S * N,)"""
         if self.acting is not None:
-            return self.acting(obs).argmax(-1)
+            return np.asarray(self.acting(obs).argmax(-1))
         with torch.inference_mode():
-            x = torch.from_numpy(obs).to(self.device).unflatten(0, (self.config.seeds, -1))
+            x = torch.from_numpy(self.fold(obs)).to(self.device)
             return self.value.mean(self.q(x)).argmax(-1).flatten().cpu().numpy()
+
+    def fold(self, x: NDArray[Any]) -> NDArray[Any]:
+        """(S * N, ...) as the lanes have it -> (S, N, ...)"""
+        return x.reshape(self.config.seeds, -1, *x.shape[1:])
 
     def learn(self) -> dict[str, Tensor | float]:
         """A burst of gradient steps, during which the target network stands still.
@@ -142,7 +151,7 @@ class DQN(Stateful):
         while not lanes.over.all():
             lanes.step(self.greedy(lanes.obs))
         lanes.close()
-        return lanes.score.reshape(self.config.seeds, episodes)
+        return self.fold(lanes.score)
 
     def predict(
         self,

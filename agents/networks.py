@@ -40,6 +40,6 @@ def in_numpy(network: QNetwork) -> Callable[[NDArray[np.float32]], NDArray[np.fl
             h = h @ weight
             h += bias_
             np.maximum(h, 0, out=h)
-        return h @ last + bias
+        return np.asarray(h @ last + bias)
 
     return forward

@@ -1,4 +1,4 @@
-"""What the agents can be told, and what was found to work for each task. Imports no torch, so that `--help` is quick."""
+"""What the agents can be told, and what was found to work for each task. Imports no torch, so `--help` is quick."""
 
 from typing import Annotated, Any, Literal
 

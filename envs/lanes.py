@@ -37,7 +37,9 @@ class Lanes:
     Raises UserError for an environment that is unknown, cannot be made, or has no discrete actions.
     """
 
-    def __init__(self, name: str, lanes: int, seed: int, *, restart: bool = True, render_mode: str | None = None) -> None:
+    def __init__(
+        self, name: str, lanes: int, seed: int, *, restart: bool = True, render_mode: str | None = None
+    ) -> None:
         self.name, self.seed, self.restart = resolve(name), seed, restart
         self.envs = [_make(self.name, render_mode) for _ in range(lanes)]
         space = self.envs[0].action_space
@@ -62,25 +64,25 @@ class Lanes:
                 done[lane] = True
                 continue
             next_obs[lane], value, terminated[lane], truncated, _ = self.envs[lane].step(action + self.first_action)
-            reward[lane] = value
-            self.score[lane] += value
+            reward[lane] = float(value)
+            self.score[lane] += float(value)
             self.played[lane].append(action)
             done[lane] = terminated[lane] or truncated
         score = self.score.copy()
         self.obs = next_obs
         if done.any():
             self.obs = next_obs.copy()
-            for lane in np.flatnonzero(done):
+            for lane in np.flatnonzero(done).tolist():
                 if self.restart:
                     self.obs[lane] = self._reset(lane)
                 self.over[lane] = not self.restart
         return Step(reward, terminated, done, next_obs, score)
 
     def vectors(self, observation: NDArray[Any] | int) -> tuple[NDArray[np.float32], bool]:
-        """One observation of the bare environment, or several, as the agent sees them (n, *observation); whether it was one."""
+        """One observation or several, bare or as the agent sees them, as (n, *observation); and whether it was one."""
         raw = np.asarray(observation)
-        if isinstance(self.space, gym.spaces.Discrete):
-            raw = np.eye(self.space.n, dtype=np.float32)[raw - self.space.start]
+        if isinstance(self.space, gym.spaces.Discrete) and raw.dtype.kind in "iu":
+            raw = np.eye(int(self.space.n), dtype=np.float32)[raw - self.space.start]
         single = raw.ndim == len(self.shape)
         if raw.shape[-len(self.shape) :] != self.shape:
             raise UserError(f"an observation of {self.name} has the shape {self.shape}, not {raw.shape}")
@@ -138,4 +140,6 @@ def _make(identity: str, render_mode: str | None) -> gym.Env[Any, Any]:
     try:
         return FlattenObservation(env)  # a discrete observation becomes a one-hot vector
     except (NotImplementedError, ValueError):
-        raise UserError(f"{identity} has the observations {env.observation_space}: they cannot be made a vector") from None
+        raise UserError(
+            f"{identity} has the observations {env.observation_space}: they cannot be made a vector"
+        ) from None

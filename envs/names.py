@@ -22,7 +22,7 @@ def describe() -> Iterator[tuple[str, str, str]]:
 
 
 def resolve(name: str) -> str:
-    """The gymnasium id of `name`, whose case, version and namespace may be left out. Raises UserError where there is none."""
+    """The gymnasium id of `name`, whose case, version and namespace may be left out. Raises UserError without one."""
     if ":" in name or name in gym.registry:  # `module:Name-v0` registers on import
         return name
     known: dict[str, str] = {}

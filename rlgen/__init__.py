@@ -1,8 +1,8 @@
 """rlgen: a lab for reinforcement learning and generative models.
 
-    import rlgen
-    run = rlgen.train("dqn", "CartPole", seed=0, budget=30_000)
-    agent = rlgen.load(run)
+import rlgen
+run = rlgen.train("dqn", "CartPole", seed=0, budget=30_000)
+agent = rlgen.load(run)
 """
 
 from typing import TYPE_CHECKING, Any

@@ -80,7 +80,10 @@ def prepare(
     file: Mapping[str, Any] | None = None,
     argv: list[str] | None = None,
 ) -> Session:
-    """A new run, its folder claimed and its algorithm made. `given` wins over `file`, over what is tuned for the task, over defaults."""
+    """A new run, its folder claimed and its algorithm made.
+
+    `given` wins over `file`, that over what is tuned for the task, that over defaults.
+    """
     entry = catalog.find(algorithm)
     check_names(given, (entry.config, Setup, Plan), entry.name)
     layers = (entry.preset, entry.tuned.get(task, {}), file or {}, given)
@@ -121,7 +124,13 @@ def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
 
 
 def train(
-    algorithm: str, task: str, *, runs: str | Path | None = None, name: str | None = None, fallback: bool = True, **options: Any
+    algorithm: str,
+    task: str,
+    *,
+    runs: str | Path | None = None,
+    name: str | None = None,
+    fallback: bool = True,
+    **options: Any,
 ) -> TrainedRun:
     """Train `algorithm` on `task` with any of the options of the command line, as in `seed=0, budget=30_000`.
 
@@ -140,7 +149,7 @@ def resume(run: str | Path | Folder = "latest", *, runs: str | Path | None = Non
 
 
 def load(run: str | Path | Folder = "latest", *, runs: str | Path | None = None, checkpoint: str = "last") -> Any:
-    """The trained thing: an agent with `predict`, or a model with `sample`; from the `last` checkpoint or the `best`."""
+    """The trained thing: an agent with `predict`, or a model with `sample`; from the `last` or `best` checkpoint."""
     folder = _folder(run, runs)
     entry, config, setup = _settings(folder)
     algorithm = _make(entry, folder.info["task"], config, setup)
@@ -177,7 +186,9 @@ def film(agent: Any, task: str, episodes: int, seed: int) -> tuple[list[NDArray[
     for episode in range(1, episodes + 1):
         done, steps = False, 0
         while not done:
-            frames.append(pictures.caption(lanes.render(), f"episode {episode}   step {steps}   return {lanes.score[0]:,.0f}"))
+            frames.append(
+                pictures.caption(lanes.render(), f"episode {episode}   step {steps}   return {lanes.score[0]:,.0f}")
+            )
             action, _ = agent.predict(lanes.obs)
             step = lanes.step(action - lanes.first_action)
             done, steps = bool(step.done[0]), steps + 1
@@ -219,7 +230,11 @@ def _settings(folder: Folder) -> tuple[Entry, Any, Setup]:
         entry = catalog.find(info["algorithm"])
         for settings, key in ((entry.config, "config"), (Setup, "setup")):
             check_names(info[key], (settings,), f"run.json of {folder.name}")
-        return entry, resolve(entry.config, info["config"]), resolve(Setup, {**info["setup"], "threads": info["threads"]})
+        return (
+            entry,
+            resolve(entry.config, info["config"]),
+            resolve(Setup, {**info["setup"], "threads": info["threads"]}),
+        )
     except KeyError as error:
         raise UserError(f"run.json of {folder.name} lacks {error}: it was not made by this rlgen") from None
 
@@ -251,7 +266,9 @@ def _git() -> dict[str, Any]:
     here = Path(__file__).parent
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=5
+        ).stdout.strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}

@@ -92,7 +92,9 @@ def find(name: str) -> Entry:
     try:
         return CATALOG[name.lower()]
     except KeyError:
-        raise UserError(f"no algorithm {name!r}{did_you_mean(name, CATALOG) or ': there are ' + ', '.join(CATALOG)}") from None
+        raise UserError(
+            f"no algorithm {name!r}{did_you_mean(name, CATALOG) or ': there are ' + ', '.join(CATALOG)}"
+        ) from None
 
 
 def _get(path: str) -> Any:

@@ -41,11 +41,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A lab for reinforcement learning and generative models. Start with `rlgen dqn CartPole` or `rlgen gan mnist`.",
+    help="A lab for reinforcement learning and generative models. Start with rlgen dqn CartPole, or rlgen gan mnist.",
 )
 
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", envvar="RLGEN_RUNS", help="Folder of all runs.")]
-RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="A path, a name under the folder of runs, or latest.", show_default=False)]
+RunName = Annotated[
+    str, typer.Argument(metavar="[RUN]", help="A path, a name under the folder of runs, or latest.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the fresh episodes, or of the noise.")]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", metavar="last|best", help="Which checkpoint to take.")]
@@ -66,9 +68,20 @@ def _training_command(entry: catalog.Entry) -> Any:
     shared: dict[str, tuple[Any, Any]] = {
         "task": (Annotated[str, typer.Argument(metavar="TASK", help=f"{what}: `rlgen list` names them.")], ...),
         "runs": (Runs, Path("runs")),
-        "name": (Annotated[str | None, typer.Option("--name", help="Name of the run's folder.", show_default=False)], None),
+        "name": (
+            Annotated[str | None, typer.Option("--name", help="Name of the run's folder.", show_default=False)],
+            None,
+        ),
         "config": (
-            Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML or JSON, or a run.json; options win over it.", show_default=False)],
+            Annotated[
+                Path | None,
+                typer.Option(
+                    "--config",
+                    metavar="FILE",
+                    help="Settings in TOML or JSON, or a run.json; options win over it.",
+                    show_default=False,
+                ),
+            ],
             None,
         ),
         "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")], False),
@@ -76,12 +89,26 @@ def _training_command(entry: catalog.Entry) -> Any:
     }
     if model:
         shared["fallback"] = (
-            Annotated[bool, typer.Option("--fallback/--no-fallback", help="Take the bundled digits where the dataset cannot be had.")],
+            Annotated[
+                bool,
+                typer.Option(
+                    "--fallback/--no-fallback", help="Take the bundled digits where the dataset cannot be had."
+                ),
+            ],
             True,
         )
 
-    def start(given: dict[str, Any], *, task: str, runs: Path, name: str | None, config: Path | None, quiet: bool, json_: bool,
-              fallback: bool = True) -> None:  # fmt: skip
+    def start(
+        given: dict[str, Any],
+        *,
+        task: str,
+        runs: Path,
+        name: str | None,
+        config: Path | None,
+        quiet: bool,
+        json_: bool,
+        fallback: bool = True,
+    ) -> None:
         from rlgen import api
 
         file = read_file(config, (entry.config, Setup, Plan)) if config else {}
@@ -96,7 +123,9 @@ def _training_command(entry: catalog.Entry) -> Any:
     typed.command(
         entry.name,
         help=f"{entry.summary}.\n\nTuned presets: {tuned}. What is typed wins over --config, that over the preset.",
-        epilog=examples(f"rlgen {entry.name} {entry.task}", f"rlgen {entry.name} {entry.task} --seed 1 --lr 0.0005 --name try-1"),
+        epilog=examples(
+            f"rlgen {entry.name} {entry.task}", f"rlgen {entry.name} {entry.task} --seed 1 --lr 0.0005 --name try-1"
+        ),
         context_settings={"help_option_names": ["-h", "--help"]},
     )(command(start, (entry.config, Setup, Plan), entry.preset, shared))
     return typer.main.get_command(typed)
@@ -117,8 +146,12 @@ for _entry in catalog.CATALOG.values():
 @app.command(rich_help_panel=TRAIN, epilog=examples("rlgen resume", "rlgen resume dqn-CartPole-1 --budget 60000"))
 def resume(
     run: RunName = "latest",
-    budget: Annotated[int | None, typer.Option("--budget", min=1, help="A new end, in steps or images.", show_default=False)] = None,
-    stop_at: Annotated[float | None, typer.Option("--stop-at", help="A new score to end at; inf for none.", show_default=False)] = None,
+    budget: Annotated[
+        int | None, typer.Option("--budget", min=1, help="A new end, in steps or images.", show_default=False)
+    ] = None,
+    stop_at: Annotated[
+        float | None, typer.Option("--stop-at", help="A new score to end at; inf for none.", show_default=False)
+    ] = None,
     runs: Runs = Path("runs"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     json_: Json = False,
@@ -130,7 +163,9 @@ def resume(
     given = {name: value for name, value in (("budget", budget), ("stop_at", stop_at)) if value is not None}
     info = folder.info
     if info["status"] == "finished" and not given:
-        raise UserError(f"{folder.name} is finished at {info['time']:,}: `--budget` with a larger number trains it further")
+        raise UserError(
+            f"{folder.name} is finished at {info['time']:,}: `--budget` with a larger number trains it further"
+        )
     _train(api.reopen(folder, given), quiet, json_)
 
 
@@ -143,15 +178,32 @@ def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
     elif not rows:
         print(f"no runs in {runs} yet: `rlgen dqn CartPole` makes one")
     else:
-        _table(["run", "algorithm", "task", "status", "progress", "best", "age"],
-               [[r["name"], r["algorithm"], r["task"], r["status"], f"{r['time']:,}/{r['budget']:,} {100 * r['time'] // r['budget']} %",
-                 "" if r["best"] is None else f"{r['best']:,.1f}", _age(r["age"])] for r in rows])  # fmt: skip
+        cells = [
+            [
+                *(r[key] for key in ("name", "algorithm", "task", "status")),
+                f"{r['time']:,}/{r['budget']:,} ({100 * r['time'] // r['budget']} %)",
+                "" if r["best"] is None else f"{r['best']:,.1f}",
+                _age(r["age"]),
+            ]
+            for r in rows
+        ]
+        _table(["run", "algorithm", "task", "status", "progress", "best", "age"], cells)
 
 
-@app.command(rich_help_panel=LOOK, epilog=examples("rlgen plot latest", "rlgen plot dqn-CartPole-1 dqn-CartPole-2 --out both.png --x seconds"))
+@app.command(
+    rich_help_panel=LOOK,
+    epilog=examples("rlgen plot latest", "rlgen plot dqn-CartPole-1 dqn-CartPole-2 --out both.png --x seconds"),
+)
 def plot(
-    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, names under the folder of runs, or latest.")],
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="png, svg or pdf; curves.png of the run unless given.", show_default=False)] = None,
+    names: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Paths, names under the folder of runs, or latest.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="png, svg or pdf; curves.png of the run unless given.", show_default=False
+        ),
+    ] = None,
     x: Annotated[str, typer.Option("--x", metavar="steps|seconds", help="What the curves are drawn over.")] = "steps",
     runs: Runs = Path("runs"),
 ) -> None:
@@ -166,7 +218,11 @@ def plot(
     print(path)
 
 
-@app.command("eval", rich_help_panel=LOOK, epilog=examples("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json"))
+@app.command(
+    "eval",
+    rich_help_panel=LOOK,
+    epilog=examples("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json"),
+)
 def evaluate(
     run: RunName = "latest",
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Fresh greedy episodes of an agent.")] = 100,
@@ -183,10 +239,18 @@ def evaluate(
     print(json.dumps(result) if json_ else _say(entry, result))
 
 
-@app.command(rich_help_panel=LOOK, epilog=examples("rlgen play latest", "rlgen play dqn-CartPole-1 --episodes 3 --out cartpole.gif"))
+@app.command(
+    rich_help_panel=LOOK,
+    epilog=examples("rlgen play latest", "rlgen play dqn-CartPole-1 --episodes 3 --out cartpole.gif"),
+)
 def play(
     run: RunName = "latest",
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="A GIF; play.gif in the run's folder unless given.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="A GIF; play.gif in the run's folder unless given.", show_default=False
+        ),
+    ] = None,
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="How many episodes.")] = 1,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
@@ -199,17 +263,32 @@ def play(
     if entry.kind is not catalog.AGENT:
         raise UserError(f"{folder.name} is a model and cannot play: `rlgen sample {folder.name}` draws from it")
     path = out or folder.directory / "play.gif"
-    frames, returns, fps = api.film(api.load(folder, checkpoint=_which(checkpoint)), folder.info["task"], episodes, seed)
+    frames, returns, fps = api.film(
+        api.load(folder, checkpoint=_which(checkpoint)), folder.info["task"], episodes, seed
+    )
     pictures.gif(frames, path, fps=fps, hold=1.0)
     print(f"{path}  return {', '.join(f'{value:,.1f}' for value in returns)}")
 
 
-@app.command(rich_help_panel=LOOK, epilog=examples("rlgen sample latest", "rlgen sample gan-mnist-1 --count 100 --out grid.png --npy digits.npy"))
+@app.command(
+    rich_help_panel=LOOK,
+    epilog=examples("rlgen sample latest", "rlgen sample gan-mnist-1 --count 100 --out grid.png --npy digits.npy"),
+)
 def sample(
     run: RunName = "latest",
     count: Annotated[int, typer.Option("--count", min=1, help="How many images.")] = 64,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="A PNG; grid.png in the run's folder unless given.", show_default=False)] = None,
-    npy: Annotated[Path | None, typer.Option("--npy", metavar="FILE", help="Also the images themselves, (N, C, H, W) in [0, 1].", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="A PNG; grid.png in the run's folder unless given.", show_default=False
+        ),
+    ] = None,
+    npy: Annotated[
+        Path | None,
+        typer.Option(
+            "--npy", metavar="FILE", help="Also the images themselves, (N, C, H, W) in [0, 1].", show_default=False
+        ),
+    ] = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),
@@ -245,10 +324,18 @@ def list_all(json_: Json = False) -> None:
         "algorithms": (["name", "what"], [[e.name, e.summary] for e in entries]),
         "environments": (["name", "id", "from"], [list(row) for row in envs.describe()]),
         "datasets": (["name", "what", "where"], [list(row) for row in data.listing()]),
-        "presets": (["algorithm", "task", "expected"], [[e.name, task, e.expected.get(task, "not measured")] for e in entries for task in e.tuned]),
+        "presets": (
+            ["algorithm", "task", "expected"],
+            [[e.name, task, e.expected.get(task, "not measured")] for e in entries for task in e.tuned],
+        ),
     }
     if json_:
-        print(json.dumps({name: [dict(zip(head, row, strict=True)) for row in rows] for name, (head, rows) in tables.items()}, indent=2))
+        print(
+            json.dumps(
+                {name: [dict(zip(head, row, strict=True)) for row in rows] for name, (head, rows) in tables.items()},
+                indent=2,
+            )
+        )
         return
     for name, (head, rows) in tables.items():
         print(f"{name}" + (" (and every gymnasium id with discrete actions)" if name == "environments" else ""))
@@ -268,7 +355,10 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        _fail(7 if error.errno == errno.ENOSPC else 1, f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        _fail(
+            7 if error.errno == errno.ENOSPC else 1,
+            f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""),
+        )
     except Exception as error:
         if "out of memory" in str(error).lower():
             _fail(6, "the device is out of memory: try a smaller --batch, or --device cpu")
@@ -318,7 +408,12 @@ def _train(session: "Session", quiet: bool, json_: bool) -> None:
     elif not quiet:
         print(f"\n{_say(entry, result)}")
         print(f"trained {info['time']:,} {entry.kind.unit} in {info['seconds']:,.1f} s")
-        print("files   " + "  ".join(sorted(path.name for path in run.directory.iterdir() if not path.name.startswith((".", "run.lock")))))
+        print(
+            "files   "
+            + "  ".join(
+                sorted(path.name for path in run.directory.iterdir() if not path.name.startswith((".", "run.lock")))
+            )
+        )
         print(f"next    {'   '.join(f'rlgen {verb} {run.name}' for verb in _next(entry))}")
 
 
@@ -332,7 +427,7 @@ def _say(entry: catalog.Entry, result: dict[str, Any]) -> str:
         low, high = result["ci95"]
         return (
             f"greedy  mean return {result['mean']:,.1f} over {result['episodes']} fresh episodes"
-            f" (95 % interval {low:,.1f} to {high:,.1f}, IQM {result['iqm']:,.1f}, standard deviation {result['std']:,.1f})"
+            f" (95 % interval {low:,.1f} to {high:,.1f}, IQM {result['iqm']:,.1f}, spread {result['std']:,.1f})"
         )
     return "scores  " + "  ".join(f"{name} {value:.4g}" for name, value in result.items())
 

@@ -21,7 +21,7 @@ log = logging.getLogger("rlgen")
 
 
 class Display:
-    """Messages to stderr and to the run's log.txt; a live bar where stderr is a terminal. `quiet` leaves just the log."""
+    """Messages to stderr and to the run's log.txt; a live bar where stderr is a terminal. `quiet` leaves the log."""
 
     def __init__(self, kind: Kind, budget: int, quiet: bool, already: int = 0) -> None:
         self.kind, self.budget, self.quiet = kind, budget, quiet
@@ -63,7 +63,9 @@ class Display:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def __call__(self, time: int, row: Mapping[str, Any]) -> None:
@@ -76,12 +78,10 @@ class Display:
             self.mark = (time, now)
         speed = (time - self.first) / max(now - self.start, 1e-9)
         left = (self.budget - time) / speed if speed else 0.0
-        text = "  ".join(
-            [f"{self.rate:,.0f} {self.kind.unit}/s"]
-            + [f"{shown} {self.latest[name]:.3g}" if abs(self.latest[name]) < 100 else f"{shown} {self.latest[name]:,.1f}"
-               for name, shown in self.kind.shown.items() if name in self.latest]
-            + [f"{int(left) // 60}:{int(left) % 60:02d} left"]
-        )  # fmt: skip
+        shown = [(words, self.latest[name]) for name, words in self.kind.shown.items() if name in self.latest]
+        numbers = (f"{words} {value:,.1f}" if abs(value) >= 100 else f"{words} {value:.3g}" for words, value in shown)
+        remaining = f"{int(left) // 60}:{int(left) % 60:02d} left"
+        text = "  ".join([f"{self.rate:,.0f} {self.kind.unit}/s", *numbers, remaining])
         self.bar.update(self.task, completed=time, text=text)
         evaluated = any(name.startswith("eval_") for name in row)
         if evaluated or (now - self.last_line >= PAUSE and time < self.budget):

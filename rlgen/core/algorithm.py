@@ -51,10 +51,10 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
     for that answer: the optimiser skips the step there, and the log raises when it is written.
     """
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if seeds == 1:
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
     else:  # (S, ...) weights of S networks side by side
         norm = torch.linalg.vector_norm(torch.stack([g.flatten(1).norm(dim=1) for g in grads]), dim=0)
     if norm.device.type == "cpu":

@@ -44,7 +44,9 @@ def save(folder: Path, state: State) -> None:
         partial.mkdir(parents=True)
         for name, tensors in files.items():
             if tensors:
-                save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, partial / f"{name}.safetensors")
+                save_file(
+                    {key: t.detach().cpu().contiguous() for key, t in tensors.items()}, partial / f"{name}.safetensors"
+                )
         (partial / "state.json").write_text(json.dumps(plain, allow_nan=False))
         (partial / "manifest.json").write_text(_manifest(partial))
         for path in (*partial.iterdir(), partial):
@@ -139,5 +141,3 @@ def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
     if "$pairs" in value:
         return {key: _join(item, tensors) for key, item in value["$pairs"]}
     return {key: _join(item, tensors) for key, item in value.items()}
-
-

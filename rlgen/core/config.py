@@ -43,7 +43,9 @@ def options(settings: type) -> list[Option]:
             helps[line["name"]], panels[line["name"]] = line["help"], panel
     hints = get_type_hints(settings)
     return [
-        Option(f.name, _plain(hints[f.name]), None if f.default is MISSING else f.default, helps[f.name], panels[f.name])
+        Option(
+            f.name, _plain(hints[f.name]), None if f.default is MISSING else f.default, helps[f.name], panels[f.name]
+        )
         for f in fields(settings)
     ]
 
@@ -70,8 +72,12 @@ def command(
             rich_help_panel=option.panel,
             show_default="none" if default is None else str(default),
         )
-        annotation = Annotated[option.type | None, info] if option.type is bool else Annotated[Union[option.type, None], info]  # noqa: UP007
-        parameters.append(inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None))
+        kind: Any = option.type | None  # None where it was not typed
+        parameters.append(
+            inspect.Parameter(
+                option.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info], default=None
+            )
+        )
         names.append(option.name)
 
     def run(**values: Any) -> None:
@@ -99,7 +105,9 @@ def resolve(settings: type[T], *layers: Mapping[str, Any]) -> T:
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else ""
             reason = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"--{name.replace('_', '-')} {values.get(name)}: {reason[0].lower()}{reason[1:]}" if name else reason)
+            lines.append(
+                f"--{name.replace('_', '-')} {values.get(name)}: {reason[0].lower()}{reason[1:]}" if name else reason
+            )
         raise UserError("; ".join(lines)) from None
 
 
@@ -122,7 +130,7 @@ def read_file(path: Path, settings: Iterable[type]) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path} must hold settings by name, like {{\"lr\": 0.001}}")
+        raise UserError(f'{path} must hold settings by name, like {{"lr": 0.001}}')
     if {"config", "plan", "setup"} <= set(values):  # a run.json
         values = {**values["config"], **values["plan"], **values["setup"]}
     values = {str(name).replace("-", "_"): value for name, value in values.items()}

@@ -25,7 +25,9 @@ def choose(setup: Setup, accelerate: bool) -> torch.device:
     threads = setup.threads or (cores() if accelerate else 1)
     torch.set_num_threads(threads)
     threadpool_limits(threads, "blas")  # numpy's
-    torch.set_flush_denormal(True)  # moments of weights that rest decay to denormals, which cost Adam up to ten times its time
+    torch.set_flush_denormal(
+        True
+    )  # moments of weights that rest decay to denormals, which cost Adam up to ten times its time
     return torch.device(name)
 
 

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
     from numpy.typing import NDArray
 
-STATUS = {Diverged: "diverged", Interrupted: "interrupted", KeyboardInterrupt: "interrupted", None: "finished"}
+STATUS: dict[type[BaseException] | None, str] = {
+    Diverged: "diverged",
+    Interrupted: "interrupted",
+    KeyboardInterrupt: "interrupted",
+    None: "finished",
+}
 
 
 class Folder:
@@ -36,7 +41,7 @@ class Folder:
 
     @classmethod
     def create(cls, runs: Path, stem: str, name: str | None = None, **facts: Any) -> Self:
-        """Claim the first free of `stem-1`, `stem-2`, ... in `runs`, or `name` itself, and note `facts` in its run.json."""
+        """Claim the first free of `stem-1`, `stem-2`, ... in `runs`, or `name` itself; `facts` go to its run.json."""
         number = 1 + max((_number(path.name, stem) for path in _folders(runs)), default=0)
         while True:
             directory = runs / (name or f"{stem}-{number}")
@@ -100,7 +105,7 @@ class Folder:
 
     @property
     def status(self) -> str:
-        """created, running, finished, interrupted, diverged, failed; or stale: said to run, but nobody holds the lock."""
+        """created, running, finished, interrupted, diverged, failed; or stale: said to run, but the lock is free."""
         status = str(self.info.get("status", "unknown"))
         return "stale" if status in ("created", "running") and not self.locked() else status
 
@@ -121,18 +126,24 @@ class Folder:
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.directory / "run.lock", timeout=0)  # the system drops it when its holder dies, kill -9 included
+        lock = FileLock(
+            self.directory / "run.lock", timeout=0
+        )  # the system drops it when its holder dies, kill -9 included
         try:
             lock.acquire()
         except Timeout:
-            raise UserError(f"{self.name} is being trained by process {self.info.get('pid')}: wait for it, or stop it") from None
+            raise UserError(
+                f"{self.name} is being trained by process {self.info.get('pid')}: wait for it, or stop it"
+            ) from None
         except OSError as error:
             raise StorageError(f"cannot lock {self.directory}: {error.strerror}") from None
         self._lock = lock
         self.describe(status="running", pid=os.getpid())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._lock is not None
         try:
             self.describe(status=STATUS.get(kind, "failed"), **({"error": str(error)} if error else {}))
@@ -188,5 +199,3 @@ def _number(name: str, stem: str) -> int:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-

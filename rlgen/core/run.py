@@ -94,7 +94,7 @@ class Run(Folder, Stateful):
         return self.seconds + clock.perf_counter() - self.started
 
     def save(self, algorithm: Algorithm, last: bool = False) -> None:
-        """Write a checkpoint; keep the newest two and the best. A full disk costs only this one, unless it is the `last`."""
+        """Write a checkpoint; keep the newest two and the best. A full disk costs this one, or the run if `last`."""
         self.seconds, self.started = self.elapsed(), clock.perf_counter()
         folder = self.directory / "checkpoints"
         try:
@@ -106,7 +106,9 @@ class Run(Folder, Stateful):
         except (OSError, StorageError) as error:
             message = f"the checkpoint at {algorithm.time:,} could not be written ({error})"
             if last:
-                raise StorageError(f"{message}; the one before it is intact: make room, then `rlgen resume {self.name}`") from None
+                raise StorageError(
+                    f"{message}; the one before it is intact: make room, then `rlgen resume {self.name}`"
+                ) from None
             log.warning(f"{message}; training goes on")
             return
         for old in checkpoint.newest_first(folder)[2:]:
@@ -124,13 +126,17 @@ class Run(Folder, Stateful):
                 kept = "".join(text for text, row in self.lines(name) if row["time"] <= algorithm.time)
                 with replacing(self.directory / name) as partial:
                     partial.write_text(kept)
-        for path in (*self.directory.glob("*/*.png"), *self.directory.glob("checkpoints/*"), *self.directory.glob("checkpoints/.*")):
+        for path in (
+            *self.directory.glob("*/*.png"),
+            *self.directory.glob("checkpoints/*"),
+            *self.directory.glob("checkpoints/.*"),
+        ):
             if not path.stem.isdigit() or int(path.stem) > algorithm.time:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.started = clock.perf_counter()
 
     def load(self, algorithm: Algorithm, which: str = "last") -> int:
-        """Give `algorithm` the state of the `last` or the `best` checkpoint, the folder left as it is; returns its time."""
+        """Give `algorithm` the state of the `last` or `best` checkpoint, the folder left as it is; returns its time."""
         saved = self.newest(best=which == "best")
         if saved is None:
             raise CheckpointError(f"{self.name} has no checkpoint yet: wait for its first, or train longer")
@@ -139,7 +145,7 @@ class Run(Folder, Stateful):
         return algorithm.time
 
     def newest(self, best: bool = False) -> State | None:
-        """The newest whole checkpoint, or the best one; None where there is none. Raises CheckpointError if all are damaged."""
+        """The newest whole checkpoint, or the best; None without one. Raises CheckpointError where all are damaged."""
         folders = checkpoint.newest_first(self.directory / "checkpoints")
         if best:
             folders = [f for f in folders if int(f.name) == self.info.get("best_time")] or folders
@@ -149,13 +155,18 @@ class Run(Folder, Stateful):
             except CheckpointError as error:
                 log.warning(f"{error}; the one before it is taken")
         if folders:
-            raise CheckpointError(f"no checkpoint of {self.name} is whole: train again, with `--config {self.directory}/run.json`")
+            raise CheckpointError(
+                f"no checkpoint of {self.name} is whole: train again, with `--config {self.directory}/run.json`"
+            )
         return None
 
     def state_dict(self) -> State:
         """What a resumed run goes on from; the metrics of unfinished lines as tensors."""
         pending = {name: _stack(values) for name, values in self.pending.items()}
-        torch_states = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []}
+        torch_states = {
+            "cpu": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
         return {**super().state_dict(), "pending": pending, "torch": torch_states}
 
     def load_state_dict(self, saved: State) -> None:
@@ -172,7 +183,9 @@ class Run(Folder, Stateful):
             with (self.directory / name).open("a") as file:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
-            raise StorageError(f"cannot write {self.directory / name} ({error.strerror}): make room, then `rlgen resume {self.name}`") from None
+            raise StorageError(
+                f"cannot write {self.directory / name} ({error.strerror}): make room, then `rlgen resume {self.name}`"
+            ) from None
 
     def _picture(self, path: Path, picture: Tensor) -> None:
         from PIL import Image

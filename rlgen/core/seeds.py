@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap  # type: ignore[attr-defined]
+from torch.func import functional_call, stack_module_state, vmap
 
 
 def numpy_stream(seed: int, purpose: str) -> np.random.Generator:
@@ -52,8 +52,10 @@ class Seeds(nn.Module):
         params = {_dotted(k): v for k, v in self.params.items()}
         buffers = {_dotted(k): v for k, v in self.named_buffers(recurse=False)}
 
+        template: nn.Module = self.__dict__["_template"]
+
         def call(params: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
-            return functional_call(self._template, (params, buffers), (x,))  # type: ignore[no-any-return]
+            return functional_call(template, (params, buffers), (x,))  # type: ignore[no-any-return]
 
         return vmap(call, randomness="different")(params, buffers, x)
 
