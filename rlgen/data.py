@@ -6,7 +6,6 @@ doi:10.24432/C50P49. Importing this file imports no torch.
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -68,17 +67,14 @@ def available(task: str, *, data: str | None = None, fallback: bool = True) -> t
     if task not in SOURCES:
         return task, None
     source = SOURCES[task]
-    files = [file for pair in source.files.values() for file in pair]
     try:
-        for file in files:
-            idx.locate(source, file, data)
+        for files in source.files.values():
+            for file in files:
+                idx.locate(source, file, data)
     except idx.Missing as error:
-        names = ", ".join(f"{file.name}.gz" for file in files)
-        place = Path(os.environ.get("RLGEN_DATA", "data"), source.folder, "raw")
-        message = f"{task} is not on this machine and cannot be downloaded ({error}); put {names} into {place}"
         if not fallback:
-            raise DataError(message) from error
-        return "digits", f"{message}. Taking the bundled digits instead."
+            raise
+        return "digits", f"{error}. Taking the bundled digits instead."
     return task, None
 
 

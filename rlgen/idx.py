@@ -124,7 +124,7 @@ def _download(source: Source, file: File) -> Path:
     from pooch import HTTPDownloader
 
     if os.environ.get("RLGEN_OFFLINE", "0").lower() not in ("", "0", "false"):
-        raise Missing("RLGEN_OFFLINE forbids the download")
+        raise Missing(_advice(source, "RLGEN_OFFLINE is set"))
     path = cache() / source.folder / "raw" / f"{file.name}.gz"
     part, lock = path.with_suffix(".part"), path.with_suffix(".lock")
     reason = "no mirror is known"
@@ -148,7 +148,13 @@ def _download(source: Source, file: File) -> Path:
         reason = f"another process has held {lock} for {PATIENCE:.0f} s"
     except OSError as error:
         reason = f"{path.parent} cannot be written: {error.strerror}"
-    raise Missing(reason)
+    raise Missing(_advice(source, reason))
+
+
+def _advice(source: Source, reason: str) -> str:
+    names = ", ".join(f"{file.name}.gz" for files in source.files.values() for file in files)
+    place = Path(os.environ.get("RLGEN_DATA", "data"), source.folder, "raw")
+    return f"{source.folder} is not on this machine and cannot be downloaded ({reason}): put {names} into {place}"
 
 
 def _reason(mirror: str, error: Exception) -> str:
