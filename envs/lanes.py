@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.wrappers import FlattenObservation
+from gymnasium.spaces import flatten
+from gymnasium.wrappers import FlattenObservation, TimeLimit
 from numpy.typing import NDArray
 
 from envs.names import resolve
 from rlgen.core.errors import UserError
 from rlgen.core.state import State
+
+LIMIT = 10_000  # steps, for environments without a limit: a greedy agent may go in circles for ever
 
 
 class Step(NamedTuple):
@@ -45,7 +48,8 @@ class Lanes:
         space = self.envs[0].action_space
         if not isinstance(space, gym.spaces.Discrete):
             raise UserError(f"{self.name} has the actions {space}: only discrete ones so far, like those of CartPole")
-        self.space = self.envs[0].unwrapped.observation_space
+        flat = self.envs[0]
+        self.space = (flat.env if isinstance(flat, FlattenObservation) else flat).observation_space
         self.actions, self.first_action = int(space.n), int(space.start)
         self.episode = np.full(lanes, -1, np.int64)
         self.played: list[list[int]] = [[] for _ in range(lanes)]  # actions since the episode's start
@@ -80,13 +84,22 @@ class Lanes:
 
     def vectors(self, observation: NDArray[Any] | int) -> tuple[NDArray[np.float32], bool]:
         """One observation or several, bare or as the agent sees them, as (n, *observation); and whether it was one."""
-        raw = np.asarray(observation)
-        if isinstance(self.space, gym.spaces.Discrete) and raw.dtype.kind in "iu":
-            raw = np.eye(int(self.space.n), dtype=np.float32)[raw - self.space.start]
-        single = raw.ndim == len(self.shape)
-        if raw.shape[-len(self.shape) :] != self.shape:
-            raise UserError(f"an observation of {self.name} has the shape {self.shape}, not {raw.shape}")
-        return np.asarray(raw[None] if single else raw, np.float32), single
+        x: Any = observation
+        if not isinstance(self.space, gym.spaces.Box):
+            if self.space.contains(x):
+                x = flatten(self.space, x)
+            elif isinstance(x, np.ndarray) and x.ndim and x.size and all(map(self.space.contains, x)):
+                x = np.stack([np.asarray(flatten(self.space, one)) for one in x])
+        try:
+            x = np.asarray(x, np.float32)
+        except (TypeError, ValueError):
+            raise UserError(f"an observation of {self.name} is a {self.space}, not {observation!r}") from None
+        single = x.ndim == len(self.shape)
+        if x.shape[not single :] != self.shape:
+            raise UserError(
+                f"an observation of {self.name} is a {self.space} or has the shape {self.shape}, not {x.shape}"
+            )
+        return (x[None] if single else x), single
 
     def render(self, lane: int = 0) -> NDArray[np.uint8]:
         """The picture (H, W, 3) of a lane made with `render_mode="rgb_array"`."""
@@ -109,12 +122,14 @@ class Lanes:
         """Play the saved actions again. Where they lead elsewhere, say so and start that lane's next episode."""
         for lane, actions in enumerate(saved["played"]):
             self.episode[lane] = int(saved["episode"][lane]) - 1
-            self.obs[lane] = self._reset(lane)
+            self.obs[lane], ended = self._reset(lane), False
             for action in actions.tolist():
-                self.obs[lane], reward, *_ = self.envs[lane].step(action + self.first_action)
+                self.obs[lane], reward, terminated, truncated, _ = self.envs[lane].step(action + self.first_action)
                 self.score[lane] += float(reward)
+                if ended := terminated or truncated:
+                    break
             self.played[lane] = actions.tolist()
-            if not np.array_equal(self.obs[lane], saved["obs"][lane].numpy(), equal_nan=True):
+            if ended or not np.array_equal(self.obs[lane], saved["obs"][lane].numpy(), equal_nan=True):
                 logging.getLogger("rlgen").warning(
                     f"{self.name} does not repeat itself from the same seed and actions: its episode is started again,"
                     " and the run will differ from one that never stopped"
@@ -132,14 +147,14 @@ class Lanes:
 def _make(identity: str, render_mode: str | None) -> gym.Env[Any, Any]:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn in memory, a window is never opened
     try:
-        env: gym.Env[Any, Any] = gym.make(identity, render_mode=render_mode, disable_env_checker=True)
+        wanted: dict[str, Any] = {"render_mode": render_mode} if render_mode else {}  # not all know the word
+        env: gym.Env[Any, Any] = gym.make(identity, disable_env_checker=True, **wanted)
     except (gym.error.Error, ImportError) as error:
         raise UserError(f"{identity} cannot be made: {str(error).rstrip('.')}") from None
+    if env.spec is None or env.spec.max_episode_steps is None:
+        env = TimeLimit(env, LIMIT)
     if isinstance(env.observation_space, gym.spaces.Box):
         return env
-    try:
-        return FlattenObservation(env)  # a discrete observation becomes a one-hot vector
-    except (NotImplementedError, ValueError):
-        raise UserError(
-            f"{identity} has the observations {env.observation_space}: they cannot be made a vector"
-        ) from None
+    if not env.observation_space.is_np_flattenable:
+        raise UserError(f"{identity} has the observations {env.observation_space}: they cannot be made a vector")
+    return FlattenObservation(env)  # a discrete observation becomes a one-hot vector
