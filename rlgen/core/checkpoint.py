@@ -6,6 +6,7 @@ its manifest holds the size and sha256 of every file, and what does not match is
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -48,13 +49,15 @@ def save(folder: Path, state: State) -> None:
                     {key: t.detach().cpu().contiguous() for key, t in tensors.items()}, partial / f"{name}.safetensors"
                 )
         (partial / "state.json").write_text(json.dumps(plain, allow_nan=False))
-        (partial / "manifest.json").write_text(_manifest(partial))
+        (partial / "manifest.json").write_bytes(_manifest(partial))
         for path in (*partial.iterdir(), partial):
             sync(path)
         partial.rename(folder)
         sync(folder.parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, SafetensorError):  # its name for a full disk
+            raise OSError(str(error)) from None
         raise
 
 
@@ -77,22 +80,21 @@ def newest_first(folder: Path) -> list[Path]:
 def verify(folder: Path) -> None:
     """Raise CheckpointError unless every file of `folder` is the one that was written."""
     try:
-        text = (folder / "manifest.json").read_text()
-        whole = text == _manifest(folder)
-    except (OSError, UnicodeDecodeError) as error:
+        whole = (folder / "manifest.json").read_bytes() == _manifest(folder)
+    except OSError as error:
         raise CheckpointError(f"{folder} is not a whole checkpoint: {error}") from None
     if not whole:
         raise CheckpointError(f"{folder} is damaged: its files are not those its manifest lists")
 
 
-def _manifest(folder: Path) -> str:
+def _manifest(folder: Path) -> bytes:
     """The manifest as it must read, byte for byte."""
     files = {
         path.name: {"size": path.stat().st_size, "sha256": _digest(path)}
         for path in sorted(folder.iterdir())
         if path.name != "manifest.json"
     }
-    return json.dumps({"schema": SCHEMA, "files": files}, indent=1)
+    return json.dumps({"schema": SCHEMA, "files": files}, indent=1).encode()
 
 
 def _digest(path: Path) -> str:
@@ -114,6 +116,8 @@ def sync(path: Path) -> None:
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """`value` as JSON; its tensors go to `tensors`, leaving {"$tensor": path} in their place."""
     if isinstance(value, Tensor):
+        while path in tensors:  # "a.b" of one dict, b in the a of another
+            path += "'"
         tensors[path] = value
         return {"$tensor": path}
     if isinstance(value, dict):
@@ -124,6 +128,8 @@ def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, list | tuple):
         items = [_split(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]
         return {"$tuple": items} if isinstance(value, tuple) else items
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Diverged(f"{path} is {value}, so it was not saved: try a smaller --lr")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold")
