@@ -64,13 +64,12 @@ def command(
         for name, (annotation, default) in shared.items()
     ]
     names = []
-    for option in (o for s in settings for o in options(s)):
+    for option in sorted((o for s in settings for o in options(s)), key=lambda option: option.panel != "Run"):
         default = preset.get(option.name, option.default)
         info = typer.Option(
             *([f"{option.flag}/--no-{option.flag[2:]}"] if option.type is bool else [option.flag]),
-            help=option.help,
+            help=f"{option.help} [dim]\\[default: {_word(default)}][/dim]",
             rich_help_panel=option.panel,
-            show_default="none" if default is None else str(default),
         )
         kind: Any = option.type | None  # None where it was not typed
         parameters.append(
@@ -136,6 +135,13 @@ def read_file(path: Path, settings: Iterable[type]) -> dict[str, Any]:
     values = {str(name).replace("-", "_"): value for name, value in values.items()}
     check_names(values, settings, str(path))
     return values
+
+
+def _word(value: Any) -> str:
+    """A default as help shows it."""
+    if value is None or isinstance(value, bool):
+        return "on" if value else "off" if value is False else "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _plain(hint: Any) -> Any:

@@ -1,0 +1,242 @@
+"""The commands as a user types them: what they print, leave behind and exit with."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rlgen.cli import main
+
+SMALL = ["--budget", "600", "--log-every", "200", "--eval-every", "300", "--save-every", "300", "--warmup", "100"]
+
+
+@pytest.fixture
+def rlgen(monkeypatch, capsys, tmp_path):
+    """Run a command line in its own folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RLGEN_RUNS", raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["rlgen", *map(str, words)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return exit_.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def trained(rlgen):
+    code, out, err = rlgen("dqn", "cartpole", *SMALL, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_training_prints_one_object_and_leaves_a_folder(trained):
+    folder = Path(trained["run"])
+    assert folder == Path("runs/dqn-CartPole-1")
+    assert trained["status"] == "finished"
+    assert trained["time"] == 600
+    assert trained["score"] == trained["mean"] > 0
+    assert trained["ci95"][0] <= trained["mean"] <= trained["ci95"][1]
+    for name in ("run.json", "metrics.jsonl", "timing.jsonl", "curves.png", "log.txt"):
+        assert (folder / name).stat().st_size > 0, name
+    info = json.loads((folder / "run.json").read_text())
+    assert info["changed"]["warmup"] == 100
+    assert info["config"]["warmup"] == 100
+    assert info["argv"][1:3] == ["dqn", "cartpole"]
+    times = [json.loads(line)["time"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert times == sorted(times)
+    assert times[-1] == 600
+
+
+def test_a_person_sees_a_panel_lines_and_what_to_do_next(rlgen):
+    code, out, err = rlgen("dqn", "CartPole", *SMALL)
+    assert code == 0
+    for word in ("device", "seed", "budget", "parameters", "changed", "warmup=100", "runs/dqn-CartPole-1", "steps/s"):
+        assert word in err, word
+    assert re.search(r"mean return [\d.]+ over 100 fresh episodes \(95 % interval", out)
+    assert "rlgen play dqn-CartPole-1" in out
+
+
+def test_quiet_says_nothing_on_stderr(rlgen):
+    code, out, err = rlgen("dqn", "CartPole", *SMALL, "--quiet")
+    assert (code, out, err) == (0, "", "")
+
+
+def test_same_seed_same_log_and_another_seed_another(rlgen):
+    for seed in (0, 0, 1):
+        assert rlgen("dqn", "CartPole", *SMALL, "--seed", seed, "-q")[0] == 0
+    first, again, other = (Path(f"runs/dqn-CartPole-{i}/metrics.jsonl").read_text() for i in (1, 2, 3))
+    assert first == again != other
+
+
+def test_runs_lists_what_is_there(rlgen, trained):
+    code, out, _ = rlgen("runs")
+    assert code == 0
+    assert "dqn-CartPole-1" in out
+    assert "600/600 (100 %)" in out
+    row = json.loads(rlgen("runs", "--json")[1])[0]
+    assert (row["name"], row["status"], row["time"], row["budget"]) == ("dqn-CartPole-1", "finished", 600, 600)
+
+
+def test_runs_where_there_are_none(rlgen):
+    code, out, _ = rlgen("runs", "--runs", "nowhere")
+    assert code == 0
+    assert "no runs in nowhere" in out
+
+
+def test_eval_is_repeatable_and_complete(rlgen, trained):
+    code, out, _ = rlgen("eval", "latest", "--episodes", 7, "--seed", 3, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert {"episodes", "mean", "std", "iqm", "ci95", "returns"} <= set(result)
+    assert len(result["returns"]) == result["episodes"] == 7
+    assert result["mean"] == pytest.approx(np.mean(result["returns"]))
+    assert rlgen("eval", "dqn-cartpole-1", "--episodes", 7, "--seed", 3, "--json")[1] == out
+    assert rlgen("eval", trained["run"], "--episodes", 7, "--seed", 4, "--json")[1] != out
+
+
+def test_eval_leaves_the_folder_as_it_was(rlgen, trained):
+    folder = Path(trained["run"])
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert rlgen("eval", "latest", "--episodes", 1)[0] == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_play_films_one_episode(rlgen, trained):
+    code, out, err = rlgen("play", "latest", "--out", "agent.gif")
+    assert (code, err) == (0, "")
+    score = float(re.search(r"return ([\d.,]+)", out)[1].replace(",", ""))
+    with Image.open("agent.gif") as film:
+        assert film.n_frames >= score / 10  # equal frames may be joined, most move
+        assert film.size[0] == 600
+
+
+def test_plot_several_runs(rlgen, trained):
+    rlgen("dqn", "CartPole", *SMALL, "--seed", 1, "-q")
+    code, out, _ = rlgen("plot", "dqn-CartPole-1", "dqn-CartPole-2", "--out", "both.png", "--x", "seconds")
+    assert code == 0
+    assert "both.png" in out
+    with Image.open("both.png") as picture:
+        assert picture.size[0] > 600
+
+
+def test_resume_goes_on_to_a_raised_budget(rlgen, trained):
+    code, out, _ = rlgen("resume", "latest", "--budget", 900, "--json")
+    assert code == 0
+    assert json.loads(out)["time"] == 900
+    rlgen("dqn", "CartPole", *SMALL, "--budget", 900, "-q")  # never stopped
+    whole, parts = (Path(f"runs/dqn-CartPole-{i}/metrics.jsonl").read_text() for i in (2, 1))
+    assert parts == whole
+
+
+def test_resume_of_a_finished_run_says_how_to_go_on(rlgen, trained):
+    code, _, err = rlgen("resume")
+    assert code == 2
+    assert "--budget" in err
+
+
+def test_a_run_json_repeats_the_run(rlgen, trained):
+    assert rlgen("dqn", "CartPole", "--config", "runs/dqn-CartPole-1/run.json", "-q")[0] == 0
+    first, again = (Path(f"runs/dqn-CartPole-{i}/metrics.jsonl").read_text() for i in (1, 2))
+    assert first == again
+
+
+def test_list_names_everything(rlgen):
+    code, out, _ = rlgen("list")
+    assert code == 0
+    for word in ("dqn", "gan", "CartPole-v1", "mnist", "digits"):
+        assert word in out, word
+    assert set(json.loads(rlgen("list", "--json")[1])) == {"algorithms", "environments", "datasets", "presets"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["dqm", "CartPole"], 2, "dqn"),
+        (["dqn", "Cartpol"], 2, "did you mean CartPole?"),
+        (["dqn", "Pendulum"], 2, "only discrete"),
+        (["dqn", "CartPole", "--lr", "-1"], 2, "--lr"),
+        (["dqn", "CartPole", "--lr", "fast"], 2, "--lr"),
+        (["dqn", "CartPole", "--lrr", "1"], 2, "--lr"),
+        (["dqn", "CartPole", "--loss", "hubert"], 2, "huber"),
+        (["dqn", "CartPole", "--gamma", "1.5"], 2, "--gamma"),
+        (["dqn", "CartPole", "--capacity", "2", "--n-step", "3"], 2, "--capacity"),
+        (["dqn", "CartPole", "--device", "cuda"], 2, "cpu"),
+        (["dqn", "CartPole", "--config", "missing.toml"], 2, "missing.toml"),
+        (["dqn"], 2, "TASK"),
+        (["gan", "mnits"], 2, "did you mean mnist"),
+        (["gan", "folder:nowhere"], 5, "nowhere"),
+        (["resume", "dqn-CartPole-9"], 2, "no run"),
+        (["resume"], 2, "no runs"),
+        (["eval", "dqn-CartPole-9"], 2, "no run"),
+        (["plot", "latest", "--x", "hours"], 2, "seconds"),
+        (["play"], 2, "no runs"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_leaves_nothing(rlgen, words, code, said):
+    got, out, err = rlgen(*words)
+    assert got == code, err
+    assert said in err
+    assert out == ""
+    assert not list(Path().glob("runs/*"))
+
+
+def test_a_config_file_with_a_near_miss(rlgen):
+    Path("settings.toml").write_text("lrr = 0.1\n")
+    code, _, err = rlgen("dqn", "CartPole", "--config", "settings.toml")
+    assert code == 2
+    assert "did you mean lr" in err
+
+
+def test_wrong_kind_of_run(rlgen, trained):
+    code, _, err = rlgen("sample", "latest")
+    assert code == 2
+    assert "rlgen play" in err
+    assert rlgen("plot", "latest", "--out", "curves.doc")[0] == 2
+    assert rlgen("eval", "latest", "--checkpoint", "first")[0] == 2
+
+
+def test_a_damaged_run_is_named(rlgen, trained):
+    folder = Path(trained["run"])
+    for path in folder.glob("checkpoints/*/manifest.json"):
+        path.write_text("{}")
+    code, _, err = rlgen("eval", "latest")
+    assert code == 4
+    assert "dqn-CartPole-1" in err
+    (folder / "run.json").write_text("not json")
+    code, _, err = rlgen("eval", folder)
+    assert code == 2
+    assert "run.json" in err
+    assert rlgen("runs")[0] == 0  # the others are still listed
+
+
+def test_a_name_is_taken_once(rlgen):
+    assert rlgen("dqn", "CartPole", *SMALL, "--name", "mine", "-q")[0] == 0
+    code, _, err = rlgen("dqn", "CartPole", *SMALL, "--name", "mine")
+    assert code == 2
+    assert "rlgen resume mine" in err
+
+
+def test_divergence_exits_3_and_keeps_the_weights_finite(rlgen):
+    code, _, err = rlgen("dqn", "CartPole", *SMALL, "--lr", "1e30", "--clip", "inf", "--loss", "mse", "--budget", 3000)
+    assert code == 3
+    assert "--lr" in err
+    assert json.loads(Path("runs/dqn-CartPole-1/run.json").read_text())["status"] == "diverged"
+
+
+def test_every_help_has_two_examples(rlgen):
+    code, out, _ = rlgen("--help")
+    assert code == 0
+    for command in ("dqn", "gan", "runs", "resume", "plot", "eval", "play", "sample", "list"):
+        assert command in out
+        code, help_, _ = rlgen(command, "--help")
+        assert code == 0
+        assert len(re.findall(rf"^ *rlgen {command}\b", help_.split("Examples")[1], re.MULTILINE)) >= 2, command
