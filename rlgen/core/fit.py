@@ -31,10 +31,11 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
             if ended or _crossed(plan.eval_every, last, now):
                 run.record(now, algorithm.evaluate(), algorithm.score)
                 ended = ended or _solved(run, plan)
-            if ended or _crossed(plan.save_every, last, now) or run.best_time == now or signals.received:
-                run.save(algorithm, last=bool(ended or signals.received))
-            if signals.received and not ended:
-                raise Interrupted(signals.received, f"stopped at {now:,}, saved: `rlgen resume {run.name}` goes on")
+            stop = signals.received  # one that comes from here on is answered after the next step
+            if ended or stop or _crossed(plan.save_every, last, now) or run.best_time == now:
+                run.save(algorithm, last=bool(ended or stop))
+            if stop and not ended:
+                raise Interrupted(stop, f"stopped at {now:,}, saved: `rlgen resume {run.name}` goes on")
 
 
 class Signals:

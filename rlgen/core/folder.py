@@ -138,7 +138,7 @@ class Folder:
         except OSError as error:
             raise StorageError(f"cannot lock {self.directory}: {error.strerror}") from None
         self._lock = lock
-        self.describe(status="running", pid=os.getpid())
+        self.describe(status="running", pid=os.getpid(), error=None)
         return self
 
     def __exit__(
@@ -161,7 +161,7 @@ class Folder:
     def lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each line of a log, as text and as what it says."""
         path = self.directory / name
-        for text in path.read_text().splitlines(keepends=True) if path.exists() else ():
+        for text in path.read_text(errors="replace").splitlines(keepends=True) if path.exists() else ():
             try:
                 row = json.loads(text)
             except ValueError:

@@ -126,13 +126,10 @@ class Run(Folder, Stateful):
                 kept = "".join(text for text, row in self.lines(name) if row["time"] <= algorithm.time)
                 with replacing(self.directory / name) as partial:
                     partial.write_text(kept)
-        for path in (
-            *self.directory.glob("*/*.png"),
-            *self.directory.glob("checkpoints/*"),
-            *self.directory.glob("checkpoints/.*"),
-        ):
-            if not path.stem.isdigit() or int(path.stem) > algorithm.time:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        later = (*self.directory.glob("*/*.png"), *self.directory.glob("checkpoints/*"))
+        halves = (*self.directory.glob(".*-*"), *self.directory.glob("*/.*-*"))  # a killed process leaves them
+        for path in (*(p for p in later if p.stem.isdigit() and int(p.stem) > algorithm.time), *halves):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.started = clock.perf_counter()
 
     def load(self, algorithm: Algorithm, which: str = "last") -> int:
@@ -148,7 +145,7 @@ class Run(Folder, Stateful):
         """The newest whole checkpoint, or the best; None without one. Raises CheckpointError where all are damaged."""
         folders = checkpoint.newest_first(self.directory / "checkpoints")
         if best:
-            folders = [f for f in folders if int(f.name) == self.info.get("best_time")] or folders
+            folders.sort(key=lambda folder: int(folder.name) != self.info.get("best_time"))
         for folder in folders:
             try:
                 return checkpoint.load(folder)
