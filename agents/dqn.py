@@ -40,7 +40,9 @@ class DQN(Stateful):
                 f"{task} gives observations of shape {self.lanes.shape}: only vectors so far, like CartPole's"
             )
         self.value: Value = Scalar(config.loss)
-        self.q = Seeds(self._network, config.seeds).to(self.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(setup.seed, "weights"))
+            self.q = Seeds(self._network, config.seeds).to(self.device)
         self.target = copy.deepcopy(self.q).requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.q.parameters(), lr=config.lr, fused=True)
         self.replay = Replay(
@@ -52,6 +54,7 @@ class DQN(Stateful):
                 f"--capacity {config.capacity} holds no window of --n-step {config.n_step} in {config.lanes} lanes"
             )
         self.rng = numpy_stream(setup.seed, "exploration")
+        self.whims = numpy_stream(setup.seed, "prediction")  # no part of the training, nor of its state
         alone = config.seeds == 1 and self.device.type == "cpu"
         self.acting = in_numpy(cast(QNetwork, self.q.only)) if alone else None
         self.returns: list[float] = []  # of the last 100 training episodes
@@ -66,7 +69,7 @@ class DQN(Stateful):
     def play(self) -> dict[str, Tensor | float]:
         """`train_every` environment steps, shared by the lanes, into the replay memory."""
         before = self.time
-        metrics: dict[str, Tensor | float] = {}
+        ended: list[float] = []
         while self.time < before + self.config.train_every:
             obs = self.lanes.obs
             action = self.act(obs)
@@ -74,13 +77,13 @@ class DQN(Stateful):
             self.replay.push(obs, action, step)
             self.time += self.config.lanes
             if step.done.any():
-                ended = step.score[step.done].tolist()
-                self.returns = (self.returns + ended)[-100:]
-                metrics["return"] = sum(ended) / len(ended)
-                metrics["return_100"] = sum(self.returns) / len(self.returns)
-        if self.time // self.config.sync_every > before // self.config.sync_every:
-            self.sync()
-        return metrics
+                ended += step.score[step.done].tolist()
+        if times := self.time // self.config.sync_every - before // self.config.sync_every:
+            self.sync(times)
+        if not ended:
+            return {}
+        self.returns = (self.returns + ended)[-100:]
+        return {"return": sum(ended) / len(ended), "return_100": sum(self.returns) / len(self.returns)}
 
     def act(self, obs: NDArray[np.float32]) -> NDArray[np.int64]:
         """(S * N, *observation) -> (S * N,): greedy, but for each lane's own chance of a random action."""
@@ -134,11 +137,12 @@ class DQN(Stateful):
         return self.value.error(out, target), self.value.mean(out)
 
     @torch.no_grad()
-    def sync(self) -> None:
-        """θ' ← (1 - τ) θ' + τ θ, buffers included."""
+    def sync(self, times: int) -> None:
+        """θ' ← (1 - τ) θ' + τ θ, `times` over, buffers included."""
+        share = 1 - (1 - self.config.tau) ** times
         online, target = self.q.state_dict(), self.target.state_dict()
         for name, value in target.items():
-            value.lerp_(online[name], self.config.tau) if value.is_floating_point() else value.copy_(online[name])
+            value.lerp_(online[name], share) if value.is_floating_point() else value.copy_(online[name])
 
     def evaluate(self) -> Metrics:
         """Mean return of greedy episodes per seed, always from the same starts."""
@@ -169,8 +173,8 @@ class DQN(Stateful):
         copies = np.repeat(obs[None], self.config.seeds, 0).reshape(-1, *obs.shape[1:])
         action = self.greedy(copies)[: len(obs)]
         if not deterministic:
-            random = self.rng.random(len(obs)) < self.config.epsilon_end
-            action = np.where(random, self.rng.integers(self.lanes.actions, size=len(obs)), action)
+            random = self.whims.random(len(obs)) < self.config.epsilon_end
+            action = np.where(random, self.whims.integers(self.lanes.actions, size=len(obs)), action)
         action = action + self.lanes.first_action
         return (action[0] if single else action), state
 
