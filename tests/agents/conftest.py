@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from agents.dqn import DQN
+from rlgen.core.settings import Setup
+from tests.envs import worlds  # noqa: F401  # registers them
+
+SMALL = {"width": 8, "depth": 1, "batch": 8, "capacity": 200, "warmup": 20, "train_every": 4, "sync_every": 20}
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)  # for what the tests themselves draw
+
+
+@pytest.fixture
+def build():
+    def build(task="CartPole", seed=0, **settings):
+        return DQN(task, DQN.Config(**{**SMALL, **settings}), Setup(seed=seed, threads=1))
+
+    return build
+
+
+@pytest.fixture
+def snapshot():
+    """Every number and stream of an agent, by its path."""
+
+    def leaves(state, path=""):
+        if isinstance(state, torch.Tensor):
+            yield path, state.clone()
+        elif isinstance(state, dict):
+            for name, value in state.items():
+                yield from leaves(value, f"{path}/{name}")
+        elif isinstance(state, list | tuple):
+            for number, value in enumerate(state):
+                yield from leaves(value, f"{path}/{number}")
+        else:
+            yield path, state
+
+    return lambda agent: dict(leaves(agent.state_dict()))
+
+
+@pytest.fixture
+def same():
+    """Whether two snapshots agree to the bit."""
+
+    def same(one, other):
+        def equal(a, b):
+            return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+        return len(one) > 20 and one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+
+    return same

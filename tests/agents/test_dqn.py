@@ -1,0 +1,604 @@
+import copy
+from itertools import combinations, pairwise
+from math import comb
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from agents.networks import QNetwork
+from agents.replay import Batch
+from rlgen.core.errors import UserError
+from tests.envs import worlds
+
+
+class Table(nn.Module):
+    """Q values by hand: (S, B, states) one-hot -> (S, B, A, 1)."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values = nn.Parameter(torch.as_tensor(values, dtype=torch.float32))  # (states, A)
+
+    def forward(self, obs):
+        return (obs @ self.values)[..., None]
+
+
+def targets(agent, batch, target, online=None):
+    """The Bellman targets (S, B) of a batch, with tables for the target and the online network."""
+    agent.q = Table(target if online is None else online)
+    agent.value.error = lambda out, target: target.squeeze(-1)
+    with torch.no_grad():
+        return agent.error(batch, Table(target)(batch.next_obs))[0]
+
+
+def transitions(obs, action, reward, discount, next_obs, states=5):
+    """A batch (1, B) between numbered states."""
+    eye, state = torch.eye(states), torch.tensor
+    return Batch(eye[obs][None], state([action]), state([reward]), state([discount]), eye[next_obs][None])
+
+
+def weights(module):
+    return [value.clone() for value in module.state_dict().values()]
+
+
+def equal(one, other):
+    return all(map(torch.equal, one, other))
+
+
+# ---- what it learns from
+
+
+@pytest.mark.parametrize(
+    ("world", "bootstraps"), [("TestTruncated", True), ("TestTerminated", False), ("TestBoth", False)]
+)
+def test_a_time_limit_is_bootstrapped_and_a_termination_is_not(build, world, bootstraps):
+    agent = build(world, gamma=0.9)
+    for _ in range(5):
+        agent.play()
+    batch = agent.replay.sample(200)
+    y = targets(agent, batch, torch.full((5, 2), 7.0))[0]
+    last = batch.obs[0].argmax(-1) == 4
+    assert last.any()
+    torch.testing.assert_close(y[~last], torch.full_like(y[~last], 1 + 0.9 * 7))
+    torch.testing.assert_close(y[last], torch.full_like(y[last], 1 + 0.9 * 7 if bootstraps else 1))
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("world", ["TestTruncated", "TestEndless", "TestTerminated", "TestBoth"])
+def test_the_fixed_point_is_the_value(build, world, lanes, n_step):
+    """1 / (1 - γ) for ever, or what is left of 1 + γ + γ² + γ³ + γ⁴ where the episode terminates."""
+    agent = build(world, gamma=0.9, lanes=lanes, n_step=n_step)
+    for _ in range(60):
+        agent.play()
+    table = torch.zeros(5, 2)
+    for _ in range(300):
+        batch = agent.replay.sample(100)
+        y = targets(agent, batch, table)
+        table[batch.obs[0].argmax(-1), batch.action[0]] = y[0]
+    left = torch.arange(5, 0, -1)
+    value = (1 - 0.9**left) / 0.1 if world in ("TestTerminated", "TestBoth") else torch.full((5,), 10.0)
+    torch.testing.assert_close(table, value[:, None].expand(5, 2), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("lanes", "seeds"), [(1, 1), (3, 1), (2, 2)])
+def test_everything_that_happened_is_stored_once(build, monkeypatch, lanes, seeds):
+    monkeypatch.setattr(worlds.Counting, "finished", finished := [])
+    agent = build("TestCounting", lanes=lanes, seeds=seeds, capacity=10_000, train_every=5)
+    for _ in range(40):
+        agent.play()
+    replay, stored = agent.replay, agent.replay.count * lanes * seeds
+    obs, next_obs = replay.obs[:stored], replay.next_obs[:stored]
+    np.testing.assert_array_equal(next_obs[:, 0], obs[:, 0])
+    np.testing.assert_array_equal(next_obs[:, 1], obs[:, 1] + 1)
+    assert len(np.unique(obs, axis=0)) == stored
+    assert agent.time == replay.count * lanes >= 200
+    assert stored == sum(length for _, length in finished) + int(agent.lanes.obs[:, 1].sum())
+    assert replay.done[:stored].sum() == len(finished) > 20
+    assert agent.returns == [value for value, _ in finished][-100:]
+
+
+def test_what_it_says_of_returns_is_true(build, monkeypatch):
+    monkeypatch.setattr(worlds.Counting, "finished", finished := [])
+    agent, silent = build("TestCounting", lanes=2, train_every=2), 0
+    for _ in range(150):
+        before = len(finished)
+        metrics = agent.play()
+        ended = [value for value, _ in finished[before:]]
+        assert ("return" in metrics) == bool(ended)
+        silent += not ended
+        if ended:
+            assert metrics["return"] == pytest.approx(np.mean(ended))
+            assert metrics["return_100"] == pytest.approx(np.mean([value for value, _ in finished[-100:]]))
+    assert 0 < silent < 150
+    assert len(finished) > 60
+
+
+def test_what_it_says_of_returns_forgets_none_of_several_steps(build, monkeypatch):
+    """Two steps of the same lane in one burst: an episode may end in each."""
+    monkeypatch.setattr(worlds.Counting, "finished", finished := [])
+    agent = build("TestCounting", train_every=30)
+    for _ in range(5):
+        before = len(finished)
+        metrics = agent.play()
+        assert metrics["return"] == pytest.approx(np.mean([value for value, _ in finished[before:]]))
+
+
+# ---- the Bellman target
+
+
+def test_double_q_learning_chooses_online_and_judges_with_the_target(build):
+    online = [[0.0, 0], [5, 1], [0, 3], [2, 9], [0, 0]]
+    target = [[0.0, 0], [-2, 8], [4, -6], [7, 1], [0, 0]]
+    batch = transitions([0, 0, 0, 0], [0, 1, 0, 1], [1.0, 1, 1, 1], [0.5, 0.5, 0.5, 0.0], [1, 2, 3, 1])
+    plain = targets(build("TestTruncated"), batch, target, online)
+    double = targets(build("TestTruncated", double=True), batch, target, online)
+    assert plain.tolist() == [[1 + 0.5 * 8, 1 + 0.5 * 4, 1 + 0.5 * 7, 1]]
+    assert double.tolist() == [[1 + 0.5 * -2, 1 + 0.5 * -6, 1 + 0.5 * 1, 1]]
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_the_error_compares_the_action_taken_and_only_its_value_moves(build, double):
+    agent = build("TestTruncated", double=double, loss="mse")
+    agent.q, target = Table([[1.0, 2], [3, 4], [5, 6], [7, 8], [9, 10]]), Table(torch.full((5, 2), 2.0))
+    batch = transitions([0, 3], [1, 0], [0.5, -1.0], [0.5, 0.0], [4, 4])
+    error, q = agent.error(batch, target(batch.next_obs).detach())
+    assert q.tolist() == [[2, 7]]
+    torch.testing.assert_close(error, torch.tensor([[(2 - (0.5 + 1)) ** 2, (7 + 1) ** 2]]))
+    error.sum().backward()
+    assert agent.q.values.grad.nonzero().tolist() == [[0, 1], [3, 0]]  # neither target nor choice has a gradient
+
+
+@pytest.mark.parametrize("loss", ["huber", "mse"])
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_loss_of_a_batch_is_the_mean_of_its_members(build, seeds, double, loss):
+    agent = build(seeds=seeds, double=double, loss=loss, updates=1, lr=1e-6)
+    for _ in range(20):
+        agent.play()
+    agent.q.load_state_dict({name: value + 0.1 for name, value in agent.q.state_dict().items()})
+    stream = agent.replay.rng.bit_generator.state
+    batch = agent.replay.sample(8)
+    agent.replay.rng.bit_generator.state = stream
+    with torch.no_grad():
+        whole, _ = agent.error(batch, agent.target(batch.next_obs))
+        assert whole.shape == (seeds, 8)
+        for b in range(8):
+            one = Batch(*(x[:, b : b + 1] for x in batch))
+            torch.testing.assert_close(agent.error(one, agent.target(one.next_obs))[0], whole[:, b : b + 1])
+    assert len(whole.unique()) > 6
+    metrics = agent.learn()
+    assert metrics["loss"].shape == (seeds,)
+    torch.testing.assert_close(metrics["loss"], whole.mean(1))
+    assert not any(x.requires_grad for x in metrics.values() if isinstance(x, torch.Tensor))
+
+
+def test_a_burst_is_as_many_steps_each_with_a_batch_of_its_own(build, monkeypatch):
+    agent, seen = build(updates=5, batch=7), []
+    for _ in range(10):
+        agent.play()
+    error = agent.error
+    monkeypatch.setattr(agent, "error", lambda batch, out: seen.append((weights(agent.q), batch)) or error(batch, out))
+    target = weights(agent.target)
+    agent.learn()
+    assert len(seen) == 5
+    assert {tuple(batch.reward.shape) for _, batch in seen} == {(1, 7)}
+    for (one, batch), (other, batch_) in pairwise(seen):
+        assert not equal(one, other)
+        assert not torch.equal(batch.obs, batch_.obs)
+    assert equal(target, weights(agent.target))
+
+
+# ---- when it learns
+
+
+@pytest.mark.parametrize(("warmup", "lanes"), [(20, 1), (21, 1), (0, 1), (20, 3)])
+def test_learning_starts_after_the_warmup(build, warmup, lanes):
+    agent = build(warmup=warmup, lanes=lanes, sync_every=1000)
+    before = weights(agent.q)
+    while True:
+        metrics = agent.step()
+        learned = not equal(before, weights(agent.q))
+        assert learned == ("loss" in metrics) == (agent.time >= warmup)
+        if learned:
+            break
+    assert agent.time < warmup + 4 + lanes
+
+
+def test_nothing_is_learned_before_a_whole_window_is_there(build):
+    agent = build(warmup=0, train_every=1, n_step=5)
+    assert ["loss" in agent.step() for _ in range(8)] == [False] * 4 + [True] * 4
+
+
+@pytest.mark.parametrize(("train_every", "lanes", "each"), [(4, 1, 4), (4, 2, 4), (4, 3, 6), (1, 5, 5), (10, 4, 12)])
+def test_time_counts_environment_steps_of_all_lanes(build, train_every, lanes, each):
+    agent = build("TestCounting", train_every=train_every, lanes=lanes)
+    for burst in range(1, 6):
+        agent.step()
+        assert agent.time == agent.replay.count * lanes == burst * each
+
+
+# ---- the target network
+
+CROSSINGS = [  # sync_every, train_every, lanes: once in many bursts, at each, several times in one, across lanes
+    (20, 4, 1), (4, 4, 1), (10, 4, 1), (3, 4, 1), (1, 4, 1), (10, 1, 3), (10, 5, 3), (7, 4, 8), (100, 4, 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sync_every", "train_every", "lanes"), CROSSINGS)
+@pytest.mark.parametrize("tau", [1.0, 0.1])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_target_follows_in_units_of_environment_steps(build, seeds, tau, sync_every, train_every, lanes):
+    agent = build("TestCounting", seeds=seeds, tau=tau, sync_every=sync_every, train_every=train_every, lanes=lanes)
+    expected, synced = weights(agent.target), 0
+    assert equal(expected, weights(agent.q))
+    for _ in range(30):
+        with torch.no_grad():
+            for parameter in agent.q.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        before = agent.time
+        agent.play()
+        online, now = weights(agent.q), weights(agent.target)
+        times = sum(step % sync_every == 0 for step in range(before + 1, agent.time + 1))
+        synced += times
+        expected = [q + (1 - tau) ** times * (old - q) for old, q in zip(expected, online, strict=True)]
+        if tau == 1:
+            assert equal(now, online) == bool(times)
+            expected = online if times else now
+        for ours, theirs in zip(now, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    assert synced == agent.time // sync_every > 0
+
+
+def test_between_the_copies_the_target_rests_while_the_network_learns(build):
+    agent, copies = build(warmup=0, sync_every=20), 0
+    for _ in range(25):
+        before = weights(agent.target)
+        agent.step()
+        assert not equal(weights(agent.q), weights(agent.target))
+        copies += not equal(before, weights(agent.target))
+    assert copies == 100 // 20
+
+
+def test_the_phase_of_the_copies_is_resumed(build):
+    agent = build(sync_every=20, warmup=0)
+    for _ in range(3):  # 12 steps
+        agent.step()
+    resumed = build(sync_every=20, warmup=0, seed=0)
+    resumed.load_state_dict(copy.deepcopy(agent.state_dict()))
+    for now in (16, 20, 24):
+        before = weights(resumed.target)
+        resumed.step()
+        assert resumed.time == now
+        assert equal(before, weights(resumed.target)) == (now != 20)
+
+
+@pytest.mark.parametrize("tau", [1.0, 0.5])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_buffers_follow_too(build, monkeypatch, tau, seeds):
+    def network(agent):
+        q = QNetwork(agent.lanes.shape, agent.lanes.actions, 1, 4, 1)
+        q.register_buffer("mean", torch.zeros(3))
+        q.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        return q
+
+    monkeypatch.setattr("agents.dqn.DQN._network", network)
+    agent = build(tau=tau, seeds=seeds)
+    for buffer in agent.q.buffers():
+        buffer += 4
+    agent.play()
+    assert not any(buffer.any() for buffer in agent.target.buffers())
+    for _ in range(4):
+        agent.play()
+    assert sorted({buffer.max().item() for buffer in agent.target.buffers()}) == sorted({4, 4 * tau})
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_optimizer_holds_the_online_network_alone(build, seeds):
+    agent = build(seeds=seeds)
+    held = [id(p) for group in agent.optimizer.param_groups for p in group["params"]]
+    assert held == [id(p) for p in agent.q.parameters()]
+    assert not any(p.requires_grad for p in agent.target.parameters())
+    assert not {p.data_ptr() for p in agent.q.parameters()} & {p.data_ptr() for p in agent.target.parameters()}
+    assert agent.parameters() == sum(p.numel() for p in agent.q.parameters())
+
+
+# ---- exploration
+
+
+@pytest.mark.parametrize("time", [0, 25, 50, 100, 101, 10_000])
+def test_epsilon_falls_in_a_straight_line(build, time):
+    agent = build(epsilon=0.9, epsilon_end=0.1, epsilon_steps=100)
+    agent.time = time
+    assert agent.epsilon == pytest.approx({0: 0.9, 25: 0.7, 50: 0.5}.get(time, 0.1))
+
+
+def test_epsilon_goes_on_after_a_resume_and_counts_steps_of_all_lanes(build):
+    agent = build(epsilon_steps=100, epsilon_end=0.0, lanes=5, train_every=10)
+    agent.play()
+    agent.play()
+    assert agent.epsilon == pytest.approx(0.8)
+    resumed = build(epsilon_steps=100, epsilon_end=0.0, lanes=5, train_every=10)
+    resumed.load_state_dict(copy.deepcopy(agent.state_dict()))
+    assert resumed.epsilon == agent.epsilon
+    resumed.play()
+    assert resumed.epsilon == pytest.approx(0.7)
+
+
+def test_lanes_explore_independently(build, monkeypatch):
+    """How many of 6 lanes explore at once is binomial."""
+    agent, size, p = build(lanes=3, seeds=2, epsilon=0.3, epsilon_end=0.3), 4_000, 0.3
+    monkeypatch.setattr(agent, "greedy", lambda obs: np.full(len(obs), -1))
+    acted = np.stack([agent.act(agent.lanes.obs) for _ in range(size)]) >= 0  # (size, 6)
+    counts = np.bincount(acted.sum(1), minlength=7)
+    expected = np.array([size * comb(6, k) * p**k * (1 - p) ** (6 - k) for k in range(7)])
+    assert ((counts - expected) ** 2 / expected).sum() < 22.5  # chi-square of 6 degrees, one in a thousand
+    np.testing.assert_allclose(acted.mean(0), p, atol=4 * (p * (1 - p) / size) ** 0.5)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.0])
+def test_a_random_action_may_be_any(build, monkeypatch, epsilon):
+    agent, size = build("TestCounting", lanes=2, epsilon=epsilon, epsilon_end=epsilon), 3_000
+    monkeypatch.setattr(agent, "greedy", lambda obs: np.full(len(obs), -1))
+    acted = np.concatenate([agent.act(agent.lanes.obs) for _ in range(size)])
+    counts = np.bincount(acted[acted >= 0], minlength=3)
+    assert len(counts) == 3
+    expected = counts.sum() / 3
+    assert ((counts - expected) ** 2 / expected).sum() < 13.8  # chi-square of 2 degrees, one in a thousand
+
+
+def test_without_exploration_it_is_greedy(build):
+    agent = build(epsilon=0.0, epsilon_end=0.0, lanes=4)
+    for _ in range(20):
+        obs = agent.lanes.obs
+        with torch.no_grad():
+            best = agent.q(torch.from_numpy(obs)[None])[0, :, :, 0].argmax(1).numpy()
+        np.testing.assert_array_equal(agent.act(obs), best)
+        agent.play()
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_of_several_seeds_each_acts_by_its_own_network(build, lanes):
+    agent = build(seeds=3, lanes=lanes)
+    obs = np.random.default_rng(0).normal(size=(3 * lanes, 4)).astype(np.float32)
+    best = []
+    for s in range(3):
+        alone = QNetwork((4,), 2, 1, 8, 1)
+        alone.load_state_dict({name.replace("/", "."): value[s] for name, value in agent.q.params.items()})
+        best += alone(torch.from_numpy(obs[s * lanes : (s + 1) * lanes]))[..., 0].argmax(1).tolist()
+    assert agent.greedy(obs).tolist() == best
+
+
+# ---- seeds and streams
+
+
+@pytest.mark.parametrize("settings", [{}, {"lanes": 3, "n_step": 3, "double": True}, {"seeds": 2, "tau": 0.1}])
+def test_the_seed_decides_everything(build, snapshot, same, settings):
+    one, twin, other = build(**settings), None, build(seed=1, **settings)
+    torch.rand(3)
+    np.random.rand(3)  # noqa: NPY002  # streams that are none of its business
+    twin = build(**settings)
+    start, elsewhere = weights(one.q), weights(other.q)
+    for _ in range(25):
+        one.step()
+        torch.rand(1)
+        twin.step()
+        other.step()
+    assert same(snapshot(one), snapshot(twin))
+    assert not any(map(torch.equal, start, elsewhere))
+    assert not np.array_equal(one.replay.obs, other.replay.obs)
+    assert not np.array_equal(one.replay.action, other.replay.action)
+
+
+def test_making_an_agent_leaves_the_streams_of_others_alone(build):
+    torch.manual_seed(7)
+    before, before_ = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    build(seeds=2).step()
+    assert torch.equal(before, torch.get_rng_state())
+    assert np.array_equal(before_, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_seeds_side_by_side_have_nothing_in_common(build):
+    agent = build(seeds=3, lanes=2, capacity=100)
+    at_birth = weights(agent.q)
+    for _ in range(25):
+        agent.step()
+    replay = {name: getattr(agent.replay, name).reshape(50, 3, 2, -1) for name in ("obs", "action", "next_obs")}
+    for s, z in combinations(range(3), 2):
+        for stack in (at_birth, weights(agent.q)):
+            assert not any(torch.equal(x[s], x[z]) for x in stack)
+        for x in replay.values():
+            assert not np.array_equal(x[:, s], x[:, z])
+    assert not np.array_equal(replay["obs"][:, 0, 0], replay["obs"][:, 0, 1])  # nor have the lanes of one
+
+
+def test_no_seed_feels_another(build):
+    one, other = build(seeds=3), build(seeds=3)
+    for agent in (one, other):
+        for _ in range(25):
+            agent.play()
+    other.replay.reward.reshape(-1, 3)[:, 0] = 1e6  # beyond the bound on the gradient, too
+    for agent in (one, other):
+        for _ in range(5):
+            metrics = agent.learn()
+            assert metrics["gradient_norm"].shape == (3,)
+    for ours, theirs in zip(weights(one.q), weights(other.q), strict=True):
+        assert not torch.equal(ours[0], theirs[0])
+        torch.testing.assert_close(ours[1:], theirs[1:])
+
+
+@pytest.mark.parametrize("settings", [{}, {"seeds": 2, "lanes": 2}])
+@pytest.mark.parametrize("task", ["CartPole", "FrozenLake"])
+def test_measuring_does_not_disturb(build, snapshot, same, task, settings):
+    watched, control = build(task, **settings), build(task, **settings)
+    for _ in range(12):
+        watched.step()
+        control.step()
+        before, streams = snapshot(watched), (torch.get_rng_state(), np.random.get_state()[1].copy())  # noqa: NPY002
+        watched.evaluate()
+        watched.rollout(2, seed=5)
+        watched.predict(watched.lanes.obs)
+        watched.predict(watched.lanes.obs, deterministic=False)
+        assert same(before, snapshot(watched))
+        assert torch.equal(streams[0], torch.get_rng_state())
+        assert np.array_equal(streams[1], np.random.get_state()[1])  # noqa: NPY002
+    assert same(snapshot(watched), snapshot(control))
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_an_evaluation_depends_on_weights_and_seed_alone(build, seeds):
+    agent = build(seeds=seeds)
+    first = agent.evaluate()
+    assert first["eval_return"].shape == (seeds,)
+    for _ in range(3):
+        agent.play()
+    assert torch.equal(agent.evaluate()["eval_return"], first["eval_return"])
+    twin = build(seeds=seeds)
+    assert torch.equal(twin.evaluate()["eval_return"], first["eval_return"])
+    returns = agent.rollout(50, seed=1)
+    assert returns.shape == (seeds, 50)
+    assert not np.array_equal(returns, agent.rollout(50, seed=2))
+
+
+def test_rollouts_return_what_greedy_episodes_bring(build):
+    agent = build("TestChain", seeds=2)
+    agent.q.params["layers/1/weight"].data.zero_()
+    agent.q.params["layers/1/bias"].data.fill_(1)
+    agent.q.params["layers/3/weight"].data.zero_()
+    agent.q.params["layers/3/bias"].data.copy_(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))  # one goes right, one left
+    np.testing.assert_array_equal(agent.rollout(6, seed=0), [[1] * 6, [0] * 6])
+
+
+@pytest.mark.parametrize(
+    ("task", "settings"),
+    [
+        ("CartPole", {}),
+        ("CartPole", {"lanes": 3, "n_step": 3}),
+        ("FrozenLake", {"seeds": 2}),
+        ("Acrobot", {"tau": 0.5}),
+    ],
+)
+@pytest.mark.parametrize("before", [0, 3, 30])
+def test_resume_is_exact(build, snapshot, same, task, settings, before):
+    whole, resumed = build(task, **settings), build(task, **settings)
+    for _ in range(before):
+        whole.step()
+    resumed.step()  # an object with a past of its own
+    state = {path: value for path, value in snapshot(whole).items() if isinstance(value, torch.Tensor)}
+    resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
+    for path, value in state.items():
+        assert torch.equal(value, snapshot(whole)[path]), path
+    for _ in range(15):
+        whole.step()
+        resumed.step()
+    assert same(snapshot(whole), snapshot(resumed))
+    obs = whole.lanes.obs
+    np.testing.assert_array_equal(whole.greedy(obs), resumed.greedy(obs))  # what acts is what was loaded
+
+
+# ---- predict
+
+
+@pytest.mark.parametrize("task", ["CartPole", "FrozenLake", "TestVector", "TestDiscrete", "TestDict"])
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_predictions_are_actions_of_the_environment(build, task, seeds, deterministic):
+    agent = build(task, seeds=seeds, epsilon_end=0.5)
+    env = gym.make(agent.lanes.name)
+    obs, _ = env.reset(seed=0)
+    for _ in range(4):
+        action, state = agent.predict(obs, deterministic=deterministic)
+        assert env.action_space.contains(action)
+        assert np.shape(action) == ()
+        assert int(action) == action
+        assert state is None
+        obs, *_ = env.step(action)
+
+
+def test_predictions_of_several_are_those_of_each(build):
+    for seeds in (1, 3):
+        agent, alone = build(seeds=seeds), QNetwork((4,), 2, 1, 8, 1)
+        state = {k: v[0] for k, v in agent.q.params.items()} if seeds > 1 else agent.q.only.state_dict()
+        alone.load_state_dict({name.replace("/", "."): value for name, value in state.items()})
+        obs = np.random.default_rng(0).normal(size=(20, 4))  # float64, as others have it
+        actions, _ = agent.predict(obs)
+        assert actions.shape == (20,)
+        assert actions.tolist() == [int(agent.predict(one)[0]) for one in obs]
+        assert actions.tolist() == alone(torch.from_numpy(obs).float())[..., 0].argmax(1).tolist()
+        assert set(actions.tolist()) == {0, 1}
+
+
+def test_numbered_observations_may_come_one_or_several_at_a_time(build):
+    agent = build("FrozenLake")
+    actions, _ = agent.predict(np.arange(16))
+    with torch.no_grad():
+        assert actions.tolist() == agent.q.only(torch.eye(16))[..., 0].argmax(1).tolist()
+    assert actions.tolist() == [int(agent.predict(place)[0]) for place in range(16)]
+    assert actions.tolist() == agent.predict(np.eye(16))[0].tolist()
+
+
+def test_a_prediction_explores_when_asked(build):
+    obs = np.zeros((3_000, 3), np.float32)
+    for epsilon in (0.0, 0.6, 1.0):
+        agent = build("TestVector", epsilon_end=epsilon)  # three actions, from 2
+        greedy = agent.predict(obs[0])[0]
+        actions, _ = agent.predict(obs, deterministic=False)
+        assert set(actions.tolist()) == ({2, 3, 4} if epsilon else {int(greedy)})
+        assert (actions == greedy).mean() == pytest.approx(1 - epsilon * 2 / 3, abs=0.04)
+        assert len(set(agent.predict(obs)[0].tolist())) == 1
+
+
+@pytest.mark.parametrize(("task", "observation"), [("CartPole", np.zeros(5)), ("FrozenLake", 16), ("FrozenLake", -1)])
+def test_an_observation_from_elsewhere_is_refused(build, task, observation):
+    with pytest.raises(UserError, match=f"^an observation of {task}-v1"):
+        build(task).predict(observation)
+
+
+def evaluate_policy(model, envs, episodes):
+    """What Stable-Baselines3's function of this name asks of a model: n environments, state and episode_start."""
+    observations, returns, totals = [env.reset(seed=i)[0] for i, env in enumerate(envs)], [], np.zeros(len(envs))
+    states, starts = None, np.ones(len(envs), bool)
+    while len(returns) < episodes:
+        actions, states = model.predict(np.stack(observations), state=states, episode_start=starts, deterministic=True)
+        assert actions.shape == (len(envs),)
+        for i, (env, action) in enumerate(zip(envs, actions, strict=True)):
+            observations[i], reward, terminated, truncated, _ = env.step(action)
+            totals[i] += reward
+            starts[i] = terminated or truncated
+            if starts[i]:
+                returns.append(totals[i])
+                totals[i], observations[i] = 0, env.reset()[0]
+    return returns
+
+
+@pytest.mark.parametrize("task", ["CartPole", "FrozenLake", "TestVector"])
+def test_it_is_taken_by_the_evaluation_of_stable_baselines3(build, task):
+    agent = build(task)
+    returns = evaluate_policy(agent, [gym.make(agent.lanes.name) for _ in range(3)], 6)
+    assert len(returns) >= 6
+    if task == "TestVector":
+        assert set(returns) == {4}
+
+
+def test_a_state_comes_back_as_it_was(build):
+    state = (np.ones(2),)
+    assert build().predict(np.zeros(4), state=state, episode_start=np.array([True]))[1] is state
+
+
+# ---- what cannot be trained
+
+
+def test_pictures_are_refused(build):
+    with pytest.raises(UserError, match=r"^TestImage gives observations of shape \(4, 4, 3\): only vectors"):
+        build("TestImage")
+
+
+@pytest.mark.parametrize(("capacity", "lanes", "n_step"), [(4, 1, 5), (14, 3, 5), (2, 3, 1)])
+def test_a_memory_too_small_for_one_window_is_refused(build, capacity, lanes, n_step):
+    with pytest.raises(
+        UserError, match=f"^--capacity {capacity} holds no window of --n-step {n_step} in {lanes} lanes"
+    ):
+        build(capacity=capacity, lanes=lanes, n_step=n_step)
+    build(capacity=n_step * lanes, lanes=lanes, n_step=n_step).step()
