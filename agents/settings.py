@@ -39,12 +39,18 @@ class DQN:
     depth: PositiveInt = 2  # hidden layers
 
 
+# A few large bursts against a target that stands still learn more per second than many small steps, and n = 3 carries
+# the reward back faster; a solved evaluation ends the run before the policy can drift away again.
+CARTPOLE = {
+    "budget": 30_000, "stop_at": 495.0, "log_every": 500, "eval_every": 1_000, "save_every": 10_000,
+    "lr": 2e-3, "batch": 128, "width": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
+    "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000,
+}  # fmt: skip
+
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> task -> settings, those of the Plan included
-    "dqn": {
-        "CartPole": {"budget": 30_000},
-    },
+    "dqn": {"CartPole": CARTPOLE},
 }
 
 EXPECTED: dict[str, dict[str, str]] = {  # algorithm -> task -> what the tuned settings reached when measured
-    "dqn": {},
+    "dqn": {"CartPole": "not measured yet"},
 }
