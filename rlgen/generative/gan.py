@@ -4,7 +4,7 @@ import copy
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from rlgen import data
 from rlgen.core.algorithm import Metrics, count, descend
@@ -44,12 +44,8 @@ class GAN(Generative):
             self.generator = Generator(config.latent, channels, height, config.width, classes).to(self.device)
             self.discriminator = Discriminator(channels, height, config.width, classes).to(self.device)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.generator_optimizer = torch.optim.Adam(
-            self.generator.parameters(), config.lr, betas=(0.5, 0.999), fused=True
-        )
-        self.discriminator_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), config.discriminator_lr, betas=(0.5, 0.999), fused=True
-        )
+        self.generator_optimizer = _adam(self.generator, config.lr)
+        self.discriminator_optimizer = _adam(self.discriminator, config.discriminator_lr)
         self.noise = torch_stream(setup.seed, "noise", self.device)
         self.held_out = data.load(task, "test", data=config.data, size=config.size)
 
@@ -83,9 +79,9 @@ class GAN(Generative):
             real_logit, fake_logit = self.discriminator(real, y), self.discriminator(fake, y)
         return {
             "samples": self._sheet(),
-            "real_logit": real_logit.mean(),
-            "fake_logit": fake_logit.mean(),
-            "discriminator_accuracy": torch.cat([real_logit > 0, fake_logit < 0]).float().mean(),
+            "eval_real_logit": real_logit.mean(),
+            "eval_fake_logit": fake_logit.mean(),
+            "eval_accuracy": torch.cat([real_logit > 0, fake_logit < 0]).float().mean(),
         }
 
     def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
@@ -132,3 +128,8 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 def generator_loss(fake: Tensor) -> Tensor:
     """-log D(G(z)), which unlike log(1 - D(G(z))) does not saturate while the discriminator wins."""
     return F.softplus(-fake).mean()
+
+
+def _adam(network: nn.Module, lr: float) -> torch.optim.Adam:
+    """Short memories: the other player moves, so what was downhill a while ago is no longer."""
+    return torch.optim.Adam(network.parameters(), lr, betas=(0.5, 0.99), fused=True)

@@ -150,13 +150,13 @@ def test_what_an_evaluation_tells():
     assert metrics["samples"].shape == (1, 8 * 9 - 1, 8 * 9 - 1)
     assert metrics["samples"].min() >= 0
     assert metrics["samples"].max() <= 1
-    assert 0 <= metrics["discriminator_accuracy"] <= 1
+    assert 0 <= metrics["eval_accuracy"] <= 1
     with torch.no_grad():
         model.discriminator.judge.bias.fill_(100)  # everything passes for real
     metrics = model.evaluate()
-    assert metrics["real_logit"] > 90
-    assert metrics["fake_logit"] > 90
-    assert metrics["discriminator_accuracy"] == 0.5
+    assert metrics["eval_real_logit"] > 90
+    assert metrics["eval_fake_logit"] > 90
+    assert metrics["eval_accuracy"] == 0.5
 
 
 def test_samples_depend_on_their_seed_not_on_how_many_are_made_at_once(monkeypatch):
