@@ -42,7 +42,7 @@ class GAN(Generative):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(setup.seed, "weights"))
             self.generator = Generator(config.latent, channels, height, config.width, classes).to(self.device)
-            self.discriminator = Discriminator(channels, height, config.width, classes).to(self.device)
+            self.discriminator = Discriminator(channels, height, config.discriminator_width, classes).to(self.device)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.generator_optimizer = _adam(self.generator, config.lr)
         self.discriminator_optimizer = _adam(self.discriminator, config.discriminator_lr)

@@ -31,7 +31,8 @@ class GAN:
     conditional: bool = False  # give both networks the label, to choose what is made (Miyato & Koyama 2018)
     # Network
     latent: PositiveInt = 64  # numbers an image is made from
-    width: PositiveInt = 32  # channels at half of the images' size; twice and four times as many follow
+    width: PositiveInt = 32  # channels of the generator at half of the images' size, twice as many at a quarter
+    discriminator_width: PositiveInt = 24  # channels of the discriminator there; they double with each halving
     # Data
     data: str | None = None  # folder that holds the dataset, such as MNIST/raw; none looks in the usual places
     size: Size | None = None  # scale images to SIZE x SIZE pixels; none leaves them as they are

@@ -9,7 +9,7 @@ from rlgen.core.settings import Setup
 from rlgen.generative import gan
 from rlgen.generative.gan import GAN
 
-SMALL = {"batch": 16, "width": 4, "latent": 8}
+SMALL = {"batch": 16, "width": 4, "discriminator_width": 4, "latent": 8}
 
 
 def build(seed=0, **settings):
@@ -100,7 +100,7 @@ def test_metrics_are_detached():
 @pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("before", [0, 3, 94, 95])  # 94 batches an epoch, the last one smaller
 def test_resume_is_exact(before, conditional):
-    settings = {"conditional": conditional, "width": 2}
+    settings = {"conditional": conditional, "width": 2, "discriminator_width": 2}
     whole = build(**settings)
     for _ in range(before):
         whole.step()
