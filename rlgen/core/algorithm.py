@@ -50,26 +50,28 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
     untouched, where the loss or a gradient is not finite. On an accelerator nobody waits
     for that answer: the optimiser skips the step there, and the log raises when it is written.
     """
-    optimizer.zero_grad(set_to_none=True)
+    weights = [p for group in optimizer.param_groups for p in group["params"]]
+    for p in weights:
+        p.grad = None
     loss.backward()  # type: ignore[no-untyped-call]
-    grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    grads = [p.grad for p in weights if p.grad is not None]
     if seeds == 1:
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
     else:  # (S, ...) weights of S networks side by side
         norm = torch.linalg.vector_norm(torch.stack([g.flatten(1).norm(dim=1) for g in grads]), dim=0)
     if norm.device.type == "cpu":
-        if not (math.isfinite(loss.item()) and all(map(math.isfinite, norm.tolist()))):
-            raise Diverged(f"the loss is {loss.item():.3g} and the gradient norm {norm.tolist()}: try a smaller --lr")
+        norms = norm.tolist()
+        if not all(map(math.isfinite, (loss.item(), *norms))):
+            raise Diverged(f"the loss is {loss.item():.3g} and the gradient norm {max(norms):.3g}: try a smaller --lr")
+        too_long = max(norms) > clip
     else:
         optimizer.found_inf = (~norm.isfinite().all()).float()  # type: ignore[attr-defined]  # read by fused optimisers
         optimizer.grad_scale = None  # type: ignore[attr-defined]
-    if math.isfinite(clip):
+        too_long = math.isfinite(clip)  # nobody looks, so it is scaled in any case, by 1 perhaps
+    if too_long:
         scale = (clip / (norm + 1e-6)).clamp(max=1.0)
-        if seeds == 1:
-            torch._foreach_mul_(grads, scale[0])
-        else:
-            for g in grads:
-                g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
+        for g in grads:
+            g.mul_(scale.view(-1, *[1] * (g.dim() - 1)) if seeds > 1 else scale)
     optimizer.step()
     return norm
 
