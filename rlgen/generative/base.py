@@ -37,7 +37,8 @@ class Minibatches(Stateful):
             self.epoch, self.position = self.epoch + 1, 0
         index = self._permutation()[self.position : self.position + self.batch]
         self.position += len(index)
-        return as_floats(self.images[index]), None if self.labels is None else self.labels[index]
+        x = self.images[index].permute(0, 3, 1, 2).float().div_(255)
+        return x, None if self.labels is None else self.labels[index]
 
     def _permutation(self) -> Tensor:
         if self._order is None or self._order[0] != self.epoch:
@@ -103,11 +104,6 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in zip(modules, training, strict=True):
             module.train(mode)
-
-
-def as_floats(images: Tensor) -> Tensor:
-    """(B, H, W, C) bytes to (B, C, H, W) in [0, 1], channels last in memory."""
-    return images.permute(0, 3, 1, 2).float().div_(255)
 
 
 def sheet(images: Tensor, columns: int = 8) -> Tensor:

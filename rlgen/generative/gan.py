@@ -12,7 +12,7 @@ from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import derive, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.base import Generative, as_floats, evaluating, follow, sheet
+from rlgen.generative.base import Generative, evaluating, follow, sheet
 from rlgen.generative.networks import Discriminator, Generator
 
 COLUMNS = 8  # samples in a row of the sheet
@@ -71,7 +71,7 @@ class GAN(Generative):
 
     def evaluate(self) -> Metrics:
         """Samples of the averaged generator, and how well the discriminator tells them from images it never saw."""
-        real = as_floats(self.held_out.images[:HELD_OUT].permute(0, 2, 3, 1)).to(self.device)
+        real = self.held_out.images[:HELD_OUT].to(self.device).float() / 255
         labels = self.held_out.labels if self.config.conditional else None
         y = None if labels is None else labels[:HELD_OUT].to(self.device)
         fake = self.sample(len(real), seed=derive(self.seed, "evaluation"), labels=y).to(self.device)
