@@ -1,0 +1,43 @@
+import pytest
+
+from rlgen.core.errors import StorageError
+from rlgen.core.files import replacing
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    with replacing(path) as partial:
+        partial.write_text("ne")
+        assert path.read_text() == "old"
+        assert partial.parent == path.parent  # a rename across file systems is no rename
+        partial.write_text("new")
+    assert contents(tmp_path) == {"run.json": "new"}
+
+
+def test_folders_are_made(tmp_path):
+    with replacing(tmp_path / "a" / "b" / "c.txt") as partial:
+        partial.write_text("x")
+    assert contents(tmp_path / "a" / "b") == {"c.txt": "x"}
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_whatever_goes_wrong_the_old_file_stays_alone(tmp_path, error):
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    with pytest.raises(StorageError if isinstance(error, OSError) else type(error)), replacing(path) as partial:  # noqa: PT012
+        partial.write_text("half")
+        raise error
+    assert contents(tmp_path) == {"run.json": "old"}
+
+
+def test_the_disk_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    reason = r"cannot write .*file/x\.json: (Not a directory|File exists)"
+    with pytest.raises(StorageError, match=reason), replacing(tmp_path / "file" / "x.json"):
+        pytest.fail("there is no place to write to")
+    assert StorageError.code == 7

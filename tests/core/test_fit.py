@@ -1,0 +1,247 @@
+import math
+import signal
+import threading
+
+import pytest
+import torch
+
+from rlgen.core.errors import Diverged, Interrupted, StorageError
+from rlgen.core.fit import fit
+from rlgen.core.run import Run
+from rlgen.core.settings import Plan
+
+
+class Recorded(Run):
+    """A run that remembers what the loop asked of it, and when."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.events = []
+
+    def collect(self, metrics):
+        self.events.append(("step", metrics["time_squared"] ** 0.5))
+        super().collect(metrics)
+
+    def flush(self, time):
+        self.events.append(("flush", time))
+        super().flush(time)
+
+    def record(self, time, metrics, score=None):
+        if score:
+            self.events.append(("evaluate", time))
+        super().record(time, metrics, score)
+
+    def save(self, algorithm, last=False):
+        self.events.append(("last" if last else "save", algorithm.time))
+        super().save(algorithm, last)
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    return Recorded.create(tmp_path, "walk")
+
+
+def worse(algorithm):
+    """Scores that fall, so that none but the first evaluation is the best."""
+    algorithm.evaluate = lambda: {"eval_score": -float(algorithm.time)}
+    return algorithm
+
+
+def expected(strides, budget, log_every, eval_every, save_every):
+    """What must happen, found by looking at every single unit of time."""
+    events, time, first = [], 0, True
+    while time < budget:
+        last, time = time, time + strides[time % len(strides)]
+        due = {
+            every: any(t % every == 0 for t in range(last + 1, time + 1))
+            for every in (log_every, eval_every, save_every)
+        }
+        ended = time >= budget
+        events.append(("step", time))
+        if due[log_every] or ended:
+            events.append(("flush", time))
+        best = first and (due[eval_every] or ended)
+        if due[eval_every] or ended:
+            events.append(("evaluate", time))
+            first = False
+        if ended:
+            events.append(("last", time))
+        elif due[save_every] or best:
+            events.append(("save", time))
+    return events
+
+
+@pytest.mark.parametrize(
+    ("strides", "plan"),
+    [
+        ((1,), (10, 2, 5, 5)),
+        ((1,), (17, 5, 7, 3)),
+        ((4,), (50, 5, 7, 13)),  # a budget and periods that are no multiples of a step
+        ((7, 1, 2), (60, 4, 9, 6)),  # several periods in one step
+        ((1,), (5, 100, 100, 100)),  # only the end
+        ((64,), (10, 1, 1, 1)),  # one step beyond the budget
+    ],
+)
+def test_everything_happens_in_its_order_when_a_multiple_is_crossed(recorded, walk, strides, plan):
+    budget, log_every, eval_every, save_every = plan
+    fit(
+        worse(walk(strides)),
+        recorded,
+        Plan(budget=budget, log_every=log_every, eval_every=eval_every, save_every=save_every),
+    )
+    assert recorded.events == expected(strides, *plan)
+
+
+def test_a_new_best_is_saved_at_once(recorded, walk):
+    algorithm = walk()
+    scores = {2: 1.0, 4: 0.0, 6: 3.0, 8: 3.0, 10: 2.0}
+    algorithm.evaluate = lambda: {"eval_score": scores[algorithm.time]}
+    fit(algorithm, recorded, Plan(budget=10, log_every=5, eval_every=2, save_every=100))
+    assert [event for event in recorded.events if event[0] in ("save", "last")] == [
+        ("save", 2),
+        ("save", 6),
+        ("last", 10),
+    ]
+
+
+def test_the_score_that_was_asked_for_ends_a_run(recorded, walk):
+    algorithm = walk()
+    plan = Plan(budget=100, log_every=3, eval_every=4, save_every=50, stop_at=8.0)
+    fit(algorithm, recorded, plan)
+    assert algorithm.time == 8
+    assert recorded.events[-1] == ("last", 8)
+    again, solved = Recorded(recorded.directory), walk()
+    fit(solved, again, plan)
+    assert (solved.time, solved.steps, again.events) == (8, 0, [])
+    fit(solved, again, Plan(budget=100, log_every=3, eval_every=4, save_every=50, stop_at=12.0))
+    assert solved.time == 12
+
+
+def test_a_finished_run_takes_no_step_and_goes_on_with_a_larger_budget(recorded, walk):
+    plan = {"log_every": 5, "eval_every": 10, "save_every": 10}
+    fit(walk(), recorded, Plan(budget=20, **plan))
+    text = (recorded.directory / "metrics.jsonl").read_text()
+    for budget in (20, 10):
+        again, algorithm = Recorded(recorded.directory), walk()
+        fit(algorithm, again, Plan(budget=budget, **plan))
+        assert (algorithm.time, algorithm.steps, again.events) == (20, 0, [])
+    assert (recorded.directory / "metrics.jsonl").read_text() == text
+    again = Recorded(recorded.directory)
+    fit(algorithm := walk(), again, Plan(budget=40, **plan))
+    assert algorithm.steps == 20
+    straight = Run.create(recorded.directory.parent, "straight")
+    fit(straightly := walk(), straight, Plan(budget=40, **plan))
+    assert (recorded.directory / "metrics.jsonl").read_text() == (straight.directory / "metrics.jsonl").read_text()
+    assert torch.equal(algorithm.weights, straightly.weights)
+
+
+PLAN = Plan(budget=100, log_every=10, eval_every=25, save_every=30)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("time", [1, 47, 50, 60])
+def test_the_first_signal_is_answered_with_a_checkpoint(recorded, walk, number, code, time):
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    algorithm = walk(at={time: lambda: signal.raise_signal(number)})
+    with pytest.raises(Interrupted, match=rf"stopped at {time}, saved: `rlgen resume walk-1` goes on") as caught:
+        fit(algorithm, recorded, PLAN)
+    assert caught.value.code == code
+    assert (algorithm.time, algorithm.steps) == (time, time)  # the step was finished, and no other was begun
+    assert recorded.events[-1] == ("last", time)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+    resumed = walk()
+    fit(resumed, Run(recorded.directory), PLAN)
+    straight = Run.create(recorded.directory.parent, "straight")
+    fit(algorithm := walk(), straight, PLAN)
+    assert torch.equal(resumed.weights, algorithm.weights)
+    assert (recorded.directory / "metrics.jsonl").read_text() == (straight.directory / "metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_stops_at_once(recorded, walk, number):
+    handlers, after = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)), []
+
+    def insist():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
+        after.append("reached")
+
+    with pytest.raises(Interrupted, match="stopped at once") as caught:
+        fit(walk(at={40: insist}), recorded, PLAN)
+    assert caught.value.code == 128 + number
+    assert after == []
+    assert recorded.events[-1] == ("step", 39)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    fit(resumed := walk(), Run(recorded.directory), PLAN)
+    assert resumed.steps == 70  # from the checkpoint at 30
+
+
+def test_a_signal_in_an_evaluation_or_a_checkpoint(recorded, walk, monkeypatch):
+    algorithm = walk()
+    algorithm.evaluate = lambda: signal.raise_signal(signal.SIGTERM) or {"eval_score": 0.0}
+    with pytest.raises(Interrupted, match="stopped at 25"):
+        fit(algorithm, recorded, PLAN)
+    assert recorded.events[-1] == ("last", 25)
+
+    save = Recorded.save
+
+    def interrupted(run, algorithm, last=False):
+        if algorithm.time == 30:
+            signal.raise_signal(signal.SIGTERM)
+        save(run, algorithm, last)
+
+    monkeypatch.setattr(Recorded, "save", interrupted)
+    again = Recorded(recorded.directory)
+    with pytest.raises(Interrupted, match="stopped at 31"):  # one more step, and saved as what it is: the last one
+        fit(walk(), again, PLAN)
+    assert again.events[-1] == ("last", 31)
+
+
+def test_a_signal_in_the_last_step_changes_nothing(recorded, walk):
+    fit(algorithm := walk(at={100: lambda: signal.raise_signal(signal.SIGINT)}), recorded, PLAN)
+    assert algorithm.time == 100
+
+
+def test_a_run_in_a_thread_leaves_signals_alone(recorded, walk):
+    algorithm, before = walk(), signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=fit, args=(algorithm, recorded, PLAN))
+    thread.start()
+    thread.join()
+    assert algorithm.time == 100
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_handlers_are_given_back_after_an_error(recorded, walk):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError):
+        fit(walk(at={5: lambda: 1 / 0}), recorded, PLAN)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_what_diverges_is_not_saved(recorded, walk):
+    algorithm = walk()
+
+    def break_():
+        algorithm.weights[0] = math.nan
+
+    algorithm.at = {55: break_}
+    with pytest.raises(Diverged, match=r"loss.*nan.*after.*'time': 50"):
+        fit(algorithm, recorded, PLAN)
+    resumed = walk()
+    Run(recorded.directory).resume(resumed)
+    assert resumed.time == 50
+    assert resumed.weights.isfinite().all()
+
+
+def test_a_full_disk_ends_only_the_last_checkpoint(recorded, walk, monkeypatch, caplog):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rlgen.core.checkpoint.save_file", full)
+    with pytest.raises(StorageError, match="the checkpoint at 100 could not be written"):
+        fit(worse(walk()), recorded, PLAN)
+    assert [record.getMessage().split(" could")[0] for record in caplog.records] == [
+        f"the checkpoint at {time}" for time in (25, 30, 60, 90)
+    ]
+    assert len(recorded.rows()) == 14  # ten lines and four evaluations: training went on to its end

@@ -1,0 +1,222 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
+from rlgen.core.folder import Folder, safe
+
+CLAIM = """
+import sys
+from pathlib import Path
+from rlgen.core.folder import Folder
+print("ready", flush=True)
+sys.stdin.readline()
+print(Folder.create(Path(sys.argv[1]), "dqn-CartPole").name)
+"""
+HOLD = """
+import sys
+from pathlib import Path
+from rlgen.core.folder import Folder
+with Folder(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def start(script, *args):
+    """A process that runs `script` up to the first line it prints."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline()
+    return process
+
+
+def log(folder, text):
+    (folder.directory / "metrics.jsonl").write_text(text, encoding="latin-1")
+    return folder
+
+
+def test_names_count_on(tmp_path):
+    assert [Folder.create(tmp_path, "dqn-CartPole").name for _ in range(2)] == ["dqn-CartPole-1", "dqn-CartPole-2"]
+    for other in ("dqn-CartPole-9", "dqn-CartPole-x", "dqn-CartPole-old-70", "dqn-CartPole"):
+        (tmp_path / other).mkdir()
+    assert Folder.create(tmp_path, "dqn-CartPole").name == "dqn-CartPole-10"
+    assert Folder.create(tmp_path / "new" / "place", "gan-mnist").name == "gan-mnist-1"
+
+
+def test_what_is_known_of_a_run_is_in_its_run_json(tmp_path):
+    folder = Folder.create(tmp_path, "dqn-CartPole", "mine", seed=3, config={"lr": 0.1})
+    folder.describe(time=5)
+    info = json.loads((tmp_path / "mine" / "run.json").read_text())
+    assert info == folder.info
+    assert {"name": "mine", "seed": 3, "config": {"lr": 0.1}, "time": 5, "status": "created"}.items() <= info.items()
+    assert {"created", "updated"} <= set(info)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["run.json"]
+    with pytest.raises(UserError, match="mine exists: choose another --name"):
+        Folder.create(tmp_path, "dqn-CartPole", "mine")
+
+
+def test_fifty_started_at_once_get_fifty_folders(tmp_path):
+    processes = [start(CLAIM, tmp_path) for _ in range(50)]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    names = [process.communicate()[0].strip() for process in processes]
+    assert sorted(names) == sorted(f"dqn-CartPole-{i}" for i in range(1, 51))
+    assert all(folder.info["name"] == folder.name for folder in Folder.all(tmp_path))
+
+
+def test_where_no_folder_can_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot make a run in .*file"):
+        Folder.create(tmp_path / "file", "dqn-CartPole")
+
+
+def test_find(tmp_path):
+    for name in ("dqn-CartPole-1", "gan-mnist-1"):
+        Folder.create(tmp_path, "x", name)
+    assert Folder.find(tmp_path, "DQN-cartpole-1").name == "dqn-CartPole-1"
+    assert Folder.find(tmp_path / "elsewhere", str(tmp_path / "gan-mnist-1")).name == "gan-mnist-1"
+    with pytest.raises(UserError, match=r"no run 'gan-mnist-2' in .*: did you mean gan-mnist-1"):
+        Folder.find(tmp_path, "gan-mnist-2")
+    with pytest.raises(UserError, match="`rlgen runs` lists them"):
+        Folder.find(tmp_path, "zzz")
+    with pytest.raises(UserError, match="no runs in"):
+        Folder.find(tmp_path / "elsewhere")
+
+
+def test_latest_is_the_one_made_last_and_what_is_no_run_is_passed_over(tmp_path):
+    for number, name in enumerate(("b", "c", "a")):
+        Folder.create(tmp_path, "x", name).describe(created=f"2026-01-0{number + 1}T00:00:00+00:00")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "README.md").write_text("")
+    for name, text in (("torn", '{"name": '), ("list", "[]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(text)
+    assert [folder.name for folder in Folder.all(tmp_path)] == ["b", "c", "a"]
+    assert Folder.find(tmp_path).name == "a"
+    for name in ("torn", "list", "empty"):
+        with pytest.raises(UserError, match=name):
+            _ = Folder(tmp_path / name).info
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, "finished"),
+        (Diverged("nan"), "diverged"),
+        (Interrupted(2, "stopped"), "interrupted"),
+        (KeyboardInterrupt(), "interrupted"),
+        (StorageError("full"), "failed"),
+        (ValueError("what"), "failed"),
+    ],
+)
+def test_status_says_how_it_ended(tmp_path, error, status):
+    folder = Folder.create(tmp_path, "x")
+    assert folder.status == "stale"  # nobody trains here, and nobody did
+    try:
+        with folder:
+            assert Folder(folder.directory).status == "running"
+            assert folder.info["pid"] == os.getpid()
+            if error:
+                raise error
+    except BaseException as raised:
+        assert raised is error  # noqa: PT017
+    assert Folder(folder.directory).status == status
+    assert folder.info["error"] == (None if error is None else str(error))
+
+
+def test_a_run_that_went_well_in_the_end_has_no_error(tmp_path):
+    folder = Folder.create(tmp_path, "x")
+    with pytest.raises(ValueError), folder:
+        raise ValueError("once")
+    with folder:
+        pass
+    assert folder.status == "finished"
+    assert not folder.info.get("error")
+
+
+def test_one_process_at_a_time(tmp_path):
+    folder = Folder.create(tmp_path, "x")
+    holder = start(HOLD, folder.directory)
+    assert folder.locked()
+    assert folder.status == "running"
+    with (
+        pytest.raises(UserError, match=f"x-1 is being trained by process {holder.pid}: wait for it, or stop it"),
+        folder,
+    ):
+        raise AssertionError
+    assert folder.status == "running"  # being refused changes nothing
+    holder.communicate("done\n")
+    assert folder.status == "finished"
+    with folder:
+        pass
+
+
+def test_a_lock_dies_with_its_holder(tmp_path):
+    folder = Folder.create(tmp_path, "x")
+    holder = start(HOLD, folder.directory)
+    holder.kill()
+    holder.communicate()
+    assert folder.info["status"] == "running"
+    assert folder.status == "stale"
+    with folder:
+        assert folder.status == "running"
+    assert folder.status == "finished"
+
+
+def test_one_thread_at_a_time(tmp_path):
+    folder, caught = Folder.create(tmp_path, "x"), []
+
+    def other():
+        try:
+            with Folder(folder.directory):
+                pass
+        except UserError as error:
+            caught.append(str(error))
+
+    with folder:
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    "torn", ["", '{"time": 3, "lo', '{"time": 3}', "\0\0\0\0", "\xff\xfe\n", '{"time": 3, "lo\n{"time": 4}\n']
+)
+def test_a_torn_last_line_is_left_out(tmp_path, torn):
+    folder = log(Folder.create(tmp_path, "x"), '{"time": 1, "loss": 0.5}\n{"time": 2, "loss": 0.25}\n' + torn)
+    assert folder.rows() == [{"time": 1, "loss": 0.5}, {"time": 2, "loss": 0.25}]
+    assert (
+        "".join(text for text, _ in folder.lines("metrics.jsonl"))
+        == '{"time": 1, "loss": 0.5}\n{"time": 2, "loss": 0.25}\n'
+    )
+    assert folder.rows("timing.jsonl") == []
+
+
+def test_metrics_by_name(tmp_path):
+    rows = [{"time": 1, "loss": [1, 2]}, {"time": 2, "loss": [3, 4], "return": 5}, {"time": 2, "eval_return": [6, 7]}]
+    folder = log(Folder.create(tmp_path, "x"), "".join(json.dumps(row) + "\n" for row in rows))
+    metrics = folder.metrics()
+    assert list(metrics) == ["loss", "return", "eval_return"]
+    for name, times, values in (
+        ("loss", [1, 2], [[1, 2], [3, 4]]),
+        ("return", [2], [5]),
+        ("eval_return", [2], [[6, 7]]),
+    ):
+        assert np.array_equal(metrics[name][0], times)
+        assert np.array_equal(metrics[name][1], values)
+        assert metrics[name][1].dtype == float
+
+
+def test_safe():
+    assert safe("ALE/Pong-v5") == "ALE-Pong-v5"
+    assert safe("../../etc/passwd") == "etc-passwd"
+    assert safe("module:Env v0") == "module-Env-v0"

@@ -1,0 +1,285 @@
+import json
+import logging
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+
+from rlgen.core import checkpoint
+from rlgen.core.errors import CheckpointError, Diverged, StorageError
+from rlgen.core.run import Run
+
+
+def times(run):
+    return sorted(int(path.name) for path in (run.directory / "checkpoints").iterdir())
+
+
+def damage(run, time):
+    path = run.directory / "checkpoints" / f"{time:09d}" / "state.json"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def train(run, walk, until, save_every=1):
+    """As the loop does it, every part at every step."""
+    while walk.time < until:
+        run.collect(walk.step())
+        run.flush(walk.time)
+        run.record(walk.time, walk.evaluate(), "eval_score")
+        if walk.time % save_every == 0:
+            run.save(walk)
+
+
+def test_a_line_is_the_mean_of_its_steps(run):
+    run.collect({"loss": torch.tensor([1.0, 2.0]), "epsilon": 0.1})
+    run.collect({"loss": torch.tensor([3.0, 6.0]), "epsilon": 0.2, "return": 7})
+    run.flush(10)
+    run.flush(11)  # nothing new
+    run.collect({"loss": torch.tensor([1 / 3, 1e-9])})
+    run.flush(20)
+    assert run.rows() == [
+        {"time": 10, "loss": [2.0, 4.0], "epsilon": 0.15, "return": 7.0},
+        {"time": 20, "loss": [0.333333, 1e-9]},
+    ]
+    timing = run.rows("timing.jsonl")
+    assert [row["time"] for row in timing] == [10, 20]
+    assert set(timing[0]) == {"time", "seconds", "rate"}
+
+
+def test_a_mean_over_many_steps_is_exact(run):
+    for _ in range(1000):
+        run.collect({"loss": torch.tensor(2.0**24 + 1, dtype=torch.float64), "x": torch.tensor(0.1)})
+    run.collect({"loss": torch.tensor(2.0**24 + 1, dtype=torch.float64), "x": torch.tensor(0.1)})
+    run.flush(1)
+    assert run.rows()[0]["x"] == 0.1
+
+
+def test_pictures_go_to_files(run):
+    picture = torch.linspace(-0.5, 1.5, 12).reshape(1, 3, 4)
+    run.record(40, {"samples": picture, "colour": torch.rand(3, 2, 2), "fid": 3.5})
+    assert run.rows() == [{"time": 40, "fid": 3.5}]
+    image = np.asarray(Image.open(run.directory / "samples" / "000000040.png"))
+    expected = (picture[0].clamp(0, 1) * 255).round().numpy()
+    assert np.array_equal(image, expected)
+    assert np.asarray(Image.open(run.directory / "colour" / "000000040.png")).shape == (2, 2, 3)
+    run.record(50, {"samples": picture})
+    assert len(run.rows()) == 1  # no line without a number
+
+
+def test_listeners_are_told(run):
+    told = []
+    run.listeners.append(lambda time, row: told.append((time, row)))
+    run.record(5, {"eval_return": torch.tensor([1.0, 3.0])})
+    assert told == [(5, {"eval_return": [1.0, 3.0]})]
+
+
+def test_the_best_is_the_first_with_the_highest_mean_over_seeds(run):
+    for time, score in ((1, [1.0, 2.0]), (2, [5.0, 0.0]), (3, [3.0, 2.0]), (4, [2.0, 0.0])):
+        run.record(time, {"eval": torch.tensor(score)}, "eval")
+    assert (run.score, run.best, run.best_time) == (1.0, 2.5, 2)
+    run.record(5, {"other": 99.0})
+    assert run.best_time == 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor([1.0, float("nan")])])
+def test_a_number_that_is_not_finite_stops_the_run_with_its_name_and_the_line_before(run, value):
+    run.collect({"loss": 0.5})
+    run.flush(1_000)
+    run.collect({"loss": value, "fine": 1.0})
+    with pytest.raises(Diverged, match=r"at 2,000 .*loss.*(nan|inf).*after.*'time': 1000.*0\.5") as caught:
+        run.flush(2_000)
+    assert "fine" not in str(caught.value)
+    assert len(run.rows()) == 1
+    with pytest.raises(Diverged):
+        run.record(2_000, {"eval": value}, "eval")
+    assert run.best is None
+
+
+def test_the_newest_two_and_the_best_are_kept(run, walk, monkeypatch):
+    scores = iter([1, 2, 9, 3, 4, 5, 6, 10, 0, 0])
+    monkeypatch.setattr(walk, "evaluate", lambda self: {"eval_score": float(next(scores))})
+    kept, algorithm = [], walk()
+    for time in range(1, 11):
+        train(run, algorithm, time)
+        kept.append(times(run))
+    assert kept == [[1], [1, 2], [2, 3], [3, 4], [3, 4, 5], [3, 5, 6], [3, 6, 7], [7, 8], [8, 9], [8, 9, 10]]
+    assert (run.info["best"], run.info["best_time"], run.info["time"]) == (10, 8, 10)
+    last, best = walk(), walk()
+    assert Run(run.directory).load(last) == 10
+    assert Run(run.directory).load(best, "best") == 8
+    assert times(run) == [8, 9, 10]  # looking changes nothing
+
+
+def test_a_damaged_checkpoint_is_passed_over(run, walk, caplog):
+    algorithm = walk()
+    train(run, algorithm, 6, save_every=2)
+    damage(run, 6)
+    again, resumed = Run(run.directory), walk()
+    with caplog.at_level(logging.WARNING, "rlgen"):
+        again.resume(resumed)
+    assert resumed.time == 4
+    assert len(caplog.records) == 1
+    assert "000000006 is damaged" in caplog.text
+    assert "the one before it is taken" in caplog.text
+    assert again.rows()[-1]["time"] == 4
+    train(again, resumed, 6, save_every=2)
+    assert torch.equal(resumed.weights, algorithm.weights)
+    checkpoint.verify(run.directory / "checkpoints" / "000000006")
+
+
+def test_a_damaged_best_is_passed_over_too(run, walk, monkeypatch, caplog):
+    monkeypatch.setattr(walk, "evaluate", lambda self: {"eval_score": -float(self.time)})
+    train(run, walk(), 5)
+    assert times(run) == [1, 4, 5]
+    damage(run, 1)
+    assert Run(run.directory).load(walk(), "best") == 5
+    assert "000000001 is damaged" in caplog.text
+
+
+def test_where_all_are_damaged_nothing_is_taken(run, walk):
+    train(run, walk(), 3)
+    for time in times(run):
+        damage(run, time)
+    before = (run.directory / "metrics.jsonl").read_text()
+    fresh = walk()
+    for attempt in (Run(run.directory).resume, Run(run.directory).load):
+        with pytest.raises(CheckpointError, match=r"no checkpoint of walk-1 is whole.*run\.json"):
+            attempt(fresh)
+    assert (fresh.time, fresh.weights.any()) == (0, False)
+    assert (run.directory / "metrics.jsonl").read_text() == before
+
+
+def test_without_a_checkpoint(run, walk):
+    with pytest.raises(CheckpointError, match="has no checkpoint yet"):
+        run.load(walk())
+    run.collect({"loss": 1.0})
+    run.flush(5)
+    again, fresh = Run(run.directory), walk()
+    again.resume(fresh)  # killed before its first: from the beginning
+    assert fresh.time == 0
+    assert again.rows() == []
+
+
+def test_resuming_forgets_what_came_after_the_checkpoint(run, walk):
+    algorithm = walk()
+    train(run, algorithm, 4, save_every=3)  # 3 is saved, 4 only logged
+    picture = torch.zeros(1, 2, 2)
+    for time in (3, 4, 5):
+        run.record(time, {"samples": picture})
+    text = (run.directory / "metrics.jsonl").read_text()
+    with (run.directory / "metrics.jsonl").open("a") as file:
+        file.write('{"time": 5, "los')  # torn by a power cut
+    partial = run.directory / "checkpoints" / ".partial-000000004-77"
+    partial.mkdir()
+    (partial / "weights.safetensors").write_bytes(b"half")
+    (run.directory / ".run.json-77").write_text("{")
+    (run.directory / "samples" / ".000000005.png-77").write_bytes(b"half")
+
+    again, resumed = Run(run.directory), walk()
+    again.resume(resumed)
+    assert resumed.time == 3
+    kept = (run.directory / "metrics.jsonl").read_text()
+    assert kept == "".join(line for line in text.splitlines(keepends=True) if json.loads(line)["time"] <= 3)
+    assert [row["time"] for row in again.rows("timing.jsonl")] == [1, 2, 3]
+    assert [path.name for path in (run.directory / "samples").iterdir()] == ["000000003.png"]
+    assert [path.name for path in (run.directory / "checkpoints").iterdir()] == ["000000003"]
+    assert {path.name for path in run.directory.iterdir()} == {
+        "run.json", "metrics.jsonl", "timing.jsonl", "samples", "checkpoints",
+    }  # fmt: skip
+
+
+def test_resuming_leaves_what_others_put_there(run, walk):
+    train(run, walk(), 2)
+    mine = [run.directory / name for name in ("notes/idea.png", "checkpoints/good/state.json", "curves.png", ".hidden")]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    Run(run.directory).resume(walk())
+    assert [path.exists() for path in mine] == [True] * 4
+
+
+def test_unfinished_lines_are_part_of_the_state(run, walk):
+    straight, algorithm = Run.create(run.directory.parent, "straight"), walk()
+    for _ in range(7):
+        straight.collect(algorithm.step())
+    straight.flush(7)
+
+    algorithm = walk()
+    for _ in range(3):
+        run.collect(algorithm.step())
+    run.save(algorithm)
+    again, resumed = Run(run.directory), walk()
+    again.resume(resumed)
+    for _ in range(4):
+        again.collect(resumed.step())
+    again.flush(7)
+    assert again.rows() == straight.rows()
+
+
+def test_time_spent_adds_up(run, walk):
+    algorithm = walk()
+    train(run, algorithm, 2)
+    run.seconds += 100.0
+    train(run, algorithm, 3)
+    again = Run(run.directory)
+    again.resume(walk())
+    assert again.elapsed() >= 100
+    assert again.info["seconds"] >= 100
+
+
+def test_torch_streams_are_part_of_the_state(run, walk):
+    run.save(walk())
+    expected = torch.rand(3)
+    torch.manual_seed(99)
+    Run(run.directory).resume(walk())
+    assert torch.equal(torch.rand(3), expected)
+
+
+FULL = [OSError(28, "No space left on device"), SafetensorError("I/O error: No space left on device (os error 28)")]
+
+
+@pytest.mark.parametrize("error", FULL)
+def test_a_full_disk_costs_one_checkpoint(run, walk, monkeypatch, caplog, error):
+    algorithm = walk()
+    train(run, algorithm, 2)
+
+    def full(*args):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", full)
+        train(run, algorithm, 3)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "the checkpoint at 3 could not be written" in caplog.text
+        assert "No space left" in caplog.text
+        assert times(run) == [1, 2]
+        for time in times(run):
+            checkpoint.verify(run.directory / "checkpoints" / f"{time:09d}")
+        with pytest.raises(
+            StorageError, match=r"the one before it is intact: make room, then `rlgen resume walk-1`"
+        ) as e:
+            run.save(algorithm, last=True)
+        assert e.value.code == 7
+        assert times(run) == [1, 2]
+    train(run, algorithm, 4)  # room again
+    assert times(run) == [2, 4]
+
+
+def test_a_log_that_cannot_be_written_is_named(run, monkeypatch):
+    (run.directory / "metrics.jsonl").mkdir()
+    with pytest.raises(StorageError, match=r"cannot write .*metrics\.jsonl .*rlgen resume walk-1"):
+        run.record(1, {"loss": 1.0})
+
+
+def test_the_log_is_on_the_disk_before_its_checkpoint(run, walk, monkeypatch):
+    order, fsync, rename = [], os.fsync, os.rename
+    train(run, walk(), 1)
+    names = {(run.directory / name).stat().st_ino: name for name in ("metrics.jsonl", "timing.jsonl")}
+    monkeypatch.setattr(os, "fsync", lambda d: (order.append(names.get(os.fstat(d).st_ino)), fsync(d)))
+    monkeypatch.setattr(os, "rename", lambda a, b: (order.append("rename"), rename(a, b)))
+    algorithm = walk()
+    algorithm.time = 2
+    run.save(algorithm)
+    assert {"metrics.jsonl", "timing.jsonl"} <= set(order[: order.index("rename")])

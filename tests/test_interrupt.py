@@ -1,0 +1,126 @@
+"""Real processes, stopped from outside: the run that comes out is the one that was left alone."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from rlgen import api
+from rlgen.core import checkpoint
+from rlgen.core.fit import fit
+from rlgen.core.folder import Folder
+
+ROOT = Path(__file__).parents[1]
+BUDGET = 4_000
+OPTIONS = {
+    "budget": BUDGET, "log-every": 50, "eval-every": 1_000, "save-every": 200, "warmup": 100, "width": 16,
+    "capacity": 1_000, "batch": 16, "train-every": 4,
+    "updates": 1,
+}  # fmt: skip
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def rlgen(*words):
+    """The command line, started and left to run."""
+    command = [sys.executable, "-m", "rlgen", *map(str, words), "--quiet"]
+    return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+
+
+def begin(runs, name):
+    options = [word for key, value in OPTIONS.items() for word in (f"--{key}", value)]
+    return rlgen("dqn", "CartPole", "--runs", runs, "--name", name, *options)
+
+
+def wait(process, happened):
+    """Until something happened in the folder, or the process has ended by itself."""
+    while process.poll() is None and not happened():
+        time.sleep(0.002)
+
+
+def lines(run):
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def saving(run):
+    return any((run / "checkpoints").glob(".partial-*")) if (run / "checkpoints").exists() else False
+
+
+def stop(process, number):
+    process.send_signal(number)
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+def outcome(run):
+    saved = checkpoint.load(checkpoint.newest_first(run / "checkpoints")[0])
+    weights = torch.cat([saved[name][key].reshape(-1) for name in ("q", "target") for key in saved[name]])
+    return (run / "metrics.jsonl").read_text(), saved["time"], weights
+
+
+def same(one, other):
+    return one[:2] == other[:2] and torch.equal(one[2], other[2])
+
+
+def finish(session):
+    """To its end in this process, which is quicker than another one."""
+    with session.run as run:
+        fit(session.algorithm, run, session.plan)
+    return outcome(session.run.directory)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    given = {name.replace("-", "_"): value for name, value in OPTIONS.items()}
+    return finish(api.prepare("dqn", "CartPole", given, runs=tmp_path_factory.mktemp("straight")))
+
+
+def test_stopped_in_every_way(tmp_path, straight):
+    """Killed before its first checkpoint, within one and anywhere; then asked to stop, each time resumed."""
+    run, draw = tmp_path / "run", random.Random(0)
+    more = [draw.randrange(1, 10) for _ in range(5)]
+    process = begin(tmp_path, "run")
+    for i, number in enumerate([signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT]):
+        before = lines(run)
+        happened = (lambda: lines(run) >= 1, lambda: saving(run), *[lambda n=before + more[i]: lines(run) >= n] * 3)[i]
+        wait(process, happened)
+        code, said = stop(process, number)
+        if number == signal.SIGKILL:
+            assert (code, said) == (-signal.SIGKILL, "")
+            assert Folder(run).status == "stale"
+        else:
+            assert (code, said.count("\n")) == (128 + number, 1), said
+            assert "saved: `rlgen resume run` goes on" in said
+            assert Folder(run).status == "interrupted"
+            newest = checkpoint.newest_first(run / "checkpoints")[0]
+            checkpoint.verify(newest)
+            assert int(newest.name) == Folder(run).info["time"] < BUDGET
+        if number != signal.SIGINT:
+            process = rlgen("resume", "run", "--runs", tmp_path)
+    assert same(finish(api.reopen(Folder(run), {})), straight)
+    assert Folder(run).status == "finished"
+    assert not list(run.rglob(".*"))
+
+
+@pytest.mark.slow
+def test_killed_twenty_times(tmp_path, straight):
+    run, draw, kills = tmp_path / "run", random.Random(1), 0
+    process = begin(tmp_path, "run")
+    while process.poll() is None and kills < 20:
+        more = lines(run) + draw.randrange(1, 4)
+        wait(process, lambda more=more: lines(run) >= more)
+        time.sleep(draw.random() / 50)  # anywhere between two lines
+        if process.poll() is None:
+            assert stop(process, signal.SIGKILL)[0] == -signal.SIGKILL
+            kills += 1
+            process = rlgen("resume", "run", "--runs", tmp_path)
+    _, said = process.communicate()
+    assert (process.returncode, said) == (0, "")
+    assert kills > 5
+    assert same(outcome(run), straight)

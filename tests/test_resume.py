@@ -1,0 +1,198 @@
+"""A run that was stopped and resumed is the run that never stopped: to the letter, and to the bit."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from rlgen import api
+from rlgen.catalog import CATALOG
+from rlgen.core import checkpoint
+from rlgen.core.errors import Interrupted
+from rlgen.core.fit import fit
+from rlgen.core.folder import Folder
+
+ROOT = Path(__file__).parents[1]
+AGENT = {
+    "train_every": 4,
+    "updates": 1,
+    "tau": 1.0,
+    "width": 8,
+    "capacity": 200,
+    "warmup": 100,
+    "batch": 16,
+    "sync_every": 60,
+    "epsilon_steps": 300,
+}
+AGENT_PLAN = {"budget": 600, "log_every": 50, "eval_every": 300, "save_every": 100}
+MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
+MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # an epoch and a bit
+CASES = {
+    "dqn": ("dqn", "CartPole", {**AGENT, **AGENT_PLAN}),
+    "dqn with everything": (
+        "dqn",
+        "CartPole",
+        {
+            **AGENT,
+            **AGENT_PLAN,
+            "seeds": 3,
+            "n_step": 3,
+            "double": True,
+            "tau": 0.1,
+            "lanes": 2,
+            "seed": 7,
+        },
+    ),
+    "dqn on a lake": ("dqn", "FrozenLake", {**AGENT, **AGENT_PLAN, "loss": "mse"}),
+    "gan": ("gan", "digits", {**MODEL, **MODEL_PLAN, "conditional": True}),
+}
+
+
+def start(case, runs, name, **given):
+    algorithm, task, options = CASES[case]
+    return api.prepare(algorithm, task, {**options, **given}, runs=runs, name=name)
+
+
+def train(session):
+    with session.run as run:
+        fit(session.algorithm, run, session.plan)
+    return run.directory
+
+
+def stop(session, time, number=signal.SIGTERM):
+    """Train until a signal comes in the step that reaches `time`."""
+    algorithm, step = session.algorithm, session.algorithm.step
+
+    def interrupted():
+        before, metrics = algorithm.time, step()
+        if before < time <= algorithm.time:
+            signal.raise_signal(number)
+        return metrics
+
+    algorithm.step = interrupted
+    with pytest.raises(Interrupted):
+        train(session)
+    return session.run.directory
+
+
+RESUME = """
+import json, sys
+from pathlib import Path
+from rlgen import api
+from rlgen.core.fit import fit
+from rlgen.core.folder import Folder
+
+for directory, given in json.loads(sys.argv[1]):
+    session = api.reopen(Folder(Path(directory)), given)
+    with session.run as run:
+        fit(session.algorithm, run, session.plan)
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Each case three times: straight through, saved at the half, stopped anywhere; these two go on elsewhere."""
+    folder, later = tmp_path_factory.mktemp("runs"), []
+    for case, (_, _, options) in CASES.items():
+        budget, draw = options["budget"], random.Random(case)
+        train(start(case, folder, f"{case} straight"))
+        later.append((train(start(case, folder, f"{case} half", budget=budget // 2)), {"budget": budget}))
+        anywhere = draw.randrange(budget // 4, budget * 9 // 10)
+        later.append((stop(start(case, folder, f"{case} anywhere"), anywhere), {}))
+    words = json.dumps([(str(directory), given) for directory, given in later])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RESUME, words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def text(run):
+    return (run / "metrics.jsonl").read_text()
+
+
+def state(run):
+    """All that was trained; but not how long it took."""
+    saved = checkpoint.load(checkpoint.newest_first(run / "checkpoints")[0])
+    del saved["run"]["seconds"], saved["run"]["flushed"]
+    return saved
+
+
+def differences(one, other, path=""):
+    """Where two states differ, bit for bit."""
+    if isinstance(one, torch.Tensor):
+        same = one.dtype == other.dtype and one.shape == other.shape and torch.equal(bits(one), bits(other))
+        return [] if same else [path]
+    if isinstance(one, dict) and list(one) == list(other):
+        return [d for key in one for d in differences(one[key], other[key], f"{path}.{key}")]
+    if isinstance(one, list | tuple) and len(one) == len(other):
+        return [d for i, pair in enumerate(zip(one, other, strict=True)) for d in differences(*pair, f"{path}.{i}")]
+    return [] if type(one) is type(other) and one == other else [path]
+
+
+def bits(tensor):
+    return tensor.contiguous().reshape(-1).view(torch.uint8) if tensor.numel() else tensor
+
+
+def pictures(run):
+    return {path.name: path.read_bytes() for path in run.glob("samples/*.png")}
+
+
+def test_every_algorithm_is_covered():
+    assert {algorithm for algorithm, _, _ in CASES.values()} == set(CATALOG)
+
+
+def test_differences_are_seen():
+    one = {"a": [torch.tensor([0.0, 1.0]), 3], "b": ("x", None)}
+    assert differences(one, {"a": [torch.tensor([0.0, 1.0]), 3], "b": ("x", None)}) == []
+    assert differences(one, {"a": [torch.tensor([-0.0, 1.0]), 3.0], "b": ("x", "")}) == [".a.0", ".a.1", ".b.1"]
+    assert differences(one, {"a": [torch.tensor([0.0, 1.0])], "b": ("x", None)}) == [".a"]
+
+
+@pytest.mark.parametrize("how", ["half", "anywhere"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_resumed_run_is_the_one_that_never_stopped(runs, case, how):
+    straight, resumed = runs / f"{case} straight", runs / f"{case} {how}"
+    assert text(resumed) == text(straight)
+    assert len(text(straight).splitlines()) > 10
+    saved = state(straight)
+    assert saved["time"] >= CASES[case][2]["budget"]
+    assert differences(saved, state(resumed)) == []
+    assert pictures(resumed) == pictures(straight)
+    assert Folder(resumed).info["status"] == "finished"
+    timing = [row["time"] for row in Folder(resumed).rows("timing.jsonl")]
+    assert timing == [row["time"] for row in Folder(straight).rows("timing.jsonl")]
+
+
+def test_something_was_learned_meanwhile(runs):
+    """Equal because trained equally, not because nothing happens."""
+    for case in CASES:
+        weights = state(runs / f"{case} straight")["q" if case.startswith("dqn") else "generator"]
+        fresh = start(case, runs, f"{case} fresh").algorithm.state_dict()[
+            "q" if case.startswith("dqn") else "generator"
+        ]
+        assert any(not torch.equal(weights[name], fresh[name]) for name in weights)
+
+
+def test_stopping_many_times_changes_nothing(runs, tmp_path):
+    session, draw = start("dqn", tmp_path, "often"), random.Random(0)
+    for time in sorted(draw.sample(range(1, 590), 6)):
+        stop(session, time, draw.choice([signal.SIGINT, signal.SIGTERM]))
+        session = api.reopen(Folder(session.run.directory), {})
+    resumed = train(session)
+    assert text(resumed) == text(runs / "dqn straight")
+    assert differences(state(resumed), state(runs / "dqn straight")) == []
+
+
+def test_how_often_it_is_evaluated_does_not_matter(runs, tmp_path):
+    rarely = train(start("dqn", tmp_path, "rarely", eval_every=10**9, log_every=10**9, save_every=10**9))
+    often = train(start("dqn", tmp_path, "often", eval_every=20, log_every=10, save_every=30))
+    for run in (rarely, often):
+        one, other = state(run), state(runs / "dqn straight")
+        del one["run"], other["run"]
+        assert differences(one, other) == []
