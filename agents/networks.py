@@ -34,6 +34,7 @@ def in_numpy(network: QNetwork) -> Callable[[NDArray[np.float32]], NDArray[np.fl
     layers = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
     *hidden, (last, bias) = [(layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers]
 
+    @np.errstate(over="ignore", invalid="ignore")  # `descend` has the say on what is not finite
     def forward(obs: NDArray[np.float32]) -> NDArray[np.float32]:
         h = obs.reshape(len(obs), -1)
         for weight, bias_ in hidden:

@@ -1,7 +1,11 @@
 """The commands as a user types them: what they print, leave behind and exit with."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +14,47 @@ from PIL import Image
 
 from rlgen.cli import main
 
-SMALL = ["--budget", "600", "--log-every", "200", "--eval-every", "300", "--save-every", "300", "--warmup", "100"]
+SMALL = [
+    *("--budget", "600", "--log-every", "200", "--eval-every", "300", "--save-every", "300"),
+    *("--warmup", "100", "--train-every", "4", "--updates", "1"),
+]
+
+
+def call(monkeypatch, capsys, *words):
+    monkeypatch.setattr("sys.argv", ["rlgen", *map(str, words)])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return exit_.value.code or 0, out, err
 
 
 @pytest.fixture
 def rlgen(monkeypatch, capsys, tmp_path):
-    """Run a command line in its own folder: (exit code, stdout, stderr)."""
+    """Run a command line in a folder of its own: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RLGEN_RUNS", raising=False)
     monkeypatch.setenv("COLUMNS", "160")
+    return lambda *words: call(monkeypatch, capsys, *words)
 
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["rlgen", *map(str, words)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return exit_.value.code or 0, out, err
 
-    return run
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A small run, trained once."""
+    folder = tmp_path_factory.mktemp("original")
+    words = [sys.executable, "-m", "rlgen", "dqn", "cartpole", *SMALL, "--json"]
+    root = str(Path(__file__).parent.parent)
+    done = subprocess.run(words, cwd=folder, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
 
 
 @pytest.fixture
-def trained(rlgen):
-    code, out, err = rlgen("dqn", "cartpole", *SMALL, "--json")
-    assert code == 0, err
-    return json.loads(out)
+def trained(rlgen, original, tmp_path):
+    """A copy of it in the folder of this test, and what its training printed."""
+    folder, printed = original
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    return printed
 
 
 def test_training_prints_one_object_and_leaves_a_folder(trained):
