@@ -40,8 +40,8 @@ class GAN:
 
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset -> settings, those of the Plan included
     "gan": {
-        "mnist": {"budget": 500_000, "log_every": 5_000, "eval_every": 50_000, "save_every": 50_000},
-        "fashion-mnist": {"budget": 500_000, "log_every": 5_000, "eval_every": 50_000, "save_every": 50_000},
+        "mnist": {"budget": 300_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
+        "fashion-mnist": {"budget": 300_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
         "digits": {"size": 28, "budget": 150_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
     },
 }
