@@ -58,7 +58,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
     if seeds == 1:
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
     else:  # (S, ...) weights of S networks side by side
-        norm = torch.linalg.vector_norm(torch.stack([g.flatten(1).norm(dim=1) for g in grads]), dim=0)
+        norm = torch.linalg.vector_norm(torch.stack([g.reshape(seeds, -1).norm(dim=1) for g in grads]), dim=0)
     if norm.device.type == "cpu":
         norms = norm.tolist()
         if not all(map(math.isfinite, (loss.item(), *norms))):

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlgen.core.errors import CheckpointError, Diverged
+from rlgen.core.files import sync
 from rlgen.core.state import State
 
 SCHEMA = 1
@@ -74,7 +75,7 @@ def load(folder: Path) -> State:
 
 def newest_first(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, which are named by their time, the latest first; none is checked yet."""
-    return sorted((p for p in folder.iterdir() if p.name.isdigit()), reverse=True) if folder.exists() else []
+    return sorted((p for p in folder.iterdir() if p.name.isdecimal()), reverse=True) if folder.exists() else []
 
 
 def verify(folder: Path) -> None:
@@ -100,17 +101,6 @@ def _manifest(folder: Path) -> bytes:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk itself."""
-    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder, nor needs to
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:

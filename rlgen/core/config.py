@@ -3,7 +3,6 @@
 import inspect
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -121,6 +120,8 @@ def check_names(given: Iterable[str], settings: Iterable[type], source: str) -> 
 
 def read_file(path: Path, settings: Iterable[type]) -> dict[str, Any]:
     """Settings from a TOML or JSON file of `name = value` lines, or from the run.json of an earlier run."""
+    import tomllib
+
     try:
         text = path.read_text()
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)

@@ -8,6 +8,17 @@ from pathlib import Path
 from rlgen.core.errors import StorageError
 
 
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk itself."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder, nor needs to
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, which takes its place at the end: readers find the old file or the new one."""
@@ -15,6 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
+        sync(partial)
         partial.replace(path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error

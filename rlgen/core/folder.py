@@ -42,6 +42,10 @@ class Folder:
     @classmethod
     def create(cls, runs: Path, stem: str, name: str | None = None, **facts: Any) -> Self:
         """Claim the first free of `stem-1`, `stem-2`, ... in `runs`, or `name` itself; `facts` go to its run.json."""
+        if name and name != safe(name):
+            raise UserError(
+                f"--name {name}: a folder's name may hold letters, digits, '-', '_' and '.', like {safe(name)}"
+            )
         number = 1 + max((_number(path.name, stem) for path in _folders(runs)), default=0)
         while True:
             directory = runs / (name or f"{stem}-{number}")
@@ -194,7 +198,7 @@ def _folders(runs: Path) -> list[Path]:
 def _number(name: str, stem: str) -> int:
     """7 for `stem-7`, 0 for anything else."""
     number = name.removeprefix(f"{stem}-")
-    return int(number) if number != name and number.isdigit() else 0
+    return int(number) if number != name and number.isdecimal() else 0
 
 
 def _now() -> str:

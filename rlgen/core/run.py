@@ -15,7 +15,7 @@ from torch import Tensor
 from rlgen.core import checkpoint
 from rlgen.core.algorithm import Algorithm, Metrics
 from rlgen.core.errors import CheckpointError, Diverged, StorageError
-from rlgen.core.files import replacing
+from rlgen.core.files import replacing, sync
 from rlgen.core.folder import Folder
 from rlgen.core.state import State, Stateful
 
@@ -100,7 +100,7 @@ class Run(Folder, Stateful):
         try:
             for name in LOGS:
                 if (self.directory / name).exists():
-                    checkpoint.sync(self.directory / name)
+                    sync(self.directory / name)
             checkpoint.save(folder / f"{algorithm.time:09d}", {**algorithm.state_dict(), "run": self.state_dict()})
             self.describe(time=algorithm.time, seconds=round(self.seconds, 3), best=self.best, best_time=self.best_time)
         except (OSError, StorageError) as error:
@@ -120,7 +120,7 @@ class Run(Folder, Stateful):
         saved = self.newest()
         if saved is not None:
             self.load_state_dict(saved.pop("run"))
-            algorithm.load_state_dict(saved)
+            self._give(saved, algorithm)
         for name in LOGS:
             if (self.directory / name).exists():
                 kept = "".join(text for text, row in self.lines(name) if row["time"] <= algorithm.time)
@@ -128,7 +128,7 @@ class Run(Folder, Stateful):
                     partial.write_text(kept)
         later = (*self.directory.glob("*/*.png"), *self.directory.glob("checkpoints/*"))
         halves = (*self.directory.glob(".*-*"), *self.directory.glob("*/.*-*"))  # a killed process leaves them
-        for path in (*(p for p in later if p.stem.isdigit() and int(p.stem) > algorithm.time), *halves):
+        for path in (*(p for p in later if p.stem.isdecimal() and int(p.stem) > algorithm.time), *halves):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.started = clock.perf_counter()
 
@@ -138,7 +138,7 @@ class Run(Folder, Stateful):
         if saved is None:
             raise CheckpointError(f"{self.name} has no checkpoint yet: wait for its first, or train longer")
         del saved["run"]
-        algorithm.load_state_dict(saved)
+        self._give(saved, algorithm)
         return algorithm.time
 
     def newest(self, best: bool = False) -> State | None:
@@ -174,6 +174,12 @@ class Run(Folder, Stateful):
             torch.cuda.set_rng_state_all(streams["cuda"])
         super().load_state_dict(saved)
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
+
+    def _give(self, saved: State, algorithm: Algorithm) -> None:
+        try:
+            algorithm.load_state_dict(saved)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"the checkpoint of {self.name} is not of this rlgen: {error}") from None
 
     def _append(self, name: str, row: Row) -> None:
         try:
