@@ -32,6 +32,11 @@ class Curves:
     clock: Series | None  # seconds of training at some times
 
     @property
+    def solved(self) -> bool:
+        """Whether it ended early because an evaluation was good enough."""
+        return self.info.get("status") == "finished" and self.info.get("time", 0) < self.info["plan"]["budget"]
+
+    @property
     def config(self) -> dict[str, Any]:
         """What makes an experiment: the settings without the seeds."""
         return {name: value for name, value in self.info.get("config", {}).items() if name not in ("seed", "seeds")}
@@ -53,6 +58,7 @@ class Line:
     low: Floats  # (P,): the 95 % bootstrap band of the middle
     high: Floats
     raw: Floats | None  # (P,): the curve of a single seed before smoothing
+    held: bool  # whether seeds that were solved early keep their last value up to the end of the others
 
     @property
     def label(self) -> str:
@@ -95,13 +101,16 @@ def compare(runs: Sequence[Curves], x: Axis = "steps") -> list[Line]:
     lines = []
     for settings, members in _experiments(runs):
         first = members[0].info
-        seeds: dict[str, list[Series]] = defaultdict(list)
+        seeds: dict[str, list[tuple[Series, bool]]] = defaultdict(list)
         for run in members:
             for name in filter(re.compile(kind.metrics).fullmatch, run.metrics):
-                seeds[name] += _seeds(run, name, x)
-        for name, series in seeds.items():
+                seeds[name] += [(series, run.solved) for series in _seeds(run, name, x)]
+        for name, curves in seeds.items():
+            end = max(x[-1] for (x, _), _ in curves)
+            series = [_held(curve, end) if solved else curve for curve, solved in curves]
             what = kind, first["algorithm"], first["task"], settings, name, first.get("seed", 0), len(series)
-            lines.append(Line(*what, *_summary(series, smooth=not name.startswith("eval_"))))
+            held = any(solved and x[-1] < end for (x, _), solved in curves)
+            lines.append(Line(*what, *_summary(series, smooth=not name.startswith("eval_")), held))
     if not lines:
         raise UserError(f"{runs[0].directory} has no {kind.value} in its log yet: plot it later")
     return sorted(lines, key=lambda line: line.is_evaluation)  # evaluations are drawn on top
@@ -137,6 +146,12 @@ def _seeds(run: Curves, name: str, x: Axis) -> list[Series]:
         times = np.interp(times, np.append(0, at), np.append(0, seconds))
     curves = values.reshape(len(times), -1).T
     return [(times[kept], curve[kept]) for curve in curves if (kept := np.isfinite(curve)).any()]
+
+
+def _held(series: Series, end: float) -> Series:
+    """A solved seed's curve, its last value kept up to `end`."""
+    x, y = series
+    return (np.append(x, end), np.append(y, y[-1])) if x[-1] < end else series
 
 
 def _summary(series: list[Series], smooth: bool) -> tuple[Floats, Floats, Floats, Floats, Floats | None]:

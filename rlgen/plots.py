@@ -175,6 +175,8 @@ def _legend(lines: Sequence[Line], looks: dict[tuple[str, str], dict[str, Any]])
             else "mean"
         )
         handles.append(Patch(color="0.4", alpha=0.3, linewidth=0, label=f"95 % bootstrap band of the {middle}"))
+    if any(line.held for line in lines):
+        handles.append(Line2D([], [], linestyle="", label="seeds solved early keep their last value"))
     return handles
 
 

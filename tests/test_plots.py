@@ -153,6 +153,16 @@ def test_a_group_goes_as_far_as_its_shortest_run(agent):
     assert line.x[-1] == 2000
 
 
+def test_a_seed_solved_early_keeps_its_last_value(agent):
+    solved = agent("a", seed=0, points=20, status="finished", time=2_000, plan={"budget": 9_000})
+    going = agent("b", seed=1, points=40, status="interrupted", time=4_000, plan={"budget": 9_000})
+    (line,) = (line for line in lines_of(solved, going) if line.is_evaluation)
+    ends = [read(folder).metrics["eval_return"][1][-1] for folder in (solved, going)]
+    assert line.x[-1] == 4_000
+    assert line.middle[-1] == pytest.approx(np.mean(ends))
+    assert "seeds solved early keep their last value" in words(figure(lines_of(solved, going)))
+
+
 def test_a_straight_line_stays_itself_when_smoothed(tmp_path):
     rows = [{"time": i, "return": 3.0} for i in range(1, 500)]
     (line,) = lines_of(write(tmp_path / "run", AGENT, rows))
