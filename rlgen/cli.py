@@ -181,7 +181,7 @@ def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
         cells = [
             [
                 *(r[key] for key in ("name", "algorithm", "task", "status")),
-                f"{r['time']:,}/{r['budget']:,} ({100 * r['time'] // r['budget']} %)",
+                f"{r['time']:,}/{r['budget']:,} {_progress(r)}",
                 "" if r["best"] is None else f"{r['best']:,.1f}",
                 _age(r["age"]),
             ]
@@ -380,23 +380,18 @@ def _train(session: "Session", quiet: bool, json_: bool) -> None:
 
     run, entry, plan = session.run, session.entry, session.plan
     info = run.info
-    display = Display(entry.kind, plan.budget, quiet, info["time"])
-    changed = "  ".join(f"{name}={value}" for name, value in info["changed"].items()) or "nothing"
-    display.panel(
-        f"{entry.name} on {info['task']}",
-        {
-            "what": entry.summary,
-            "device": info["device"],
-            "seed": str(info["seed"]),
-            "budget": f"{plan.budget:,} {entry.kind.unit}" + (f", from {info['time']:,}" if info["time"] else ""),
-            "parameters": f"{info['parameters']:,}",
-            "changed": changed,
-            "folder": str(run.directory),
-        },
-        run.directory / "log.txt",
-    )
-    run.listeners.append(display)
-    with display:
+    facts = {
+        "what": entry.summary,
+        "device": info["device"],
+        "seed": str(info["seed"]),
+        "budget": f"{plan.budget:,} {entry.kind.unit}" + (f", from {info['time']:,}" if info["time"] else ""),
+        "parameters": f"{info['parameters']:,}",
+        "changed": "  ".join(f"{name}={value}" for name, value in info["changed"].items()) or "nothing",
+        "folder": str(run.directory),
+    }
+    with Display(entry.kind, plan.budget, run.directory / "log.txt", quiet=quiet, already=info["time"]) as display:
+        display.start(f"{entry.name} on {info['task']}", facts)
+        run.listeners.append(display)
         session.train()
     result = api.score(session.algorithm, entry)
     run.describe(result={name: value for name, value in result.items() if name != "returns"})
@@ -407,7 +402,8 @@ def _train(session: "Session", quiet: bool, json_: bool) -> None:
         print(json.dumps({"run": str(run.directory), **{key: info[key] for key in keys}, **scores, **info["result"]}))
     elif not quiet:
         print(f"\n{_say(entry, result)}")
-        print(f"trained {info['time']:,} {entry.kind.unit} in {info['seconds']:,.1f} s")
+        early = f", solved: an evaluation scored {run.score:,.1f}" if info["time"] < plan.budget else ""
+        print(f"trained {info['time']:,} {entry.kind.unit} in {info['seconds']:,.1f} s{early}")
         print(
             "files   "
             + "  ".join(
@@ -454,6 +450,11 @@ def _summary(folder: Folder) -> dict[str, Any]:
         "budget": info.get("plan", {}).get("budget"),
         "age": round(seconds),
     }
+
+
+def _progress(row: dict[str, Any]) -> str:
+    early = row["status"] == "finished" and row["time"] < row["budget"]
+    return "(solved)" if early else f"({min(100, 100 * row['time'] // row['budget'])} %)"
 
 
 def _age(seconds: int) -> str:
