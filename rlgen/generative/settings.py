@@ -47,5 +47,5 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset -> setti
 }
 
 EXPECTED: dict[str, dict[str, str]] = {  # algorithm -> dataset -> what the tuned settings reached when measured
-    "gan": {},
+    "gan": {"mnist": "all ten classes, lenet_fid 6.2 where real test images have 1.4; 9 min on one core"},
 }
