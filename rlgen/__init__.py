@@ -5,10 +5,15 @@ run = rlgen.train("dqn", "CartPole", seed=0, budget=30_000)
 agent = rlgen.load(run)
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rlgen.api import load, resume, train
+
+# Threads that wait for each other by spinning are a fifth faster on an idle machine, and twenty times slower beside
+# one busy process. Torch reads this when it is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = ["load", "resume", "train"]
 __version__ = "0.1.0"

@@ -8,66 +8,52 @@ arXiv:1801.01401). It is no Inception FID and compares with nothing but itself. 
 """
 
 import argparse
-import time
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+import rlgen
 from rlgen import data, idx
-from rlgen.core.settings import Setup
-from rlgen.generative.gan import GAN
-from rlgen.generative.settings import TUNED
+from rlgen.core.folder import Folder
 
 SAMPLES = 10_000  # as many as there are test images, so that the floor has the same bias
 PRESENT = 0.01  # share of the samples from which on a class counts as found
 
 
 def main() -> None:
-    preset = TUNED["gan"]["mnist"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--budget", type=int, default=preset["budget"])
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--pictures", type=Path, help="folder for the last sheet of samples of each seed")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs stay")
+    parser.add_argument("--judge", nargs="+", default=[], help="runs already trained, to be judged alone")
     arguments = parser.parse_args()
 
     judge = Judge()
-    target = 3 * judge.floor + 5
-    print(f"judge: {judge.accuracy:.2%} of the test images right; floor {judge.floor:.2f}, target {target:.2f}")
-    config = GAN.Config(**{name: value for name, value in preset.items() if hasattr(GAN.Config, name)})
-    for seed in arguments.seeds:
-        model = GAN("mnist", config, Setup(seed=seed, threads=arguments.threads))
-        wall, cpu = time.perf_counter(), time.process_time()
-        for picture in train(model, arguments.budget, preset["eval_every"]):
-            if arguments.pictures:
-                save(picture, arguments.pictures / f"gan-mnist-{seed}.png")
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        distance, shares, confidence = judge(model.sample(SAMPLES, seed=seed))
+    print(
+        f"judge: {judge.accuracy:.2%} of the test images right; floor {judge.floor:.2f}, target {3 * judge.floor + 5:.2f}"
+    )
+    folders = [Folder.find(arguments.runs, name) for name in arguments.judge]
+    for folder in folders or (train(seed, arguments.runs) for seed in arguments.seeds):
+        info = folder.info
+        distance, shares, confidence = judge(rlgen.load(folder).sample(SAMPLES, seed=1_000 + info["seed"]))
         print(
-            f"seed {seed}: {model.time:,} images in {wall:.0f} s ({model.time / wall:.0f}/s; {cpu:.0f} s of CPU,"
-            f" {model.time / cpu:.0f} per CPU second); lenet_fid {distance:.2f}; classes"
+            f"seed {info['seed']}: {info['time']:,} images in {info['seconds']:.0f} s; lenet_fid {distance:.2f}; classes"
             f" {sum(share >= PRESENT for share in shares)}/10: {' '.join(f'{share:.1%}' for share in shares)};"
             f" confidence {confidence:.1%}",
             flush=True,
         )
 
 
-def train(model: GAN, budget: int, eval_every: int) -> Iterator[Tensor]:
-    """Step to the budget; yields the sheet of samples of each evaluation on the way."""
-    while model.time < budget:
-        last = model.time
-        model.step()
-        if model.time // eval_every > last // eval_every or model.time >= budget:
-            metrics = model.evaluate()
-            print(
-                f"  {model.time:>9,}", {k: round(float(v), 2) for k, v in metrics.items() if k != "samples"}, flush=True
-            )
-            yield metrics["samples"]
+def train(seed: int, runs: Path) -> Folder:
+    """What a user types, in a process of its own: evaluations, pictures and checkpoints are in its time."""
+    words = ["gan", "mnist", "--no-fallback", "--seed", str(seed), "--quiet", "--json", "--runs", str(runs)]
+    done = subprocess.run([sys.executable, "-m", "rlgen", *words], check=True, capture_output=True, text=True)
+    return Folder(Path(json.loads(done.stdout)["run"]))
 
 
 class Judge:
@@ -126,11 +112,6 @@ def frechet(a: Tensor, b: Tensor) -> float:
     first, second = a.T.cov(), b.T.cov()
     cross = torch.linalg.eigvals(first @ second).real.clamp(min=0).sqrt().sum()
     return float((a.mean(0) - b.mean(0)).square().sum() + first.trace() + second.trace() - 2 * cross)
-
-
-def save(picture: Tensor, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((picture[0] * 255).round().byte().numpy()).save(path)
 
 
 if __name__ == "__main__":
