@@ -19,7 +19,7 @@ from rlgen.core.errors import UserError
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import Seeds, derive, numpy_stream
 from rlgen.core.settings import Setup
-from rlgen.core.state import Stateful
+from rlgen.core.state import State, Stateful
 
 EVALUATION_EPISODES = 20  # per evaluation in training, always from the same starts
 
@@ -55,7 +55,7 @@ class DQN(Stateful):
             )
         self.rng = numpy_stream(setup.seed, "exploration")
         self.whims = numpy_stream(setup.seed, "prediction")  # no part of the training, nor of its state
-        alone = config.seeds == 1 and self.device.type == "cpu"
+        alone = config.seeds == 1 and self.device.type == "cpu" and self.value.width == 1
         self.acting = in_numpy(cast(QNetwork, self.q.only)) if alone else None
         self.returns: list[float] = []  # of the last 100 training episodes
 
@@ -177,6 +177,11 @@ class DQN(Stateful):
             action = np.where(random, self.whims.integers(self.lanes.actions, size=len(obs)), action)
         action = action + self.lanes.first_action
         return (action[0] if single else action), state
+
+    def load_state_dict(self, saved: State) -> None:
+        """Take over what `state_dict` gave; no window of steps reaches across an episode that could not be restored."""
+        super().load_state_dict(saved)
+        self.replay.cut(self.lanes.lost)
 
     def parameters(self) -> int:
         """Trainable numbers, those of all seeds together."""

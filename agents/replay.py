@@ -55,6 +55,13 @@ class Replay(Stateful):
         self.reward[here], self.terminated[here], self.done[here] = step.reward, step.terminated, step.done
         self.count += 1
 
+    def cut(self, lanes: NDArray[np.bool_]) -> None:
+        """Let the newest step of these lanes (S * N,) be the last of its episode, for what follows is another one."""
+        if self.count:
+            width = self.seeds * self.lanes
+            newest = (self.count - 1) % self.rows * width
+            self.done[newest : newest + width] |= lanes
+
     def __len__(self) -> int:
         """Rows that begin a whole window of n steps, and so can be drawn."""
         return max(0, min(self.count, self.rows) - self.n + 1)

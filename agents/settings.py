@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from rlgen.core.settings import Fraction
+from rlgen.core.settings import Fraction, Rate
 
 
 @dataclass(frozen=True)
@@ -13,10 +13,10 @@ class DQN:
     """Deep Q-learning."""
 
     # Learning
-    lr: PositiveFloat = 1e-3  # step size of Adam
+    lr: Rate = 1e-3  # step size of Adam
     gamma: Fraction = 0.99  # discount per environment step
     batch: PositiveInt = 64  # transitions per gradient step
-    train_every: PositiveInt = 4  # environment steps between bursts of gradient steps
+    train_every: PositiveInt = 4  # environment steps between bursts of gradient steps, at least one of each lane
     updates: PositiveInt = 1  # gradient steps per burst
     loss: Literal["huber", "mse"] = "huber"  # how a TD error is punished
     clip: PositiveFloat = 10.0  # bound on the norm of the gradient; inf for none

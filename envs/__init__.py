@@ -1,4 +1,4 @@
-"""Environments by short name: `make("CartPole", lanes=8, seed=0)`."""
+"""Environments by short name, stepped side by side: `Lanes("CartPole", lanes=8, seed=0)`."""
 
 from envs.lanes import Lanes, Step
 from envs.names import describe, resolve, short

@@ -55,6 +55,7 @@ class Lanes:
         self.played: list[list[int]] = [[] for _ in range(lanes)]  # actions since the episode's start
         self.score = np.zeros(lanes)
         self.over = np.zeros(lanes, bool)
+        self.lost = np.zeros(lanes, bool)  # lanes that `load_state_dict` could not bring back to where they stood
         self.obs = np.stack([self._reset(lane) for lane in range(lanes)])
         self.shape: tuple[int, ...] = self.obs.shape[1:]
 
@@ -67,7 +68,10 @@ class Lanes:
             if self.over[lane]:
                 done[lane] = True
                 continue
-            next_obs[lane], value, terminated[lane], truncated, _ = self.envs[lane].step(action + self.first_action)
+            try:
+                next_obs[lane], value, terminated[lane], truncated, _ = self.envs[lane].step(action + self.first_action)
+            except Exception as error:
+                raise _failed(self.name, "step", error) from error
             reward[lane] = float(value)
             self.score[lane] += float(value)
             self.played[lane].append(action)
@@ -103,7 +107,10 @@ class Lanes:
 
     def render(self, lane: int = 0) -> NDArray[np.uint8]:
         """The picture (H, W, 3) of a lane made with `render_mode="rgb_array"`."""
-        return np.asarray(self.envs[lane].render(), np.uint8)
+        try:
+            return np.asarray(self.envs[lane].render(), np.uint8)
+        except Exception as error:
+            raise _failed(self.name, "render", error) from error
 
     def close(self) -> None:
         """Free what the environments hold, windows for example."""
@@ -134,14 +141,21 @@ class Lanes:
                     f"{self.name} does not repeat itself from the same seed and actions: its episode is started again,"
                     " and the run will differ from one that never stopped"
                 )
-                self.obs[lane] = self._reset(lane)
+                self.obs[lane], self.lost[lane] = self._reset(lane), True
 
     def _reset(self, lane: int) -> NDArray[np.float32]:
         self.episode[lane] += 1
         self.played[lane], self.score[lane] = [], 0.0
         seed = np.random.SeedSequence([self.seed, lane, int(self.episode[lane])]).generate_state(1)[0]
-        obs, _ = self.envs[lane].reset(seed=int(seed))
+        try:
+            obs, _ = self.envs[lane].reset(seed=int(seed))
+        except Exception as error:
+            raise _failed(self.name, "reset", error) from error
         return np.asarray(obs, np.float32)
+
+
+def _failed(name: str, where: str, error: Exception) -> UserError:
+    return UserError(f"{name} failed in {where}(): {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
 
 
 def _make(identity: str, render_mode: str | None) -> gym.Env[Any, Any]:
@@ -151,6 +165,8 @@ def _make(identity: str, render_mode: str | None) -> gym.Env[Any, Any]:
         env: gym.Env[Any, Any] = gym.make(identity, disable_env_checker=True, **wanted)
     except (gym.error.Error, ImportError) as error:
         raise UserError(f"{identity} cannot be made: {str(error).rstrip('.')}") from None
+    except Exception as error:
+        raise _failed(identity, "make", error) from error
     if env.spec is None or env.spec.max_episode_steps is None:
         env = TimeLimit(env, LIMIT)
     if isinstance(env.observation_space, gym.spaces.Box):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from rlgen.catalog import Entry
 from rlgen.core.algorithm import Algorithm
 from rlgen.core.config import check_names, resolve
 from rlgen.core.device import describe
-from rlgen.core.errors import UserError
+from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder, safe
 from rlgen.core.run import Run
@@ -53,21 +53,31 @@ class Session:
     def train(self) -> TrainedRun:
         """Run to the end of the plan, then draw the curves. What stops it early leaves a run that can be resumed."""
         with self.run as run:
+            run.describe(plan=_plain(self.plan))
             try:
                 fit(self.algorithm, run, self.plan)
-            finally:
-                self.draw()
+            except (Diverged, Interrupted) as stopped:
+                if not isinstance(stopped, Interrupted) or stopped.saved:
+                    with suppress(UserError):  # what stopped it is what must be said
+                        self.draw()
+                raise
+            self.draw()
         return run
 
     def draw(self) -> None:
         """Every picture that follows from the logs and samples."""
         from rlgen import pictures
 
-        with suppress(UserError):  # nothing to draw yet
+        try:
             self.run.plot()
+        except StorageError:
+            raise
+        except UserError:
+            pass  # nothing to draw yet
         samples = self.run.directory / "samples"
         if samples.is_dir():
-            pictures.evolution(samples, self.run.directory / "evolution.png", self.run.directory / "evolution.gif")
+            still, moving = self.run.directory / "evolution.png", self.run.directory / "evolution.gif"
+            pictures.evolution(samples, still, moving, columns=getattr(self.algorithm, "columns", 8))
 
 
 def prepare(
@@ -88,6 +98,7 @@ def prepare(
     check_names(given, (entry.config, Setup, Plan), entry.name)
     layers = (entry.preset, entry.tuned.get(task, {}), file or {}, given)
     config, setup, plan = (resolve(settings, *layers) for settings in (entry.config, Setup, Plan))
+    _check_plan(plan, entry)
     made = _make(entry, task, config, setup)
     run = TrainedRun.create(
         runs,
@@ -114,13 +125,16 @@ def prepare(
 
 def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
     """A run that was stopped, ready to go on; `given` may change its plan."""
+    check_names(given, (Plan,), "a resumed run")
     info = folder.info
     entry, config, setup = _settings(folder)
-    plan = resolve(Plan, info["plan"], given)
-    run = TrainedRun(folder.directory)
-    session = Session(entry, _make(entry, info["task"], config, setup), run, plan)
-    run.describe(plan=_plain(plan))
-    return session
+    finished = info.get("status") == "finished"
+    if finished and given.get("budget", 0) <= info["time"]:
+        raise UserError(f"{folder.name} is finished at {info['time']:,}: a larger --budget trains it further")
+    further = {"stop_at": math.inf} if finished else {}  # who trains a solved run further wants no end at once
+    plan = resolve(Plan, info["plan"], further, given)
+    _check_plan(plan, entry)
+    return Session(entry, _make(entry, info["task"], config, setup), TrainedRun(folder.directory), plan)
 
 
 def train(
@@ -152,6 +166,7 @@ def load(run: str | Path | Folder = "latest", *, runs: str | Path | None = None,
     """The trained thing: an agent with `predict`, or a model with `sample`; from the `last` or `best` checkpoint."""
     folder = _folder(run, runs)
     entry, config, setup = _settings(folder)
+    setup = replace(setup, device="auto")  # what was trained on an accelerator can be looked at without
     algorithm = _make(entry, folder.info["task"], config, setup)
     Run(folder.directory).load(algorithm, checkpoint)
     return algorithm
@@ -164,7 +179,9 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
         return {name: value.item() for name, value in metrics.items() if value.ndim == 0}
     returns = trained.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
     pooled = returns.reshape(-1)
-    low, high = statistics.bootstrap(pooled)
+    low, high = statistics.bootstrap(
+        pooled if len(returns) == 1 else returns.mean(1)
+    )  # episodes of a seed are not seeds
     result = {
         "episodes": episodes,
         "mean": float(pooled.mean()),
@@ -218,6 +235,11 @@ def _make(entry: Entry, task: str, config: Any, setup: Setup) -> Algorithm:
     torch.manual_seed(setup.seed)
     algorithm: Algorithm = entry.algorithm(task, config, setup)
     return algorithm
+
+
+def _check_plan(plan: Plan, entry: Entry) -> None:
+    if entry.algorithm.score is None and not math.isinf(plan.stop_at):
+        raise UserError(f"--stop-at {plan.stop_at:g}: no score ranks the evaluations of {entry.name}")
 
 
 def _folder(run: str | Path | Folder, runs: str | Path | None) -> Folder:

@@ -19,6 +19,7 @@ class Kind:
     value: str
     metrics: str  # ... which metrics it draws, as a pattern; those that begin with eval_ are evaluations ...
     words: Mapping[str, str]  # ... and how it calls them
+    verbs: tuple[str, ...]  # commands to look at a run with
 
 
 AGENT = Kind(
@@ -29,6 +30,7 @@ AGENT = Kind(
     value="return per episode",
     metrics="return|eval_return",
     words={"return": "training", "eval_return": "greedy evaluation"},
+    verbs=("plot", "play", "eval"),
 )
 MODEL = Kind(
     name="model",
@@ -38,6 +40,7 @@ MODEL = Kind(
     value="loss",
     metrics=".*loss",
     words={},
+    verbs=("sample", "plot", "eval"),
 )
 KINDS = {kind.name: kind for kind in (AGENT, MODEL)}
 

@@ -9,14 +9,15 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from rlgen import catalog
 from rlgen.core.config import command, read_file
-from rlgen.core.errors import UserError
+from rlgen.core.errors import Diverged, Interrupted, UserError
+from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ RunName = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the fresh episodes, or of the noise.")]
-Checkpoint = Annotated[str, typer.Option("--checkpoint", metavar="last|best", help="Which checkpoint to take.")]
+Checkpoint = Annotated[Literal["last", "best"], typer.Option("--checkpoint", help="Which checkpoint to take.")]
 LOOK, TRAIN = "Look at runs", "Train"
 
 
@@ -161,18 +162,15 @@ def resume(
 
     folder = Folder.find(runs, run)
     given = {name: value for name, value in (("budget", budget), ("stop_at", stop_at)) if value is not None}
-    info = folder.info
-    if info["status"] == "finished" and not given:
-        raise UserError(
-            f"{folder.name} is finished at {info['time']:,}: `--budget` with a larger number trains it further"
-        )
     _train(api.reopen(folder, given), quiet, json_)
 
 
 @app.command("runs", rich_help_panel=LOOK, epilog=examples("rlgen runs", "rlgen runs --json"))
 def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
     """List all runs: status, progress, best score, age."""
-    rows = [_summary(folder) for folder in Folder.all(runs)]
+    rows = [
+        _summary(folder) for folder in Folder.all(runs) if {"algorithm", "task", "time", "plan"} <= folder.info.keys()
+    ]
     if json_:
         print(json.dumps(rows, indent=2))
     elif not rows:
@@ -204,17 +202,15 @@ def plot(
             "--out", metavar="FILE", help="png, svg or pdf; curves.png of the run unless given.", show_default=False
         ),
     ] = None,
-    x: Annotated[str, typer.Option("--x", metavar="steps|seconds", help="What the curves are drawn over.")] = "steps",
+    x: Annotated[Literal["steps", "seconds"], typer.Option("--x", help="What the curves are drawn over.")] = "steps",
     runs: Runs = Path("runs"),
 ) -> None:
     """Draw learning curves; seeds of one configuration become one line with a band."""
     from rlgen import plots
 
-    if x not in ("steps", "seconds"):
-        raise UserError(f"--x {x}: steps or seconds")
     folders = [Folder.find(runs, name).directory for name in names]
     path = out or (folders[0] / "curves.png" if len(folders) == 1 else Path("curves.png"))
-    plots.curves(folders, path, x=x)  # type: ignore[arg-type]
+    plots.curves(folders, path, x=x)
     print(path)
 
 
@@ -235,7 +231,7 @@ def evaluate(
     from rlgen import api
 
     folder, entry = _entry_of(runs, run)
-    result = api.score(api.load(folder, checkpoint=_which(checkpoint)), entry, episodes, seed)
+    result = api.score(api.load(folder, checkpoint=checkpoint), entry, episodes, seed)
     print(json.dumps(result) if json_ else _say(entry, result))
 
 
@@ -262,10 +258,8 @@ def play(
     folder, entry = _entry_of(runs, run)
     if entry.kind is not catalog.AGENT:
         raise UserError(f"{folder.name} is a model and cannot play: `rlgen sample {folder.name}` draws from it")
-    path = out or folder.directory / "play.gif"
-    frames, returns, fps = api.film(
-        api.load(folder, checkpoint=_which(checkpoint)), folder.info["task"], episodes, seed
-    )
+    path = _suffix(out or folder.directory / "play.gif", ".gif")
+    frames, returns, fps = api.film(api.load(folder, checkpoint=checkpoint), folder.info["task"], episodes, seed)
     pictures.gif(frames, path, fps=fps, hold=1.0)
     print(f"{path}  return {', '.join(f'{value:,.1f}' for value in returns)}")
 
@@ -301,15 +295,13 @@ def sample(
     folder, entry = _entry_of(runs, run)
     if entry.kind is not catalog.MODEL:
         raise UserError(f"{folder.name} is an agent and draws nothing: `rlgen play {folder.name}` films it")
-    images = api.load(folder, checkpoint=_which(checkpoint)).sample(count, seed=seed).cpu().numpy()  # (N, C, H, W)
-    path = out or folder.directory / "grid.png"
+    images = api.load(folder, checkpoint=checkpoint).sample(count, seed=seed).cpu().numpy()  # (N, C, H, W)
+    path = _suffix(out or folder.directory / "grid.png", ".png")
     pixels = (images * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
     pictures.write_png(pictures.grid(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path)
     if npy:
-        try:
-            np.save(npy, images)
-        except OSError as error:
-            raise UserError(f"cannot write {npy}: {error.strerror}") from None
+        with replacing(npy) as partial, partial.open("wb") as file:
+            np.save(file, images)
     print(path)
 
 
@@ -356,12 +348,12 @@ def main() -> NoReturn:
         sys.exit(1)
     except OSError as error:
         _fail(
-            7 if error.errno == errno.ENOSPC else 1,
+            7 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 1,
             f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""),
         )
     except Exception as error:
-        if "out of memory" in str(error).lower():
-            _fail(6, "the device is out of memory: try a smaller --batch, or --device cpu")
+        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
+            _fail(6, "out of memory: try a smaller --batch, --width or --capacity")
         _fail(1, f"{type(error).__name__}: {error}. This is a fault of rlgen: RLGEN_DEBUG=1 shows where")
     sys.exit(0)
 
@@ -392,29 +384,29 @@ def _train(session: "Session", quiet: bool, json_: bool) -> None:
     with Display(entry.kind, plan.budget, run.directory / "log.txt", quiet=quiet, already=info["time"]) as display:
         display.start(f"{entry.name} on {info['task']}", facts)
         run.listeners.append(display)
-        session.train()
+        try:
+            session.train()
+        except (Diverged, Interrupted):
+            if json_:
+                _print_json(run)
+            raise
     result = api.score(session.algorithm, entry)
     run.describe(result={name: value for name, value in result.items() if name != "returns"})
     info = run.info
     if json_:
-        scores = {"score": result["mean"]} if "mean" in result else {}
-        keys = ("status", "algorithm", "task", "seed", "time", "seconds")
-        print(json.dumps({"run": str(run.directory), **{key: info[key] for key in keys}, **scores, **info["result"]}))
+        _print_json(run, **({"score": result["mean"]} if "mean" in result else {}), **info["result"])
     elif not quiet:
         print(f"\n{_say(entry, result)}")
         early = f", solved: an evaluation scored {run.score:,.1f}" if info["time"] < plan.budget else ""
         print(f"trained {info['time']:,} {entry.kind.unit} in {info['seconds']:,.1f} s{early}")
-        print(
-            "files   "
-            + "  ".join(
-                sorted(path.name for path in run.directory.iterdir() if not path.name.startswith((".", "run.lock")))
-            )
-        )
-        print(f"next    {'   '.join(f'rlgen {verb} {run.name}' for verb in _next(entry))}")
+        files = sorted(path.name for path in run.directory.iterdir() if path.name != "run.lock")
+        print(f"files   {'  '.join(files)}")
+        print(f"next    {'   '.join(f'rlgen {verb} {run.directory}' for verb in entry.kind.verbs)}")
 
 
-def _next(entry: catalog.Entry) -> tuple[str, ...]:
-    return ("plot", "play", "eval") if entry.kind is catalog.AGENT else ("sample", "plot", "eval")
+def _print_json(run: Folder, **scores: Any) -> None:
+    keys = ("status", "algorithm", "task", "seed", "time", "seconds")
+    print(json.dumps({"run": str(run.directory), **{key: run.info.get(key) for key in keys}, **scores}))
 
 
 def _say(entry: catalog.Entry, result: dict[str, Any]) -> str:
@@ -428,15 +420,17 @@ def _say(entry: catalog.Entry, result: dict[str, Any]) -> str:
     return "scores  " + "  ".join(f"{name} {value:.4g}" for name, value in result.items())
 
 
+def _suffix(path: Path, suffix: str) -> Path:
+    if path.suffix.lower() != suffix:
+        raise UserError(f"--out {path}: its name must end in {suffix}")
+    return path
+
+
 def _entry_of(runs: Path, run: str) -> tuple[Folder, catalog.Entry]:
     folder = Folder.find(runs, run)
-    return folder, catalog.find(str(folder.info.get("algorithm")))
-
-
-def _which(checkpoint: str) -> str:
-    if checkpoint not in ("last", "best"):
-        raise UserError(f"--checkpoint {checkpoint}: last or best")
-    return checkpoint
+    if "algorithm" not in folder.info:
+        raise UserError(f"run.json of {folder.name} names no algorithm: it was not made by this rlgen")
+    return folder, catalog.find(folder.info["algorithm"])
 
 
 def _summary(folder: Folder) -> dict[str, Any]:

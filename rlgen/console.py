@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
@@ -32,10 +33,8 @@ class Display:
         self.latest: dict[str, float] = {}  # last value of each metric
         self.began = self.last_line = clock.perf_counter()
         self.already = already
-        self.mark, self.rate = (
-            (already, self.began),
-            0.0,
-        )  # time and second of the last line, and units/s since the one before
+        self.mark = (already, self.began)  # time and second of the last line
+        self.rate = 0.0  # units/s between it and the one before
         self.bar = Progress(
             TextColumn("{task.completed:>9,.0f}/{task.total:,.0f} " + kind.unit),
             BarColumn(bar_width=24),
@@ -46,7 +45,7 @@ class Display:
             refresh_per_second=4,
         )
         self.task = self.bar.add_task("", total=budget, completed=already, text="")
-        file = logging.FileHandler(log_file, delay=True)
+        file = _LogFile(log_file)
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         self.handlers = [file, _Warnings(self.console)]
 
@@ -69,9 +68,9 @@ class Display:
         log.info("%s: %s", title, "; ".join(f"{name} {fact}" for name, fact in facts.items()))
         table = Table.grid(padding=(0, 2))
         for name, fact in facts.items():
-            table.add_row(f"[dim]{name}[/dim]", fact)
+            table.add_row(f"[dim]{name}[/dim]", escape(fact))
         if self.live:
-            self.console.print(Panel(table, title=f"[bold]{title}[/bold]", title_align="left", expand=False))
+            self.console.print(Panel(table, title=f"[bold]{escape(title)}[/bold]", title_align="left", expand=False))
         elif not self.quiet:
             self.console.print(title, *(f"  {name:<12}{fact}" for name, fact in facts.items()), sep="\n", markup=False)
         self.bar.start()
@@ -97,6 +96,13 @@ class Display:
             log.info(line)
             if not self.live and not self.quiet:
                 self.console.print(line, markup=False)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that training does not depend on: a full disk costs its lines, and is told of at the next checkpoint."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing: there is no better place to complain."""
 
 
 class _Warnings(logging.Handler):

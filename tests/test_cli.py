@@ -81,7 +81,7 @@ def test_a_person_sees_a_panel_lines_and_what_to_do_next(rlgen):
     for word in ("device", "seed", "budget", "parameters", "changed", "warmup=100", "runs/dqn-CartPole-1", "steps/s"):
         assert word in err, word
     assert re.search(r"mean return [\d.]+ over 100 fresh episodes \(95 % interval", out)
-    assert "rlgen play dqn-CartPole-1" in out
+    assert "rlgen play runs/dqn-CartPole-1" in out
 
 
 def test_quiet_says_nothing_on_stderr(rlgen):
@@ -197,6 +197,11 @@ def test_list_names_everything(rlgen):
         (["resume"], 2, "no runs"),
         (["eval", "dqn-CartPole-9"], 2, "no run"),
         (["plot", "latest", "--x", "hours"], 2, "seconds"),
+        (["dqn", "CartPole", "--lr", "inf"], 2, "--lr"),
+        (["dqn", "CartPole", "--stop-at", "nan"], 2, "--stop-at"),
+        (["dqn", "CartPole", "--seed", "-1"], 2, "--seed"),
+        (["dqn", "CartPole", "--name", "../mine"], 2, "--name"),
+        (["gan", "digits", "--stop-at", "3"], 2, "--stop-at"),
         (["play"], 2, "no runs"),
     ],
 )
@@ -206,6 +211,92 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(rlgen, words, code, said
     assert said in err
     assert out == ""
     assert not list(Path().glob("runs/*"))
+
+
+def test_a_solved_run_can_be_trained_further(rlgen):
+    code, out, _ = rlgen("dqn", "CartPole", *SMALL, "--stop-at", "5", "--json")
+    assert code == 0
+    assert json.loads(out)["time"] == 300  # the first evaluation is enough
+    assert "(solved)" in rlgen("runs")[1]
+    code, out, _ = rlgen("resume", "latest", "--budget", 400, "--json")
+    assert (code, json.loads(out)["time"]) == (0, 400)
+
+
+def test_a_budget_that_was_passed_long_ago_is_refused(rlgen, trained):
+    before = Path(trained["run"], "run.json").read_text()
+    code, _, err = rlgen("resume", "latest", "--budget", 300)
+    assert code == 2
+    assert "larger --budget" in err
+    assert Path(trained["run"], "run.json").read_text() == before
+
+
+def test_a_run_in_use_is_left_alone(rlgen, trained):
+    from rlgen.core.folder import Folder
+
+    with Folder(Path(trained["run"])):
+        before = Path(trained["run"], "run.json").read_text()
+        code, _, err = rlgen("resume", "latest", "--budget", 9_000)
+        assert code == 2
+        assert "is being trained" in err
+        assert Path(trained["run"], "run.json").read_text() == before
+
+
+def test_a_foreign_run_json_hides_no_run(rlgen, trained):
+    Path("runs/other").mkdir()
+    Path("runs/other/run.json").write_text("{}")
+    code, out, _ = rlgen("runs")
+    assert code == 0
+    assert "dqn-CartPole-1" in out
+    code, _, err = rlgen("eval", "other")
+    assert code == 2
+    assert "not made by this rlgen" in err
+
+
+def test_resume_with_settings_that_do_not_fit_the_checkpoint(rlgen, trained):
+    path = Path(trained["run"], "run.json")
+    info = json.loads(path.read_text())
+    path.write_text(json.dumps({**info, "config": {**info["config"], "width": 8}}))
+    code, _, err = rlgen("resume", "latest", "--budget", 900)
+    assert code == 4
+    assert "dqn-CartPole-1" in err
+
+
+def test_a_model_from_training_to_samples(rlgen):
+    small = ["--budget", "192", "--batch", "64", "--log-every", "64", "--eval-every", "128", "--size", "8"]
+    code, out, err = rlgen("gan", "Digits", *small, "--width", "4", "--discriminator-width", "4", "--json")
+    assert code == 0, err
+    folder = Path(json.loads(out)["run"])
+    assert folder == Path("runs/gan-digits-1")
+    assert [path.name for path in sorted((folder / "samples").iterdir())] == ["000000128.png", "000000192.png"]
+    for name in ("curves.png", "evolution.png", "evolution.gif"):
+        assert (folder / name).stat().st_size > 0, name
+    code, out, _ = rlgen("sample", "latest", "--count", 5, "--out", "five.png", "--npy", "five.npy", "--seed", 2)
+    assert (code, out) == (0, "five.png\n")
+    images = np.load("five.npy")
+    assert images.shape == (5, 1, 8, 8)
+    assert 0 <= images.min() < images.max() <= 1
+    rlgen("sample", "latest", "--count", 5, "--out", "again.png", "--npy", "again.npy", "--seed", 2)
+    assert np.array_equal(images, np.load("again.npy"))
+    assert "eval_accuracy" in json.loads(rlgen("eval", "latest", "--json")[1])
+    assert "rlgen sample" in rlgen("play", "latest")[2]
+    assert rlgen("sample", "latest", "--out", "five.jpg")[0] == 2
+    assert rlgen("eval", "latest", "--checkpoint", "best")[0] == 2  # no score ranks its evaluations
+
+
+def test_where_mnist_cannot_be_had(rlgen, monkeypatch):
+    monkeypatch.setenv("RLGEN_OFFLINE", "1")
+    monkeypatch.delenv("RLGEN_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path.cwd() / "cache"))
+    code, _, err = rlgen("gan", "mnist", "--no-fallback")
+    assert code == 5
+    assert "train-images-idx3-ubyte.gz" in err
+    assert not Path("runs").exists()
+    code, _, err = rlgen("gan", "mnist", "--budget", 64, "--width", 4, "--discriminator-width", 4, "-q")
+    assert code == 0
+    assert err.count("\n") == 1
+    assert "digits" in err
+    assert [path.name for path in Path("runs").iterdir()] == ["gan-digits-1"]
+    assert json.loads(Path("runs/gan-digits-1/run.json").read_text())["task"] == "digits"
 
 
 def test_a_config_file_with_a_near_miss(rlgen):

@@ -96,7 +96,7 @@ def test_stopped_in_every_way(tmp_path, straight):
             assert Folder(run).status == "stale"
         else:
             assert (code, said.count("\n")) == (128 + number, 1), said
-            assert "saved: `rlgen resume run` goes on" in said
+            assert f"saved: `rlgen resume {run}` goes on" in said
             assert Folder(run).status == "interrupted"
             newest = checkpoint.newest_first(run / "checkpoints")[0]
             checkpoint.verify(newest)

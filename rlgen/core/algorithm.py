@@ -65,7 +65,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
             raise Diverged(f"the loss is {loss.item():.3g} and the gradient norm {max(norms):.3g}: try a smaller --lr")
         too_long = max(norms) > clip
     else:
-        optimizer.found_inf = (~norm.isfinite().all()).float()  # type: ignore[attr-defined]  # read by fused optimisers
+        optimizer.found_inf = (~(norm.sum() + loss.detach()).isfinite()).float()  # type: ignore[attr-defined]  # read by fused optimisers
         optimizer.grad_scale = None  # type: ignore[attr-defined]
         too_long = math.isfinite(clip)  # nobody looks, so it is scaled in any case, by 1 perhaps
     if too_long:

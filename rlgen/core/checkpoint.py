@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlgen.core.errors import CheckpointError, Diverged
-from rlgen.core.files import sync
+from rlgen.core.files import PARTIAL, sync
 from rlgen.core.state import State
 
 SCHEMA = 1
@@ -40,7 +40,7 @@ def save(folder: Path, state: State) -> None:
             return verify(folder)  # a state at the same time is the same state
         except CheckpointError:
             shutil.rmtree(folder)
-    partial = folder.with_name(f".partial-{folder.name}-{os.getpid()}")
+    partial = folder.with_name(f"{PARTIAL}{os.getpid()}-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
@@ -75,7 +75,8 @@ def load(folder: Path) -> State:
 
 def newest_first(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, which are named by their time, the latest first; none is checked yet."""
-    return sorted((p for p in folder.iterdir() if p.name.isdecimal()), reverse=True) if folder.exists() else []
+    found = (p for p in folder.iterdir() if p.name.isdecimal()) if folder.exists() else ()
+    return sorted(found, key=lambda p: int(p.name), reverse=True)
 
 
 def verify(folder: Path) -> None:

@@ -35,10 +35,11 @@ class StorageError(UserError):
 
 
 class Interrupted(UserError):
-    """A signal stopped the run after its state was saved."""
+    """A signal stopped the run: a first one after its state was `saved`, a second one at once."""
 
-    def __init__(self, signum: int, message: str) -> None:
+    def __init__(self, signum: int, message: str, saved: bool = True) -> None:
         super().__init__(message)
+        self.saved = saved
         self.code = 128 + signum  # 130 for SIGINT, 143 for SIGTERM, as shells have it
 
 

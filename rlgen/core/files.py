@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rlgen.core.errors import StorageError
 
+PARTIAL = ".partial-"  # how the name of what is not whole yet begins: a killed process leaves it
+
 
 def sync(path: Path) -> None:
     """Wait until a file or folder is on the disk itself."""
@@ -22,7 +24,7 @@ def sync(path: Path) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, which takes its place at the end: readers find the old file or the new one."""
-    partial = path.with_name(f".{path.name}-{os.getpid()}")
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial

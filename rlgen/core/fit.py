@@ -35,7 +35,7 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
             if ended or stop or _crossed(plan.save_every, last, now) or run.best_time == now:
                 run.save(algorithm, last=bool(ended or stop))
             if stop and not ended:
-                raise Interrupted(stop, f"stopped at {now:,}, saved: `rlgen resume {run.name}` goes on")
+                raise Interrupted(stop, f"stopped at {now:,}, saved: `rlgen resume {run.directory}` goes on")
 
 
 class Signals:
@@ -57,7 +57,7 @@ class Signals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            raise Interrupted(number, "stopped at once; the last checkpoint is intact")
+            raise Interrupted(number, "stopped at once; the last checkpoint is intact", saved=False)
         self.received = number
 
 

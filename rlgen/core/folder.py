@@ -6,6 +6,7 @@ Imports neither torch nor numpy, so that `rlgen runs` is quick.
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -82,10 +83,8 @@ class Folder:
         readable = []
         for path in _folders(runs):
             folder = cls(path)
-            try:
-                readable.append((folder.info.get("created", ""), folder))
-            except UserError:
-                continue
+            with suppress(UserError, KeyError):  # not a run, or not one that was made here
+                readable.append((folder.info["created"], folder))
         return [folder for _, folder in sorted(readable, key=lambda pair: pair[0])]
 
     @property
@@ -130,9 +129,8 @@ class Folder:
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
 
-        lock = FileLock(
-            self.directory / "run.lock", timeout=0
-        )  # the system drops it when its holder dies, kill -9 included
+        # The system drops the lock when its holder dies, kill -9 included. A second of patience outlasts `locked`.
+        lock = FileLock(self.directory / "run.lock", timeout=1)
         try:
             lock.acquire()
         except Timeout:

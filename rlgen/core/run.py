@@ -14,8 +14,8 @@ from torch import Tensor
 
 from rlgen.core import checkpoint
 from rlgen.core.algorithm import Algorithm, Metrics
-from rlgen.core.errors import CheckpointError, Diverged, StorageError
-from rlgen.core.files import replacing, sync
+from rlgen.core.errors import CheckpointError, Diverged, StorageError, UserError
+from rlgen.core.files import PARTIAL, replacing, sync
 from rlgen.core.folder import Folder
 from rlgen.core.state import State, Stateful
 
@@ -107,7 +107,7 @@ class Run(Folder, Stateful):
             message = f"the checkpoint at {algorithm.time:,} could not be written ({error})"
             if last:
                 raise StorageError(
-                    f"{message}; the one before it is intact: make room, then `rlgen resume {self.name}`"
+                    f"{message}; the one before it is intact: make room, then `rlgen resume {self.directory}`"
                 ) from None
             log.warning(f"{message}; training goes on")
             return
@@ -126,25 +126,26 @@ class Run(Folder, Stateful):
                 kept = "".join(text for text, row in self.lines(name) if row["time"] <= algorithm.time)
                 with replacing(self.directory / name) as partial:
                     partial.write_text(kept)
-        later = (*self.directory.glob("*/*.png"), *self.directory.glob("checkpoints/*"))
-        halves = (*self.directory.glob(".*-*"), *self.directory.glob("*/.*-*"))  # a killed process leaves them
-        for path in (*(p for p in later if p.stem.isdecimal() and int(p.stem) > algorithm.time), *halves):
+        dated = (*self.directory.glob("*/" + 9 * "[0-9]" + ".png"), *self.directory.glob("checkpoints/" + 9 * "[0-9]"))
+        halves = (*self.directory.glob(f"{PARTIAL}*"), *self.directory.glob(f"*/{PARTIAL}*"))
+        for path in (*(p for p in dated if int(p.stem) > algorithm.time), *halves):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.started = clock.perf_counter()
 
-    def load(self, algorithm: Algorithm, which: str = "last") -> int:
-        """Give `algorithm` the state of the `last` or `best` checkpoint, the folder left as it is; returns its time."""
+    def load(self, algorithm: Algorithm, which: str = "last") -> None:
+        """Give `algorithm` the state of the `last` or `best` checkpoint, the folder left as it is."""
         saved = self.newest(best=which == "best")
         if saved is None:
             raise CheckpointError(f"{self.name} has no checkpoint yet: wait for its first, or train longer")
         del saved["run"]
         self._give(saved, algorithm)
-        return algorithm.time
 
     def newest(self, best: bool = False) -> State | None:
         """The newest whole checkpoint, or the best; None without one. Raises CheckpointError where all are damaged."""
         folders = checkpoint.newest_first(self.directory / "checkpoints")
         if best:
+            if self.info.get("best_time") is None:
+                raise UserError(f"{self.name} has no best checkpoint: no score ranks its evaluations. Take the last")
             folders.sort(key=lambda folder: int(folder.name) != self.info.get("best_time"))
         for folder in folders:
             try:
@@ -170,7 +171,7 @@ class Run(Folder, Stateful):
         """Take over what `state_dict` gave, torch's own random streams included."""
         streams = saved.pop("torch")
         torch.set_rng_state(streams["cpu"])
-        if streams["cuda"]:
+        if streams["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(streams["cuda"])
         super().load_state_dict(saved)
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
@@ -178,7 +179,7 @@ class Run(Folder, Stateful):
     def _give(self, saved: State, algorithm: Algorithm) -> None:
         try:
             algorithm.load_state_dict(saved)
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (KeyError, IndexError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint of {self.name} is not of this rlgen: {error}") from None
 
     def _append(self, name: str, row: Row) -> None:
@@ -187,7 +188,7 @@ class Run(Folder, Stateful):
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
             raise StorageError(
-                f"cannot write {self.directory / name} ({error.strerror}): make room, then `rlgen resume {self.name}`"
+                f"cannot write {name} ({error.strerror}): make room, then `rlgen resume {self.directory}`"
             ) from None
 
     def _picture(self, path: Path, picture: Tensor) -> None:
@@ -199,12 +200,16 @@ class Run(Folder, Stateful):
 
 
 def _stack(values: list[Tensor | float]) -> Tensor:
-    return torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in values])
+    """In double precision on the CPU, what is on a device fetched at once."""
+    distant = [value for value in values if isinstance(value, Tensor) and value.device.type != "cpu"]
+    fetched = iter(torch.stack(distant).cpu() if distant else ())
+    near = (next(fetched) if isinstance(value, Tensor) and value.device.type != "cpu" else value for value in values)
+    return torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in near])
 
 
 def _numbers(value: Tensor | float) -> float | list[float]:
     """Six significant digits: one number, or one per seed where there are several."""
-    numbers = [float(f"{x:.6g}") for x in torch.as_tensor(value, dtype=torch.float64).reshape(-1).tolist()]
+    numbers = [float(f"{x:.6g}") for x in _stack([value]).reshape(-1).tolist()]
     return numbers[0] if len(numbers) == 1 else numbers
 
 

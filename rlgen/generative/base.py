@@ -70,8 +70,8 @@ class Generative(Stateful):
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
         """One gradient step on images (B, C, H, W) and their labels (B,)."""
         loss, metrics = self.loss(x, y)
-        descend(self.optimizer, loss)
-        return {"loss": loss.detach(), **metrics}
+        norm = descend(self.optimizer, loss)
+        return {"loss": loss.detach(), "gradient_norm": norm, **metrics}
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
         """What the model minimises, and what it has to say about it."""

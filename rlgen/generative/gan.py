@@ -46,28 +46,34 @@ class GAN(Generative):
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.generator_optimizer = _adam(self.generator, config.lr)
         self.discriminator_optimizer = _adam(self.discriminator, config.discriminator_lr)
-        self.noise = torch_stream(setup.seed, "noise", self.device)
+        self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device
+        self.columns = len(self.classes) if config.conditional else COLUMNS  # of the sheet of samples
         self.held_out = data.load(task, "test", data=config.data, size=config.size)
 
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
         """One step of the discriminator, then one of the generator, on the same fakes."""
         y = y if self.config.conditional else None
-        z = torch.randn(len(x), self.config.latent, generator=self.noise, device=self.device)
+        z = torch.randn(len(x), self.config.latent, generator=self.noise).to(self.device)
         fake = self.generator(z, y)
 
         both = torch.cat([x, fake.detach()])  # one pass is faster, and without batch norm the same
         real_logit, fake_logit = self.discriminator(both, None if y is None else y.repeat(2)).chunk(2)
         judging = discriminator_loss(real_logit, fake_logit)
-        descend(self.discriminator_optimizer, judging)
+        judging_norm = descend(self.discriminator_optimizer, judging)
 
         self.discriminator.requires_grad_(False)  # its gradients would be wasted
         making = generator_loss(self.discriminator(fake, y))
-        descend(self.generator_optimizer, making)
+        making_norm = descend(self.generator_optimizer, making)
         self.discriminator.requires_grad_(True)
 
         steps = self.time / self.config.batch
         follow(self.average, self.generator, min(self.config.ema, steps / (10 + steps)))  # young averages forget faster
-        return {"discriminator_loss": judging.detach(), "generator_loss": making.detach()}
+        return {
+            "discriminator_loss": judging.detach(),
+            "generator_loss": making.detach(),
+            "discriminator_gradient": judging_norm,
+            "generator_gradient": making_norm,
+        }
 
     def evaluate(self) -> Metrics:
         """Samples of the averaged generator, and how well the discriminator tells them from images it never saw."""

@@ -5,8 +5,10 @@ A field is an option, the comment beside it its help, the comment line above a g
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 from pydantic.dataclasses import dataclass
+
+from rlgen.core.settings import Rate
 
 
 def _in_fours(size: int) -> int:
@@ -24,8 +26,8 @@ class GAN:
     """A generative adversarial network."""
 
     # Learning
-    lr: PositiveFloat = 1e-3  # step size of the generator's Adam
-    discriminator_lr: PositiveFloat = 1e-3  # step size of the discriminator's, which may be larger (Heusel 2017)
+    lr: Rate = 1e-3  # step size of the generator's Adam
+    discriminator_lr: Rate = 1e-3  # step size of the discriminator's, which may be larger (Heusel 2017)
     batch: PositiveInt = 32  # images per gradient step
     ema: Decay = 0.999  # share of its past the averaged generator, which makes the samples, keeps per step
     conditional: bool = False  # give both networks the label, to choose what is made (Miyato & Koyama 2018)

@@ -160,3 +160,24 @@ def test_resumed_it_draws_and_stores_the_same(steps):
 def test_streams_of_different_seeds_differ():
     samples = [filled(10, 1, 1, 1, 10, seed)[0].sample(30).obs for seed in (0, 1)]
     assert not torch.equal(*samples)
+
+
+def test_no_window_reaches_across_an_episode_that_was_lost():
+    replay = Replay(50, 1, 2, (1,), n_step=3, gamma=0.5, seed=0)
+
+    def step(value):
+        one, no = np.ones(2, np.float32), np.zeros(2, bool)
+        replay.push(np.full((2, 1), value, np.float32), np.zeros(2, np.int64), Step(one, no, no, one[:, None], one))
+
+    for value in range(4):
+        step(value)
+    replay.cut(np.array([False, True]))  # the second lane goes on elsewhere
+    for value in range(4, 8):
+        step(value)
+    batch = replay.sample(500)
+    lengths = {}
+    for value, reward in zip(batch.obs.flatten().tolist(), batch.reward.flatten().tolist(), strict=True):
+        lengths.setdefault(int(value), set()).add(reward)
+    assert lengths[2] == {1.75, 1.5}  # rows 2, 3, 4 in one lane; 2 and 3 in the other
+    assert lengths[3] == {1.75, 1.0}
+    assert lengths[4] == lengths[1] == {1.75}

@@ -34,16 +34,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     judge = Judge()
-    print(
-        f"judge: {judge.accuracy:.2%} of the test images right; floor {judge.floor:.2f}, target {3 * judge.floor + 5:.2f}"
-    )
+    target = 3 * judge.floor + 5
+    print(f"judge: {judge.accuracy:.2%} of the test images right; floor {judge.floor:.2f}, target {target:.2f}")
     folders = [Folder.find(arguments.runs, name) for name in arguments.judge]
     for folder in folders or (train(seed, arguments.runs) for seed in arguments.seeds):
         info = folder.info
         distance, shares, confidence = judge(rlgen.load(folder).sample(SAMPLES, seed=1_000 + info["seed"]))
         print(
-            f"seed {info['seed']}: {info['time']:,} images in {info['seconds']:.0f} s; lenet_fid {distance:.2f}; classes"
-            f" {sum(share >= PRESENT for share in shares)}/10: {' '.join(f'{share:.1%}' for share in shares)};"
+            f"seed {info['seed']}: {info['time']:,} images in {info['seconds']:.0f} s; lenet_fid {distance:.2f};"
+            f" classes {sum(share >= PRESENT for share in shares)}/10: {' '.join(f'{share:.1%}' for share in shares)};"
             f" confidence {confidence:.1%}",
             flush=True,
         )

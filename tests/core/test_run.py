@@ -107,8 +107,9 @@ def test_the_newest_two_and_the_best_are_kept(run, walk, monkeypatch):
     assert kept == [[1], [1, 2], [2, 3], [3, 4], [3, 4, 5], [3, 5, 6], [3, 6, 7], [7, 8], [8, 9], [8, 9, 10]]
     assert (run.info["best"], run.info["best_time"], run.info["time"]) == (10, 8, 10)
     last, best = walk(), walk()
-    assert Run(run.directory).load(last) == 10
-    assert Run(run.directory).load(best, "best") == 8
+    Run(run.directory).load(last)
+    Run(run.directory).load(best, "best")
+    assert (last.time, best.time) == (10, 8)
     assert times(run) == [8, 9, 10]  # looking changes nothing
 
 
@@ -134,7 +135,9 @@ def test_a_damaged_best_is_passed_over_too(run, walk, monkeypatch, caplog):
     train(run, walk(), 5)
     assert times(run) == [1, 4, 5]
     damage(run, 1)
-    assert Run(run.directory).load(walk(), "best") == 5
+    loaded = walk()
+    Run(run.directory).load(loaded, "best")
+    assert loaded.time == 5
     assert "000000001 is damaged" in caplog.text
 
 
@@ -171,11 +174,11 @@ def test_resuming_forgets_what_came_after_the_checkpoint(run, walk):
     text = (run.directory / "metrics.jsonl").read_text()
     with (run.directory / "metrics.jsonl").open("a") as file:
         file.write('{"time": 5, "los')  # torn by a power cut
-    partial = run.directory / "checkpoints" / ".partial-000000004-77"
+    partial = run.directory / "checkpoints" / ".partial-77-000000004"
     partial.mkdir()
     (partial / "weights.safetensors").write_bytes(b"half")
-    (run.directory / ".run.json-77").write_text("{")
-    (run.directory / "samples" / ".000000005.png-77").write_bytes(b"half")
+    (run.directory / ".partial-77-run.json").write_text("{")
+    (run.directory / "samples" / ".partial-77-000000005.png").write_bytes(b"half")
 
     again, resumed = Run(run.directory), walk()
     again.resume(resumed)
@@ -258,7 +261,7 @@ def test_a_full_disk_costs_one_checkpoint(run, walk, monkeypatch, caplog, error)
         for time in times(run):
             checkpoint.verify(run.directory / "checkpoints" / f"{time:09d}")
         with pytest.raises(
-            StorageError, match=r"the one before it is intact: make room, then `rlgen resume walk-1`"
+            StorageError, match=r"the one before it is intact: make room, then `rlgen resume .*walk-1`"
         ) as e:
             run.save(algorithm, last=True)
         assert e.value.code == 7
@@ -269,7 +272,7 @@ def test_a_full_disk_costs_one_checkpoint(run, walk, monkeypatch, caplog, error)
 
 def test_a_log_that_cannot_be_written_is_named(run, monkeypatch):
     (run.directory / "metrics.jsonl").mkdir()
-    with pytest.raises(StorageError, match=r"cannot write .*metrics\.jsonl .*rlgen resume walk-1"):
+    with pytest.raises(StorageError, match=r"cannot write metrics\.jsonl .*rlgen resume .*walk-1"):
         run.record(1, {"loss": 1.0})
 
 

@@ -279,3 +279,14 @@ def test_no_episode_goes_on_for_ever(world, monkeypatch):
     steps = [step for _, _, step in play(Lanes(world, 1, seed=0), 30, np.random.default_rng(0))]
     assert [bool(step.done[0]) for step in steps] == [False] * 29 + [True]
     assert not steps[-1].terminated
+
+
+@pytest.mark.parametrize("where", ["make", "reset", "step", "render"])
+def test_a_fault_of_an_environment_is_told_in_one_line(where):
+    def use():
+        lanes = Lanes(f"TestFaulty-{where}-v0", 2, 0, render_mode="rgb_array")
+        lanes.step(np.zeros(2, np.int64))
+        lanes.render()
+
+    with pytest.raises(UserError, match=rf"^TestFaulty-{where}-v0 failed in {where}\(\): ValueError: a wheel$"):
+        use()

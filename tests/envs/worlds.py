@@ -153,6 +153,30 @@ class Observed(gym.Env):
         return self.observation_space.sample(), 1.0, False, False, {}
 
 
+class Faulty(Forgetful):
+    """Fails where it is told to."""
+
+    def __init__(self, where: str, render_mode: str | None = None) -> None:
+        self.where, self.render_mode = where, render_mode
+        self._fail("make")
+
+    def _fail(self, here: str) -> None:
+        if self.where == here:
+            raise ValueError("a wheel\ncame off")
+
+    def reset(self, *, seed=None, options=None):
+        self._fail("reset")
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self._fail("step")
+        return super().step(action)
+
+    def render(self):
+        self._fail("render")
+        return np.zeros((4, 4, 3), np.uint8)
+
+
 def _register(name: str, entry: type[gym.Env], limit: int | None = None, **kwargs: Any) -> None:
     gym.register(f"Test{name}-v0", entry, max_episode_steps=limit, kwargs=kwargs)
 
@@ -168,6 +192,8 @@ _register("Identity", Identity, 10)
 _register("Chain", Chain, 20)
 _register("Forgetful", Forgetful, 50)
 _register("Brittle", Brittle)
+for _where in ("make", "reset", "step", "render"):
+    _register(f"Faulty-{_where}", Faulty, 50, where=_where)
 _register("Vector", Observed, 4, observation_space=BOX)
 _register("Image", Observed, 4, observation_space=spaces.Box(0, 255, (4, 4, 3), np.uint8))
 _register("Discrete", Observed, 4, observation_space=spaces.Discrete(4, start=2))
