@@ -156,6 +156,8 @@ class Observed(gym.Env):
 class Faulty(Forgetful):
     """Fails where it is told to."""
 
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+
     def __init__(self, where: str, render_mode: str | None = None) -> None:
         self.where, self.render_mode = where, render_mode
         self._fail("make")
