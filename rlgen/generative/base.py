@@ -15,6 +15,8 @@ from rlgen.core.seeds import derive
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
 
+LEGIBLE = 400  # pixels: narrower sheets of samples are enlarged
+
 
 class Minibatches(Stateful):
     """All images of a dataset once per epoch, each epoch in an order of its own.
@@ -107,7 +109,9 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
 
 
 def sheet(images: Tensor, columns: int = 8) -> Tensor:
-    """(N, C, H, W) side by side in rows, one pixel apart: a picture (C, rows · (H + 1) - 1, columns · (W + 1) - 1)."""
+    """(N, C, H, W) side by side in rows, one pixel apart, enlarged to be seen: a picture (C, H', W')."""
     count, channels, height, width = images.shape
     tiles = F.pad(images, (0, 1, 0, 1)).view(count // columns, columns, channels, height + 1, width + 1)
-    return tiles.permute(2, 0, 3, 1, 4).reshape(channels, -1, columns * (width + 1))[:, :-1, :-1]
+    picture = tiles.permute(2, 0, 3, 1, 4).reshape(channels, -1, columns * (width + 1))[:, :-1, :-1]
+    scale = -(-LEGIBLE // picture.shape[-1])
+    return picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2)

@@ -15,7 +15,7 @@ from rlgen.generative import settings
 from rlgen.generative.base import Generative, evaluating, follow, sheet
 from rlgen.generative.networks import Discriminator, Generator
 
-COLUMNS = 8  # samples in a row of the sheet
+ROWS, COLUMNS = 8, 8  # of the sheet of samples
 HELD_OUT = 1_000  # test images the discriminator is tried on
 TOGETHER = 500  # samples made at once, to bound the memory
 
@@ -108,13 +108,13 @@ class GAN(Generative):
         return count(self.generator, self.discriminator)
 
     def _sheet(self) -> Tensor:
-        """(C, H', W') of samples, always from the same noise; a conditional model's rows differ in the label alone."""
-        z = torch.randn(COLUMNS**2, self.config.latent, generator=torch_stream(self.seed, "sheet"))
+        """(C, H', W') of samples, always from the same noise; a conditional model's columns are its classes."""
+        z = torch.randn(ROWS * COLUMNS, self.config.latent, generator=torch_stream(self.seed, "sheet"))
         labels = None
         if self.config.conditional:
-            labels = torch.arange(len(self.classes)).repeat_interleave(COLUMNS)
-            z = z[:COLUMNS].repeat(len(self.classes), 1)
-        return sheet(self._images(z, labels), COLUMNS)
+            labels = torch.arange(self.columns).repeat(ROWS)
+            z = z[:ROWS].repeat_interleave(self.columns, 0)  # one noise per row
+        return sheet(self._images(z, labels), self.columns)
 
     def _images(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Noise (N, Z) to images (N, C, H, W) on the CPU, a bounded number at once."""

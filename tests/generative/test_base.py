@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rlgen.data import Dataset
-from rlgen.generative.base import Minibatches, evaluating, follow, sheet
+from rlgen.generative.base import LEGIBLE, Minibatches, evaluating, follow, sheet
 
 CPU = torch.device("cpu")
 
@@ -80,8 +80,12 @@ def test_evaluating_leaves_no_trace():
 
 def test_a_sheet_puts_images_in_rows():
     images = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 2, 4)
-    picture = sheet(images, columns=3)
-    assert picture.shape == (3, 2 * 3 - 1, 3 * 5 - 1)
+    large = sheet(images, columns=3)
+    scale = large.shape[2] // (3 * 5 - 1)
+    assert large.shape == (3, scale * (2 * 3 - 1), scale * (3 * 5 - 1))
+    assert large.shape[2] >= LEGIBLE > large.shape[2] * (scale - 1) / scale
+    picture = large[:, ::scale, ::scale]
+    assert torch.equal(large, picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2))
     assert picture[0, 0, [0, 5, 10]].tolist() == [0, 1, 2]
     assert picture[0, 3, [0, 5, 10]].tolist() == [3, 4, 5]
     assert picture[:, 2].count_nonzero() == 0
