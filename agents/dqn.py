@@ -17,7 +17,7 @@ from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.device import choose
 from rlgen.core.errors import UserError
 from rlgen.core.schedule import linear
-from rlgen.core.seeds import Seeds, derive, numpy_stream
+from rlgen.core.seeds import Seeds, derive, initial_weights, numpy_stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import State, Stateful
 
@@ -40,8 +40,7 @@ class DQN(Stateful):
                 f"{task} gives observations of shape {self.lanes.shape}: only vectors so far, like CartPole's"
             )
         self.value: Value = Scalar(config.loss)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(setup.seed, "weights"))
+        with initial_weights(setup.seed):
             self.q = Seeds(self._network, config.seeds).to(self.device)
         self.target = copy.deepcopy(self.q).requires_grad_(False)
         self.optimizer = torch.optim.Adam(self.q.parameters(), lr=config.lr, fused=True)
@@ -54,7 +53,7 @@ class DQN(Stateful):
                 f"--capacity {config.capacity} holds no window of --n-step {config.n_step} in {config.lanes} lanes"
             )
         self.rng = numpy_stream(setup.seed, "exploration")
-        self.whims = numpy_stream(setup.seed, "prediction")  # no part of the training, nor of its state
+        self.predicting = numpy_stream(setup.seed, "prediction")  # no part of the training, nor of its state
         alone = config.seeds == 1 and self.device.type == "cpu" and self.value.width == 1
         self.acting = in_numpy(cast(QNetwork, self.q.only)) if alone else None
         self.returns: list[float] = []  # of the last 100 training episodes
@@ -110,7 +109,7 @@ class DQN(Stateful):
         return x.reshape(self.config.seeds, -1, *x.shape[1:])
 
     def learn(self) -> dict[str, Tensor | float]:
-        """A burst of gradient steps, during which the target network stands still.
+        """A burst of gradient steps, during which the target network stands still; metrics of the last of them.
 
         The loss is a mean over B and a sum over S, so no seed feels another.
         """
@@ -173,8 +172,8 @@ class DQN(Stateful):
         copies = np.repeat(obs[None], self.config.seeds, 0).reshape(-1, *obs.shape[1:])
         action = self.greedy(copies)[: len(obs)]
         if not deterministic:
-            random = self.whims.random(len(obs)) < self.config.epsilon_end
-            action = np.where(random, self.whims.integers(self.lanes.actions, size=len(obs)), action)
+            random = self.predicting.random(len(obs)) < self.config.epsilon_end
+            action = np.where(random, self.predicting.integers(self.lanes.actions, size=len(obs)), action)
         action = action + self.lanes.first_action
         return (action[0] if single else action), state
 
@@ -183,7 +182,7 @@ class DQN(Stateful):
         super().load_state_dict(saved)
         self.replay.cut(self.lanes.lost)
 
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         """Trainable numbers, those of all seeds together."""
         return count(self.q)
 

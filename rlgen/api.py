@@ -54,6 +54,7 @@ class Session:
         """Run to the end of the plan, then draw the curves. What stops it early leaves a run that can be resumed."""
         with self.run as run:
             run.describe(plan=_plain(self.plan))
+            torch.manual_seed(run.info["seed"])  # for whatever draws from no stream of its own
             try:
                 fit(self.algorithm, run, self.plan)
             except (Diverged, Interrupted) as stopped:
@@ -113,7 +114,7 @@ def prepare(
         setup=_plain(setup),
         plan=_plain(plan),
         changed=_changed(config) | _changed(plan),
-        parameters=made.parameters(),
+        parameters=made.parameter_count(),
         device=describe(getattr(made, "device", torch.device("cpu"))),
         threads=torch.get_num_threads(),
         versions=_versions(),
@@ -232,7 +233,6 @@ def runs_folder(runs: str | Path | None) -> Path:
 
 
 def _make(entry: Entry, task: str, config: Any, setup: Setup) -> Algorithm:
-    torch.manual_seed(setup.seed)
     algorithm: Algorithm = entry.algorithm(task, config, setup)
     return algorithm
 

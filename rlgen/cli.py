@@ -85,7 +85,7 @@ def _training_command(entry: catalog.Entry) -> Any:
             ],
             None,
         ),
-        "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")], False),
+        "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")], False),
         "json_": (Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")], False),
     }
     if model:
@@ -154,7 +154,7 @@ def resume(
         float | None, typer.Option("--stop-at", help="A new score to end at; inf for none.", show_default=False)
     ] = None,
     runs: Runs = Path("runs"),
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")] = False,
     json_: Json = False,
 ) -> None:
     """Go on with a run that was stopped, in its own folder."""
@@ -199,7 +199,10 @@ def plot(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="png, svg or pdf; curves.png of the run unless given.", show_default=False
+            "--out",
+            metavar="FILE",
+            help="png, svg, pdf or csv; curves.png unless given, in the run's folder if it is one run.",
+            show_default=False,
         ),
     ] = None,
     x: Annotated[Literal["steps", "seconds"], typer.Option("--x", help="What the curves are drawn over.")] = "steps",

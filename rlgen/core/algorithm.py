@@ -38,7 +38,7 @@ class Algorithm(Protocol):
         """Continue from what `state_dict` gave."""
         ...
 
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         """How many numbers are trained."""
         ...
 

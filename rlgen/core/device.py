@@ -10,7 +10,7 @@ from rlgen.core.settings import Setup
 
 
 def choose(setup: Setup, accelerate: bool) -> torch.device:
-    """The device of a run, its threads set to suit.
+    """The device of a run, the threads of this process and its arithmetic set to suit.
 
     `accelerate` says whether the model gains from an accelerator: convolutions do, small
     multilayer perceptrons are faster on one CPU thread. Raises UserError for a device that is not there.
@@ -25,9 +25,8 @@ def choose(setup: Setup, accelerate: bool) -> torch.device:
     threads = setup.threads or (cores() if accelerate else 1)
     torch.set_num_threads(threads)
     threadpool_limits(threads, "blas")  # numpy's
-    torch.set_flush_denormal(
-        True
-    )  # moments of weights that rest decay to denormals, which cost Adam up to ten times its time
+    # The moments of weights that rest decay to denormals, which cost Adam up to ten times its time.
+    torch.set_flush_denormal(True)
     return torch.device(name)
 
 

@@ -2,7 +2,8 @@
 
 import copy
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -17,12 +18,20 @@ def numpy_stream(seed: int, purpose: str) -> np.random.Generator:
 
 def torch_stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
     """The same for tensors, on `device`."""
-    return torch.Generator(device).manual_seed(int(numpy_stream(seed, purpose).integers(2**63)))
+    return torch.Generator(device).manual_seed(derive(seed, purpose))
 
 
 def derive(seed: int, purpose: str) -> int:
     """A seed of its own for `purpose`."""
     return int(numpy_stream(seed, purpose).integers(2**63))
+
+
+@contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """Networks built inside draw their weights from a stream of their own; torch's global one stays where it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "weights"))
+        yield
 
 
 class Seeds(nn.Module):

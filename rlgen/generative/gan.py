@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rlgen import data
 from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.errors import DataError, UserError
-from rlgen.core.seeds import derive, torch_stream
+from rlgen.core.seeds import derive, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.base import Generative, evaluating, follow, sheet
@@ -39,8 +39,7 @@ class GAN(Generative):
                 f"--conditional: {task} has no labels; put the images of each class into a folder of its own"
             )
         classes = len(self.classes) if config.conditional else 0
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(setup.seed, "weights"))
+        with initial_weights(setup.seed):
             self.generator = Generator(config.latent, channels, height, config.width, classes).to(self.device)
             self.discriminator = Discriminator(channels, height, config.discriminator_width, classes).to(self.device)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
@@ -103,7 +102,7 @@ class GAN(Generative):
             raise UserError("this model was trained without --conditional: it takes no labels")
         return self._images(torch.randn(count, self.config.latent, generator=torch_stream(seed, "samples")), labels)
 
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         """Trainable numbers of both networks."""
         return count(self.generator, self.discriminator)
 

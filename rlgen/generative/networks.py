@@ -37,7 +37,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (B, C, H, W) in [0, 1], and labels (B,) where there are `classes`, to logits (B,): positive is real.
 
-    Every layer is 1-Lipschitz in the spectral norm. No batch norm: an image's logit depends on no other image.
+    Every weight matrix has the spectral norm 1, which bounds how steep the logit can be.
+    No batch norm: an image's logit depends on no other image.
     """
 
     def __init__(self, channels: int, size: int, width: int, classes: int = 0) -> None:

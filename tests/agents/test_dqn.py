@@ -302,7 +302,7 @@ def test_the_optimizer_holds_the_online_network_alone(build, seeds):
     assert held == [id(p) for p in agent.q.parameters()]
     assert not any(p.requires_grad for p in agent.target.parameters())
     assert not {p.data_ptr() for p in agent.q.parameters()} & {p.data_ptr() for p in agent.target.parameters()}
-    assert agent.parameters() == sum(p.numel() for p in agent.q.parameters())
+    assert agent.parameter_count() == sum(p.numel() for p in agent.q.parameters())
 
 
 # ---- exploration
