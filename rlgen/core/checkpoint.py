@@ -27,12 +27,12 @@ SCHEMA = 1
 def save(folder: Path, state: State) -> None:
     """Write `state` (nested dicts of tensors and plain values) as `folder`, unless it stands there whole.
 
-    Each entry of the top level with tensors becomes one safetensors file. Raises Diverged, before
-    anything is written, where a number is not finite; OSError where the disk gives out, nothing left behind.
+    Raises Diverged, before anything is written, where a number is not finite; OSError where the disk
+    gives out, nothing left behind.
     """
-    files: dict[str, dict[str, Tensor]] = {}
-    plain = {name: _split(value, name, files.setdefault(name, {})) for name, value in state.items()}
-    for key, tensor in (item for tensors in files.values() for item in tensors.items()):
+    tensors: dict[str, Tensor] = {}
+    plain = {name: _split(value, name, tensors) for name, value in state.items()}
+    for key, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise Diverged(f"{key} holds numbers that are not finite, so it was not saved: try a smaller --lr")
     if folder.exists():
@@ -44,11 +44,7 @@ def save(folder: Path, state: State) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        for name, tensors in files.items():
-            if tensors:
-                save_file(
-                    {key: t.detach().cpu().contiguous() for key, t in tensors.items()}, partial / f"{name}.safetensors"
-                )
+        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, partial / "tensors.safetensors")
         (partial / "state.json").write_text(json.dumps(plain, allow_nan=False))
         (partial / "manifest.json").write_bytes(_manifest(partial))
         for path in (*partial.iterdir(), partial):
@@ -67,8 +63,8 @@ def load(folder: Path) -> State:
     verify(folder)
     try:
         plain = json.loads((folder / "state.json").read_text())
-        tensors = {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
-        return {name: _join(value, tensors.get(name, {})) for name, value in plain.items()}
+        tensors = load_file(folder / "tensors.safetensors")
+        return {name: _join(value, tensors) for name, value in plain.items()}
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}") from None
 

@@ -43,10 +43,8 @@ class Folder:
     @classmethod
     def create(cls, runs: Path, stem: str, name: str | None = None, **facts: Any) -> Self:
         """Claim the first free of `stem-1`, `stem-2`, ... in `runs`, or `name` itself; `facts` go to its run.json."""
-        if name and name != safe(name):
-            raise UserError(
-                f"--name {name}: a folder's name may hold letters, digits, '-', '_' and '.', like {safe(name)}"
-            )
+        if name and (Path(name).name != name or name.startswith(".")):
+            raise UserError(f"--name {name}: a name is no path; --runs DIR says where runs are kept")
         number = 1 + max((_number(path.name, stem) for path in _folders(runs)), default=0)
         while True:
             directory = runs / (name or f"{stem}-{number}")
