@@ -9,7 +9,7 @@ from torch import Tensor
 
 from envs import Step
 from rlgen.core.seeds import numpy_stream
-from rlgen.core.state import Stateful
+from rlgen.core.state import State, Stateful
 
 
 class Batch(NamedTuple):
@@ -32,7 +32,8 @@ class Replay(Stateful):
     Slot (row, seed, lane) of every array holds one step; rows are written in turn.
     """
 
-    state = ("obs", "action", "reward", "terminated", "done", "next_obs", "count", "rng")
+    columns = ("obs", "action", "reward", "terminated", "done", "next_obs")
+    state = (*columns, "count", "rng")
 
     def __init__(
         self, capacity: int, seeds: int, lanes: int, obs: tuple[int, ...], *, n_step: int, gamma: float, seed: int
@@ -61,6 +62,20 @@ class Replay(Stateful):
             width = self.seeds * self.lanes
             newest = (self.count - 1) % self.rows * width
             self.done[newest : newest + width] |= lanes
+
+    def state_dict(self) -> State:
+        """The rows written so far, and no others: a young memory makes a small checkpoint."""
+        saved = super().state_dict()
+        written = min(self.count, self.rows) * self.seeds * self.lanes
+        return {**saved, **{name: saved[name][:written] for name in self.columns}}
+
+    def load_state_dict(self, saved: State) -> None:
+        """Take over what `state_dict` gave. Raises ValueError where it does not fit."""
+        whole = {}
+        for name in self.columns:
+            rest = torch.from_numpy(getattr(self, name)[len(saved[name]) :])
+            whole[name] = torch.cat([saved[name], rest]) if len(rest) else saved[name]
+        super().load_state_dict({**saved, **whole})
 
     def __len__(self) -> int:
         """Rows that begin a whole window of n steps, and so can be drawn."""

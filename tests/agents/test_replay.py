@@ -157,6 +157,13 @@ def test_resumed_it_draws_and_stores_the_same(steps):
     assert all(map(torch.equal, whole.sample(100), other.sample(100)))
 
 
+def test_a_young_memory_saves_the_rows_it_has():
+    assert len(filled(10, 2, 1, 3, 4)[0].state_dict()["obs"]) == 4 * 2
+    assert len(filled(10, 2, 1, 3, 25)[0].state_dict()["obs"]) == 10 * 2
+    with pytest.raises(ValueError, match="shape"):
+        filled(5, 2, 1, 3, 0)[0].load_state_dict(filled(10, 2, 1, 3, 8)[0].state_dict())
+
+
 def test_streams_of_different_seeds_differ():
     samples = [filled(10, 1, 1, 1, 10, seed)[0].sample(30).obs for seed in (0, 1)]
     assert not torch.equal(*samples)
