@@ -49,5 +49,5 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset -> setti
 }
 
 EXPECTED: dict[str, dict[str, str]] = {  # algorithm -> dataset -> what the tuned settings reached when measured
-    "gan": {"mnist": "all ten digits, lenet_fid 4.4 to 5.5 (real images: 1.3) in 3 of 3 seeds; 9 min on two cores"},
+    "gan": {"mnist": "all ten digits, lenet_fid 4.4 to 5.5 (real images: 1.3) in 3 of 3 seeds; 8 min on two cores"},
 }
