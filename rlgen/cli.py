@@ -341,7 +341,7 @@ def list_all(json_: Json = False) -> None:
 def main() -> NoReturn:
     """The console script: whatever goes wrong is one line and an exit code; RLGEN_DEBUG=1 shows where."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except UserError as error:
         _fail(error.code, str(error))
     except MemoryError:
@@ -355,10 +355,21 @@ def main() -> NoReturn:
             f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""),
         )
     except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own, whose class it keeps to itself
+            _misused(error)
         if "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
             _fail(6, "out of memory: try a smaller --batch, --width or --capacity")
         _fail(1, f"{type(error).__name__}: {error}. This is a fault of rlgen: RLGEN_DEBUG=1 shows where")
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _misused(error: Any) -> NoReturn:
+    """A command line that cannot be parsed: what is wrong, in one line, and where to look."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(error.exit_code)
+    where = error.ctx.command_path if getattr(error, "ctx", None) else "rlgen"
+    _fail(error.exit_code, f"{' '.join(error.format_message().split()).rstrip('.')}: see `{where} --help`")
 
 
 def _fail(code: int, message: str) -> NoReturn:

@@ -210,6 +210,8 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(rlgen, words, code, said
     assert got == code, err
     assert said in err
     assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
     assert not list(Path().glob("runs/*"))
 
 

@@ -126,7 +126,9 @@ class Run(Folder, Stateful):
                 kept = "".join(text for text, row in self.lines(name) if row["time"] <= algorithm.time)
                 with replacing(self.directory / name) as partial:
                     partial.write_text(kept)
-        dated = (*self.directory.glob("*/" + 9 * "[0-9]" + ".png"), *self.directory.glob("checkpoints/" + 9 * "[0-9]"))
+        named = 9 * "[0-9]" + "*"
+        dated = (*self.directory.glob(f"*/{named}.png"), *self.directory.glob(f"checkpoints/{named}"))
+        dated = tuple(path for path in dated if path.stem.isdecimal())
         halves = (*self.directory.glob(f"{PARTIAL}*"), *self.directory.glob(f"*/{PARTIAL}*"))
         for path in (*(p for p in dated if int(p.stem) > algorithm.time), *halves):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
