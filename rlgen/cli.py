@@ -369,7 +369,7 @@ def _misused(error: Any) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     where = error.ctx.command_path if getattr(error, "ctx", None) else "rlgen"
-    _fail(error.exit_code, f"{' '.join(error.format_message().split()).rstrip('.')}: see `{where} --help`")
+    _fail(error.exit_code, f"{' '.join(error.format_message().split()).rstrip('.')} (see `{where} --help`)")
 
 
 def _fail(code: int, message: str) -> NoReturn:
