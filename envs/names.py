@@ -10,6 +10,7 @@ from rlgen.core.errors import UserError, did_you_mean
 FAMILIES = {  # what `rlgen list` shows, each with what must be installed for it
     "classic control": (["CartPole", "Acrobot", "MountainCar"], "comes with rlgen"),
     "toy text": (["FrozenLake", "FrozenLake8x8", "Taxi", "CliffWalking"], "comes with rlgen"),
+    "our own": (["GridWorld", "Catch", "CartPoleHidden"], "comes with rlgen"),
     "box2d": (["LunarLander"], "needs `pip install 'gymnasium[box2d]'`"),
 }
 
@@ -36,12 +37,14 @@ def resolve(name: str) -> str:
 
 
 def short(identity: str) -> str:
-    """`CartPole` for the newest version, the id itself for an older one."""
-    bare = _bare(identity)
-    try:
-        return bare if resolve(bare) == identity else identity
-    except UserError:
-        return identity
+    """The shortest name that leads back: `CartPole` for the newest version, the id itself for an older one."""
+    for name in (_bare(identity.split("/")[-1]), _bare(identity)):
+        try:
+            if resolve(name) == identity:
+                return name
+        except UserError:
+            pass
+    return identity
 
 
 def _bare(identity: str) -> str:

@@ -1,0 +1,127 @@
+"""Catch falling apples: a small pixel game whose best score is known. After Mnih et al. 2014, arXiv:1406.6247."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+SIZE = 10  # rows and columns; the basket has the last row
+FALL = SIZE - 1  # steps from the top to the basket
+PERIOD = 5  # steps between apples: two are in the air at most times
+APPLES = 20  # per episode
+STEPS = FALL + PERIOD * (APPLES - 1)  # until the last of them has landed
+
+CELL, FINER = 40, 3  # pixels of a cell; drawn so many times larger, then shrunk
+SKY = (140, 196, 232), (238, 246, 248)  # from top to bottom
+GRASS, BASKET, WEAVE, APPLE = "#5f9e4a", "#b07a3c", "#8a5a26", "#d8342c"
+
+
+class Catch(gym.Env[NDArray[np.uint8], Any]):
+    """Move a basket one column to the left or to the right, or let it stand, to catch what falls.
+
+    An apple falls one row per step and drifts by -1, 0 or +1 columns, bouncing off the walls. Each one
+    caught brings 1. It lands within reach of where the one before landed, so all can be caught: the best score is
+    20, and random play catches about 2. The game goes on for ever: the time limit of the registered environment
+    ends an episode as its 20th apple lands.
+
+    Observes three planes (3, 10, 10) of 0 and 255: the basket, the apples, and where the apples were a step ago.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  # as gymnasium declares it
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+        self.observation_space = gym.spaces.Box(0, 255, (3, SIZE, SIZE), np.uint8)
+        self.action_space = gym.spaces.Discrete(3)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """A basket somewhere and one apple at the top."""
+        super().reset(seed=seed)
+        self.time, self.basket = 0, int(self.np_random.integers(SIZE))
+        self.apples: list[tuple[int, int, int]] = []  # (time it starts to fall, where it lands, drift)
+        self.landed: tuple[int, bool] | None = None  # in this step: where, and whether it was caught
+        self._drop(self.basket, FALL)
+        return self._observe(), {}
+
+    def step(self, action: int) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+        """One step: 0 to the left, 1 none, 2 to the right."""
+        self.time += 1
+        self.basket = min(max(self.basket + int(action) - 1, 0), SIZE - 1)
+        self.landed = None
+        born, lands, _ = self.apples[0]
+        if self.time - born == FALL:
+            self.landed = lands, lands == self.basket
+            del self.apples[0]
+        if self.time % PERIOD == 0:
+            self._drop(self.apples[-1][1], PERIOD)
+        return self._observe(), float(self.landed is not None and self.landed[1]), False, False, {}
+
+    def target(self) -> int:
+        """The column in which the next apple lands: who always goes there catches them all."""
+        return self.apples[0][1]
+
+    def render(self) -> NDArray[np.uint8]:
+        """A picture (H, W, 3)."""
+        side = FINER * CELL * SIZE
+        sky = np.linspace(*SKY, side)[:, None]  # (H, 1, 3)
+        picture = Image.fromarray(np.broadcast_to(sky.astype(np.uint8), (side, side, 3)).copy())
+        draw = ImageDraw.Draw(picture)
+        draw.rectangle(_box(FALL, 0, (0, 24, SIZE * CELL, CELL)), fill=GRASS)
+        for apple in self.apples:
+            age = self.time - apple[0]
+            if age:
+                draw.ellipse(_box(age - 1, _column(apple, age - 1), (13, 13, 27, 27)), fill="#e9a6a0")
+            _draw_apple(draw, age, _column(apple, age))
+        if self.landed and not self.landed[1]:
+            draw.ellipse(_box(FALL, self.landed[0], (3, 26, 37, 38)), fill="#a8231d")
+            draw.ellipse(_box(FALL, self.landed[0], (13, 27, 27, 33)), fill="#e8d8a0")
+        elif self.landed:
+            _draw_apple(draw, FALL - 0.2, self.landed[0])
+        corners = [(1, 12), (39, 12), (33, 36), (7, 36)]
+        draw.polygon([_at(FALL, self.basket, corner) for corner in corners], fill=BASKET)
+        for y in (19, 27):
+            draw.line([_at(FALL, self.basket, (2 + y // 6, y)), _at(FALL, self.basket, (38 - y // 6, y))], WEAVE, FINER)
+        draw.rounded_rectangle(_box(FALL, self.basket, (0, 10, 40, 15)), 2 * FINER, fill=WEAVE)
+        return np.asarray(picture.reduce(FINER))
+
+    def _drop(self, last: int, steps: int) -> None:
+        """A new apple that lands no more than `steps` columns from where the `last` one did."""
+        low, high = max(last - steps, 0), min(last + steps, SIZE - 1)
+        drawn = int(self.np_random.integers(3 * (high - low + 1)))
+        self.apples.append((self.time, low + drawn // 3, drawn % 3 - 1))
+
+    def _observe(self) -> NDArray[np.uint8]:
+        planes = np.zeros((3, SIZE, SIZE), np.uint8)
+        planes[0, FALL, self.basket] = 255
+        for apple in self.apples:
+            age = self.time - apple[0]
+            planes[1, age, _column(apple, age)] = 255
+            if age:
+                planes[2, age - 1, _column(apple, age - 1)] = 255
+        return planes
+
+
+def _column(apple: tuple[int, int, int], age: int) -> int:
+    """Where it is after `age` steps: on a straight line to its landing, folded back at the walls."""
+    _, lands, drift = apple
+    return FALL - abs(FALL - (lands - drift * (FALL - age)) % (2 * FALL))
+
+
+def _at(row: float, column: float, point: tuple[float, float]) -> tuple[float, float]:
+    """A point of a cell, (x, y) in its pixels, in the picture."""
+    return FINER * (CELL * column + point[0]), FINER * (CELL * row + point[1])
+
+
+def _box(row: float, column: float, box: tuple[float, float, float, float]) -> tuple[float, ...]:
+    return *_at(row, column, box[:2]), *_at(row, column, box[2:])
+
+
+def _draw_apple(draw: ImageDraw.ImageDraw, row: float, column: float) -> None:
+    for box, colour in (((7, 11, 25, 35), APPLE), ((15, 11, 33, 35), APPLE), ((11, 15, 17, 21), "#f2857d")):
+        draw.ellipse(_box(row, column, box), fill=colour)
+    draw.line([_at(row, column, (20, 13)), _at(row, column, (22, 5))], "#5b4636", 2 * FINER)
+    draw.ellipse(_box(row, column, (22, 4, 32, 10)), fill="#3f9142")
