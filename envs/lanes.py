@@ -1,4 +1,4 @@
-"""Gymnasium environments stepped side by side, restarted when they end, and saved exactly without pickle.
+"""Environments side by side, restarted when they end, and saved exactly without pickle.
 
 Episode number e of lane l always starts from the seed made of (seed, l, e), and an
 environment's future follows from its seed and the actions since. So these are all
@@ -6,17 +6,15 @@ there is to save: restoring plays the actions again and compares where they lead
 """
 
 import logging
-import os
+from functools import cache
 from typing import Any, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.spaces import flatten
-from gymnasium.wrappers import FlattenObservation, TimeLimit
 from numpy.typing import NDArray
 
 from envs.names import resolve
+from envs.worlds import Singles, Worlds
 from rlgen.core.errors import UserError
 from rlgen.core.state import State
 
@@ -26,151 +24,184 @@ LIMIT = 10_000  # steps, for environments without a limit: a greedy agent may go
 class Step(NamedTuple):
     """What one step of L lanes brings. `next_obs` is the true successor, also at an episode's end."""
 
-    reward: NDArray[np.float32]  # (L,)
-    terminated: NDArray[np.bool_]  # (L,) the episode ended and nothing follows
-    done: NDArray[np.bool_]  # (L,) terminated, or cut off by a time limit
-    next_obs: NDArray[np.float32]  # (L, *observation)
-    score: NDArray[np.float64]  # (L,) undiscounted return of the episode so far; where done, its return
+    reward: NDArray[np.float32]  # (L,) what is learned from: clipped to its sign where asked
+    terminated: NDArray[np.bool_]  # (L,) nothing follows: the episode ended, or a life where asked
+    done: NDArray[np.bool_]  # (L,) terminated, or cut off by a time limit: no return reaches across
+    over: NDArray[np.bool_]  # (L,) the episode itself ended: done, but for lives lost in its midst
+    next_obs: NDArray[Any]  # (L, *observation)
+    next_legal: NDArray[np.bool_]  # (L, A), or (L, 1) True where all actions always are
+    score: NDArray[np.float64]  # (L,) undiscounted, unclipped return of the episode so far; where over, its return
 
 
 class Lanes:
     """L copies of an environment; `obs` (L, *observation) is always where each lane stands now.
 
+    `legal` (L, A) has the actions allowed there, (L, 1) True in worlds without such masks, and
+    `start` (L,) is True where an episode begins. An observation is of `dtype` and `shape`: the last
+    `stack` frames joined along their first axis, oldest first, and before there are so many, the
+    first one repeated. Pixels stand for their value divided by `scale`.
+
     With `restart=False` a lane plays one episode and then stays where it ended, its reward 0.
+    `limit` cuts episodes off after so many steps; None takes the environment's own limit. `sticky`
+    is the probability that the last action is repeated, in games that know it. `clip_reward` and
+    `life_loss` (a lost life terminates) are for learning: scores and episodes take no notice.
     Raises UserError for an environment that is unknown, cannot be made, or has no discrete actions.
     """
 
     def __init__(
-        self, name: str, lanes: int, seed: int, *, restart: bool = True, render_mode: str | None = None
+        self,
+        name: str,
+        lanes: int,
+        seed: int,
+        *,
+        restart: bool = True,
+        render_mode: str | None = None,
+        stack: int = 1,
+        sticky: float | None = None,
+        limit: int | None = None,
+        clip_reward: bool = False,
+        life_loss: bool = False,
     ) -> None:
         self.name, self.seed, self.restart = resolve(name), seed, restart
-        self.envs = [_make(self.name, render_mode) for _ in range(lanes)]
-        space = self.envs[0].action_space
-        if not isinstance(space, gym.spaces.Discrete):
-            raise UserError(f"{self.name} has the actions {space}: only discrete ones so far, like those of CartPole")
-        flat = self.envs[0]
-        self.space = (flat.env if isinstance(flat, FlattenObservation) else flat).observation_space
-        self.actions, self.first_action = int(space.n), int(space.start)
+        self.stack, self.clip_reward, self.life_loss = stack, clip_reward, life_loss
+        self.worlds = _worlds(self.name, lanes, render_mode, sticky)
+        self.actions, self.first_action, self.fps = self.worlds.actions, self.worlds.first_action, self.worlds.fps
+        self.envs: list[Any] = getattr(self.worlds, "envs", [])  # until `rlgen play` takes `fps`
+        sight = self.worlds.sight
+        self.dtype, self.scale = sight.dtype, sight.scale
+        self.shape = (stack * sight.shape[0], *sight.shape[1:])
+        self.limit = limit or self.worlds.limit or _no_limit(self.name, LIMIT)
+        self.obs = np.zeros((lanes, *self.shape), self.dtype)
         self.episode = np.full(lanes, -1, np.int64)
-        self.played: list[list[int]] = [[] for _ in range(lanes)]  # actions since the episode's start
         self.score = np.zeros(lanes)
-        self.over = np.zeros(lanes, bool)
+        self.over = np.zeros(lanes, bool)  # lanes that stay where they ended
         self.lost = np.zeros(lanes, bool)  # lanes that `load_state_dict` could not bring back to where they stood
-        self.obs = np.stack([self._reset(lane) for lane in range(lanes)])
-        self.shape: tuple[int, ...] = self.obs.shape[1:]
+        self.played: list[NDArray[np.int64]] = []  # the actions (L,) of every step since the oldest running episode ...
+        self.length = np.zeros(lanes, np.int64)  # ... the last so many of which are those of each lane's episode
+        self._begin(np.ones(lanes, bool))
+        self.start = np.ones(lanes, bool)
 
     def step(self, actions: NDArray[np.int64]) -> Step:
         """One step of every lane by its action, shape (L,) with values from 0 to `actions` - 1."""
-        lanes = len(self.envs)
-        next_obs = self.obs.copy()
-        reward, terminated, done = np.zeros(lanes, np.float32), np.zeros(lanes, bool), np.zeros(lanes, bool)
-        for lane, action in enumerate(actions.tolist()):
-            if self.over[lane]:
-                done[lane] = True
-                continue
-            try:
-                next_obs[lane], value, terminated[lane], truncated, _ = self.envs[lane].step(action + self.first_action)
-            except Exception as error:
-                raise _failed(self.name, "step", error) from error
-            reward[lane] = float(value)
-            self.score[lane] += float(value)
-            self.played[lane].append(action)
-            done[lane] = terminated[lane] or truncated
-        score = self.score.copy()
-        self.obs = next_obs
-        if done.any():
-            self.obs = next_obs.copy()
-            for lane in np.flatnonzero(done).tolist():
-                if self.restart:
-                    self.obs[lane] = self._reset(lane)
-                self.over[lane] = not self.restart
-        return Step(reward, terminated, done, next_obs, score)
+        live, lives = ~self.over, self.worlds.lives
+        frames, reward, terminated, truncated = self.worlds.step(actions, live)
+        self.played.append(actions.copy())
+        self.length += live
+        over = terminated | truncated | (self.length >= self.limit)
+        legal = self.worlds.legal
+        if legal.shape[1] > 1:
+            legal = _check(self.name, legal, terminated | self.over)
+        next_obs = frames if self.stack == 1 else np.concatenate([self.obs[:, len(frames[0]) :], frames], 1)
+        if self.over.any():
+            next_obs[self.over] = self.obs[self.over]
+            reward[self.over], terminated[self.over], over[self.over] = 0, False, True
+        self.score += reward
+        score, done = self.score.copy(), over
+        if self.life_loss and lives is not None and self.worlds.lives is not None:
+            terminated = terminated | (live & (self.worlds.lives < lives))
+            done = over | terminated
+        learned = np.sign(reward) if self.clip_reward else reward
+        self.obs, self.legal, self.start = next_obs, legal, over
+        if over.any():
+            if self.restart:
+                self.obs = next_obs.copy()
+                self._begin(over)
+            else:
+                self.over = over
+        return Step(learned.astype(np.float32), terminated, done, over, next_obs, legal, score)
 
-    def vectors(self, observation: NDArray[Any] | int) -> tuple[NDArray[np.float32], bool]:
+    def vectors(self, observation: NDArray[Any] | int) -> tuple[NDArray[Any], bool]:
         """One observation or several, bare or as the agent sees them, as (n, *observation); and whether it was one."""
-        x: Any = observation
-        if not isinstance(self.space, gym.spaces.Box):
-            if self.space.contains(x):
-                x = flatten(self.space, x)
-            elif isinstance(x, np.ndarray) and x.ndim and x.size and all(map(self.space.contains, x)):
-                x = np.stack([np.asarray(flatten(self.space, one)) for one in x])
-        try:
-            x = np.asarray(x, np.float32)
-        except (TypeError, ValueError):
-            raise UserError(f"an observation of {self.name} is a {self.space}, not {observation!r}") from None
-        single = x.ndim == len(self.shape)
-        if x.shape[not single :] != self.shape:
-            raise UserError(
-                f"an observation of {self.name} is a {self.space} or has the shape {self.shape}, not {x.shape}"
-            )
-        return (x[None] if single else x), single
+        return self.worlds.sight.read(observation, self.stack)
 
     def render(self, lane: int = 0) -> NDArray[np.uint8]:
         """The picture (H, W, 3) of a lane made with `render_mode="rgb_array"`."""
-        try:
-            return np.asarray(self.envs[lane].render(), np.uint8)
-        except Exception as error:
-            raise _failed(self.name, "render", error) from error
+        return self.worlds.render(lane)
 
     def close(self) -> None:
         """Free what the environments hold, windows for example."""
-        for env in self.envs:
-            env.close()
+        self.worlds.close()
 
     def state_dict(self) -> State:
         """The episode each lane is in, the actions that led to where it stands, and that place itself."""
+        longest = int(self.length.max())
+        played = np.stack(self.played[len(self.played) - longest :]) if longest else np.zeros((0, len(self.obs)))
         return {
             "episode": torch.from_numpy(self.episode.copy()),
-            "played": [torch.tensor(actions, dtype=torch.int32) for actions in self.played],
+            "played": [
+                torch.from_numpy(played[longest - length :, lane].astype(np.int32))
+                for lane, length in enumerate(self.length.tolist())
+            ],
             "obs": torch.from_numpy(self.obs.copy()),
         }
 
     def load_state_dict(self, saved: State) -> None:
-        """Play the saved actions again. Where they lead elsewhere, say so and start that lane's next episode."""
-        for lane, actions in enumerate(saved["played"]):
-            self.episode[lane] = int(saved["episode"][lane]) - 1
-            self.obs[lane], ended = self._reset(lane), False
-            for action in actions.tolist():
-                self.obs[lane], reward, terminated, truncated, _ = self.envs[lane].step(action + self.first_action)
-                self.score[lane] += float(reward)
-                if ended := terminated or truncated:
-                    break
-            self.played[lane] = actions.tolist()
-            if ended or not np.array_equal(self.obs[lane], saved["obs"][lane].numpy(), equal_nan=True):
-                logging.getLogger("rlgen").warning(
-                    f"{self.name} does not repeat itself from the same seed and actions: its episode is started again,"
-                    " and the run will differ from one that never stopped"
-                )
-                self.obs[lane], self.lost[lane] = self._reset(lane), True
+        """Play the saved actions again. Where they lead elsewhere, say so and start that lane's next episode.
 
-    def _reset(self, lane: int) -> NDArray[np.float32]:
-        self.episode[lane] += 1
-        self.played[lane], self.score[lane] = [], 0.0
-        seed = np.random.SeedSequence([self.seed, lane, int(self.episode[lane])]).generate_state(1)[0]
-        try:
-            obs, _ = self.envs[lane].reset(seed=int(seed))
-        except Exception as error:
-            raise _failed(self.name, "reset", error) from error
-        return np.asarray(obs, np.float32)
+        The lanes do this together, those with less to play beginning later, so that all arrive at once.
+        """
+        played = [actions.numpy().astype(np.int64) for actions in saved["played"]]
+        length = np.array([len(actions) for actions in played])
+        longest = int(length.max())
+        script = np.zeros((longest, len(played)), np.int64)
+        for lane, actions in enumerate(played):
+            script[longest - len(actions) :, lane] = actions
+        self.episode = saved["episode"].numpy() - 1
+        restart, self.restart = self.restart, False
+        self.over = np.ones(len(played), bool)  # not yet begun
+        for left in range(longest, -1, -1):
+            if (begin := length == left).any():
+                self.over = self.over & ~begin
+                self._begin(begin)
+            if left:
+                self.step(script[longest - left])
+        self.restart, there = restart, saved["obs"].numpy()
+        same = [np.array_equal(here, then, equal_nan=True) for here, then in zip(self.obs, there, strict=True)]
+        self.lost = self.over | ~np.array(same)
+        self.over, self.start = np.zeros(len(played), bool), length == 0
+        for _ in range(self.lost.sum()):
+            logging.getLogger("rlgen").warning(
+                f"{self.name} does not repeat itself from the same seed and actions: its episode is started again,"
+                " and the run will differ from one that never stopped"
+            )
+        if self.lost.any():
+            self._begin(self.lost)
+            self.start |= self.lost
+
+    def _begin(self, which: NDArray[np.bool_]) -> None:
+        """Begin the next episode in these lanes (L,)."""
+        lanes = np.flatnonzero(which)
+        self.episode[lanes] += 1
+        seeds = [
+            int(np.random.SeedSequence([self.seed, lane, episode]).generate_state(1)[0])
+            for lane, episode in zip(lanes.tolist(), self.episode[lanes].tolist(), strict=True)
+        ]
+        self.obs[lanes] = np.concatenate([self.worlds.reset(lanes, seeds)] * self.stack, 1)
+        self.score[lanes] = 0
+        self.length[lanes] = 0
+        del self.played[: len(self.played) - int(self.length.max())]
+        self.legal = self.worlds.legal
+        if self.legal.shape[1] > 1:
+            self.legal = _check(self.name, self.legal, self.over)
 
 
-def _failed(name: str, where: str, error: Exception) -> UserError:
-    return UserError(f"{name} failed in {where}(): {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+def _worlds(name: str, lanes: int, render_mode: str | None, sticky: float | None) -> Worlds:
+    if sticky and not name.startswith("MinAtar/"):
+        raise UserError(f"{name} knows no sticky actions: leave out --sticky")
+    return Singles(name, lanes, render_mode=render_mode, sticky=sticky)
 
 
-def _make(identity: str, render_mode: str | None) -> gym.Env[Any, Any]:
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn in memory, a window is never opened
-    try:
-        wanted: dict[str, Any] = {"render_mode": render_mode} if render_mode else {}  # not all know the word
-        env: gym.Env[Any, Any] = gym.make(identity, disable_env_checker=True, **wanted)
-    except (gym.error.Error, ImportError) as error:
-        raise UserError(f"{identity} cannot be made: {str(error).rstrip('.')}") from None
-    except Exception as error:
-        raise _failed(identity, "make", error) from error
-    if env.spec is None or env.spec.max_episode_steps is None:
-        env = TimeLimit(env, LIMIT)
-    if isinstance(env.observation_space, gym.spaces.Box):
-        return env
-    if not env.observation_space.is_np_flattenable:
-        raise UserError(f"{identity} has the observations {env.observation_space}: they cannot be made a vector")
-    return FlattenObservation(env)  # a discrete observation becomes a one-hot vector
+def _check(name: str, legal: NDArray[np.bool_], ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Masks (L, A) with an action everywhere, for where nothing follows none need be legal."""
+    empty = ~legal.any(1)
+    if (empty & ~ended).any():
+        raise UserError(f"{name} gives an action_mask without any legal action")
+    return legal | empty[:, None]
+
+
+@cache
+def _no_limit(name: str, limit: int) -> int:
+    logging.getLogger("rlgen").warning(
+        f"{name} has no time limit: its episodes are cut off after {limit:,} steps, --max-episode-steps sets another"
+    )
+    return limit

@@ -134,13 +134,13 @@ def test_resumed_in_mid_episode_the_future_is_the_same(name, before, caplog):
     for key, value in frozen.items():  # what was saved does not move with the play that follows
         for then, now in zip(value, saved[key], strict=True):
             assert torch.equal(then, now)
-    assert not caplog.records
+    assert "does not repeat itself" not in caplog.text
 
 
 @pytest.mark.parametrize("world", ["TestForgetful", "TestBrittle"])
 def test_a_world_that_does_not_repeat_itself_is_noticed_and_its_episode_started_again(world, caplog, monkeypatch):
     """It leads elsewhere, or ends before all its actions are played again."""
-    monkeypatch.setattr(worlds.Brittle, "lives", iter([9, 9, 9, 9, 2, 9, 2, *[9] * 20]))
+    monkeypatch.setattr(worlds.Brittle, "lives", iter([9, 9, 9, 9, 2, 2, *[9] * 20]))
     rng = np.random.default_rng(0)
     whole = Lanes(world, 2, seed=0)
     for _ in play(whole, 5, rng):
@@ -148,9 +148,10 @@ def test_a_world_that_does_not_repeat_itself_is_noticed_and_its_episode_started_
     resumed = Lanes(world, 2, seed=0)
     with caplog.at_level(logging.WARNING, "rlgen"):
         resumed.load_state_dict(whole.state_dict())
-    assert [record.name for record in caplog.records] == ["rlgen"] * 2
-    assert f"{world}-v0 does not repeat itself" in caplog.text
-    assert resumed.played == [[], []]
+    assert caplog.text.count(f"{world}-v0 does not repeat itself") == 2
+    assert resumed.played == []
+    assert resumed.length.tolist() == [0, 0]
+    assert resumed.start.all()
     assert not resumed.score.any()
     assert not resumed.over.any()
     assert (resumed.episode == whole.episode + 1).all()
@@ -160,11 +161,11 @@ def test_a_world_that_does_not_repeat_itself_is_noticed_and_its_episode_started_
 @pytest.mark.parametrize(
     ("world", "shape"),
     [
-        ("TestVector", (3,)), ("TestImage", (4, 4, 3)), ("TestDiscrete", (4,)), ("TestMultiDiscrete", (5,)),
+        ("TestVector", (3,)), ("TestDiscrete", (4,)), ("TestMultiDiscrete", (5,)),
         ("TestTuple", (4,)), ("TestDict", (6,)), ("FrozenLake", (16,)), ("Taxi", (500,)),
     ],
 )  # fmt: skip
-def test_observations_are_float_arrays_of_one_shape(world, shape):
+def test_vectors_are_float_arrays_of_one_shape(world, shape):
     lanes = Lanes(world, 2, seed=0)
     assert lanes.shape == shape
     for obs, _, step in play(lanes, 9, np.random.default_rng(0)):
@@ -215,7 +216,7 @@ def test_bare_observations_become_what_the_lanes_show(world):
     lanes = Lanes(world, 1, seed=0)
     bare = gym.make(lanes.name)
     raw, _ = bare.reset(seed=11)
-    wrapped = lanes.envs[0]
+    wrapped = lanes.worlds.envs[0]
     expected, _ = wrapped.reset(seed=11)
     vectors, single = lanes.vectors(raw)
     assert single
