@@ -39,6 +39,28 @@ class DQN:
     depth: PositiveInt = 2  # hidden layers
 
 
+@dataclass(frozen=True)
+class QLearning:
+    """Tabular Q-learning."""
+
+    # Learning
+    gamma: Fraction = 0.99  # discount per environment step
+    lr: Annotated[float, Field(gt=0, le=1)] = 1.0  # step size of the first visit to a state and action
+    lr_decay: Fraction = 0.6  # its power: the n-th visit has the step size lr / n^lr_decay; 0 keeps it
+    initial: float = 0.0  # value before anything was seen; one too high makes the agent try everything
+    # Exploration
+    epsilon: Fraction = 1.0  # probability of a random action at the start
+    epsilon_end: Fraction = 0.1  # and at the end
+    epsilon_steps: PositiveInt = 10_000  # environment steps to get there
+    # Experience
+    lanes: PositiveInt = 1  # environments stepped side by side
+    seeds: PositiveInt = 1  # independent agents trained side by side
+    # Environment
+    max_episode_steps: PositiveInt | None = None  # cut episodes off; none leaves it to the environment
+    # Logging
+    eval_episodes: PositiveInt = 20  # greedy episodes per evaluation
+
+
 # A few large bursts against a target that stands still learn more per second than many small steps, and n = 3 carries
 # the reward back faster; a solved evaluation ends the run before the policy can drift away again.
 CARTPOLE = {
