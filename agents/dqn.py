@@ -1,139 +1,209 @@
-"""Deep Q-learning. Mnih et al. 2015, doi:10.1038/nature14236; double: van Hasselt et al. 2016, arXiv:1509.06461."""
+"""Deep Q-learning, and the six improvements of Rainbow as switches.
+
+Mnih et al. 2015, doi:10.1038/nature14236; Rainbow: Hessel et al. 2018, arXiv:1710.02298. Each part has one place:
+
+double          `DQN.learn`: who is the chooser of the next action      van Hasselt et al. 2016, arXiv:1509.06461
+dueling         `networks.Head`                                         Wang et al. 2016, arXiv:1511.06581
+prioritised     `priorities.Priorities`, `Replay.draw`                  Schaul et al. 2016, arXiv:1511.05952
+n-step          `Replay.sample`                                         Sutton 1988, doi:10.1007/BF00115009
+distributional  `values.Categorical`, or `values.Quantile`              Bellemare et al. 2017, Dabney et al. 2018
+noisy           `networks.NoisyLinear`                                  Fortunato et al. 2018, arXiv:1706.10295
+and munchausen  `DQN.soften`                                            Vieillard et al. 2020, arXiv:2007.14430
+"""
 
 import copy
-from typing import Any, cast
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents import settings
-from agents.networks import QNetwork, in_numpy
+from agents.base import Agent, Memory, best
+from agents.networks import QNetwork, draw_noise, in_numpy, silence
 from agents.replay import Batch, Replay
-from agents.values import Scalar, Value, take
-from envs import Lanes
+from agents.values import Categorical, Quantile, Scalar, Value, take
+from envs import Lanes, Step
 from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.device import choose
-from rlgen.core.errors import UserError
 from rlgen.core.schedule import linear
-from rlgen.core.seeds import Seeds, derive, initial_weights, numpy_stream
+from rlgen.core.seeds import Seeds, initial_weights, torch_stream
 from rlgen.core.settings import Setup
-from rlgen.core.state import State, Stateful
+from rlgen.core.state import State
 
-EVALUATION_EPISODES = 20  # per evaluation in training, always from the same starts
+CLIPPED = -1.0  # the least reward that Munchausen adds, before its share is taken
 
 
-class DQN(Stateful):
+class DQN(Agent):
     """Learn Q(s, a) from replayed experience. Shapes: S seeds, N lanes, B batch, A actions, K numbers per action."""
 
     Config = settings.DQN
-    score = "eval_return"
-    state = ("lanes", "replay", "q", "target", "optimizer", "rng", "returns", "time")
+    config: settings.DQN
+    state = ("lanes", "replay", "q", "target", "optimizer", "rng", "noise", "returns", "recall", "time")
 
     def __init__(self, task: str, config: settings.DQN, setup: Setup) -> None:
-        self.task, self.config, self.seed, self.time = task, config, setup.seed, 0
-        self.device = choose(setup, accelerate=False)
-        self.lanes = Lanes(task, config.seeds * config.lanes, derive(setup.seed, "environments"))
-        if len(self.lanes.shape) > 1:
-            raise UserError(
-                f"{task} gives observations of shape {self.lanes.shape}: only vectors so far, like CartPole's"
-            )
-        self.value: Value = Scalar(config.loss)
+        super().__init__(task, config, setup, clip_reward=config.clip_reward, life_loss=config.life_loss)
+        self.device = choose(setup, accelerate=len(self.lanes.shape) == 3)
+        self.value = _value(config, self.device)
         with initial_weights(setup.seed):
-            self.q = Seeds(self._network, config.seeds).to(self.device)
+            self.q = Seeds(self.network, config.seeds).to(self.device)
         self.target = copy.deepcopy(self.q).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.q.parameters(), lr=config.lr, fused=True)
+        self.optimizer = torch.optim.Adam(self.q.parameters(), lr=config.lr, eps=config.adam_eps, fused=True)
         self.replay = Replay(
-            config.capacity, config.seeds, config.lanes, self.lanes.shape,
-            n_step=config.n_step, gamma=config.gamma, seed=setup.seed,
+            config.capacity, config.seeds, config.lanes, self.lanes.shape, self.lanes.dtype, self.lanes.legal.shape[1],
+            stack=config.stack, n_step=config.n_step, gamma=config.gamma, alpha=config.alpha, seed=setup.seed,
+            memory=self.memory, device=self.device,
         )  # fmt: skip
-        if config.capacity // config.lanes < config.n_step:
-            raise UserError(
-                f"--capacity {config.capacity} holds no window of --n-step {config.n_step} in {config.lanes} lanes"
-            )
-        self.rng = numpy_stream(setup.seed, "exploration")
-        self.predicting = numpy_stream(setup.seed, "prediction")  # no part of the training, nor of its state
-        alone = config.seeds == 1 and self.device.type == "cpu" and self.value.width == 1
-        self.acting = in_numpy(cast(QNetwork, self.q.only)) if alone else None
-        self.returns: list[float] = []  # of the last 100 training episodes
+        self.noise = torch_stream(setup.seed, "noise")
+        self.acting = self.acting_in_numpy()
+        self.discounted, self.elapsed = np.zeros(len(self.lanes.obs)), np.zeros(len(self.lanes.obs), np.int64)
+        self.warned = False
+        self.recall = self.blank(len(self.lanes.obs))
+
+    @property
+    def memory(self) -> int:
+        """Numbers that the network remembers from step to step: none."""
+        return 0
+
+    def network(self) -> nn.Module:
+        """A new Q-network for one seed."""
+        lanes = self.lanes
+        return QNetwork(lanes.shape, lanes.actions, self.value.width, self.config, lanes.scale)
+
+    def acting_in_numpy(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
+        """Q(s, ·) without torch, where the network is small and calm enough for that."""
+        config, q = self.config, self.q
+        plain = config.seeds == 1 and self.device.type == "cpu" and self.value.width == 1 and not config.noisy
+        return in_numpy(q.only) if plain and len(self.lanes.shape) == 1 and isinstance(q.only, QNetwork) else None
+
+    def worlds(self, lanes: int, seed: int, **more: Any) -> Lanes:
+        """Environments like those it was made for."""
+        return super().worlds(lanes, seed, stack=self.config.stack, sticky=self.config.sticky, **more)
 
     def step(self) -> Metrics:
         """A few environment steps, then a burst of gradient steps."""
         metrics = self.play()
-        if self.time >= self.config.warmup and len(self.replay):
+        if self.time >= self.config.warmup and self.ready:
             metrics.update(self.learn())
         return metrics
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to draw."""
+        return len(self.replay) > 0
+
     def play(self) -> dict[str, Tensor | float]:
         """`train_every` environment steps, shared by the lanes, into the replay memory."""
-        before = self.time
-        ended: list[float] = []
+        before, lanes = self.time, self.lanes
+        ended: list[tuple[int, float]] = []  # (seed, return)
         while self.time < before + self.config.train_every:
-            obs = self.lanes.obs
-            action = self.act(obs)
-            step = self.lanes.step(action)
-            self.replay.push(obs, action, step)
+            obs, legal, start, memory = lanes.obs, lanes.legal, lanes.start, self.recall
+            action, self.recall = self.act(obs, legal, memory, start)
+            step = lanes.step(action)
+            self.replay.push(obs, legal, start, action, step, memory)
             self.time += self.config.lanes
-            if step.done.any():
-                ended += step.score[step.done].tolist()
+            ended += self.ended(step)
+            if self.config.atoms > 1:
+                self.watch(step)
         if times := self.time // self.config.sync_every - before // self.config.sync_every:
             self.sync(times)
-        if not ended:
-            return {}
-        self.returns = (self.returns + ended)[-100:]
-        return {"return": sum(ended) / len(ended), "return_100": sum(self.returns) / len(self.returns)}
+        return self.tell(ended)
 
-    def act(self, obs: NDArray[np.float32]) -> NDArray[np.int64]:
-        """(S * N, *observation) -> (S * N,): greedy, but for each lane's own chance of a random action."""
-        random = self.rng.random(len(obs)) < self.epsilon
-        if random.all():
-            return self.rng.integers(self.lanes.actions, size=len(obs))
-        return np.where(random, self.rng.integers(self.lanes.actions, size=len(obs)), self.greedy(obs))
+    def act(
+        self, obs: NDArray[Any], legal: NDArray[np.bool_], memory: Memory, start: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], Memory]:
+        """Greedy with fresh noise, or but for each lane's own chance of a random action."""
+        if self.config.noisy:
+            draw_noise(self.q, self.noise)
+        return super().act(obs, legal, memory, start)
 
     @property
     def epsilon(self) -> float:
-        """The probability of a random action now."""
-        return linear(self.config.epsilon, self.config.epsilon_end, self.config.epsilon_steps, self.time)
+        """The probability of a random action now; none where the network explores by its noise."""
+        return 0.0 if self.config.noisy else super().epsilon
 
-    def greedy(self, obs: NDArray[np.float32]) -> NDArray[np.int64]:
-        """argmax_a Q(s, a): (S * N, *observation) -> (S * N,)"""
+    def calm(self) -> None:
+        """No noise, until training draws it again."""
+        silence(self.q)
+
+    def greedy(
+        self, obs: NDArray[Any], legal: NDArray[np.bool_], memory: Memory, start: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], Memory]:
+        """argmax_a Q(s, a) over legal actions, (S * N, *observation) -> (S * N,), and the memory after it."""
         if self.acting is not None:
-            return np.asarray(self.acting(obs).argmax(-1))
-        with torch.inference_mode():
-            x = torch.from_numpy(self.fold(obs)).to(self.device)
-            return self.value.mean(self.q(x)).argmax(-1).flatten().cpu().numpy()
-
-    def fold(self, x: NDArray[Any]) -> NDArray[Any]:
-        """(S * N, ...) as the lanes have it -> (S, N, ...)"""
-        return x.reshape(self.config.seeds, -1, *x.shape[1:])
+            q = self.acting(obs)
+        else:
+            with torch.inference_mode():
+                x = torch.from_numpy(self.fold(obs)).to(self.device)
+                q = self.value.mean(self.q(x)).flatten(0, 1).cpu().numpy()
+        return best(q, legal), memory
 
     def learn(self) -> dict[str, Tensor | float]:
         """A burst of gradient steps, during which the target network stands still; metrics of the last of them.
 
-        The loss is a mean over B and a sum over S, so no seed feels another.
+        The loss is a mean over B and a sum over S, so no seed feels another. Priorities change after the burst.
         """
-        burst = self.replay.sample(self.config.updates * self.config.batch).to(self.device)
-        with torch.no_grad():
-            next_out = self.target(burst.next_obs)  # (S, updates * B, A, K)
-        for batch in zip(*(x.split(self.config.batch, 1) for x in (*burst, next_out)), strict=True):
-            error, q = self.error(Batch(*batch[:-1]), batch[-1])
-            loss = error.mean(1)  # (S,)
-            norm = descend(self.optimizer, loss.sum(), self.config.clip, self.config.seeds)
-        return {"loss": loss.detach(), "q": q.detach().mean(1), "gradient_norm": norm, "epsilon": self.epsilon}
+        config = self.config
+        burst = self.replay.sample(config.updates * config.batch, self.beta)
+        surprises = []
+        for batch, next_out in self.judged(burst):
+            out = take(self.q(batch.obs), batch.action)  # (S, B, K)
+            with torch.no_grad():
+                here = self.target(batch.obs) if config.munchausen else None
+                chooser = self.q(batch.next_obs) if config.double else next_out
+                target = self.backup(batch, here, next_out, chooser)
+            loss = (batch.weight * self.value.error(out, target)).mean(1)  # (S,)
+            norm = descend(self.optimizer, loss.sum(), config.clip, config.seeds)
+            if config.alpha:
+                surprises.append(self.value.surprise(out.detach(), target))
+        if config.alpha:
+            self.replay.prioritize(burst.index, torch.cat(surprises, 1))
+        q = self.value.mean(out.detach()).mean(1)
+        return {"loss": loss.detach(), "q": q, "gradient_norm": norm, "epsilon": self.epsilon}
 
-    def error(self, batch: Batch, next_out: Tensor) -> tuple[Tensor, Tensor]:
-        """How far Q(s, a) is from r + γ Q'(s', argmax_a' Q''(s', a')), and Q(s, a): both (S, B).
+    @property
+    def beta(self) -> float:
+        """How far importance weights undo what priorities do, now."""
+        return linear(self.config.beta, 1.0, self.config.beta_steps, self.time)
 
-        `next_out` is what the target network Q' gives for s', (S, B, A, K); Q'' is Q' too,
-        or the online network Q in double Q-learning.
+    def judged(self, burst: Batch) -> Iterator[tuple[Batch, Tensor]]:
+        """The batches of a burst, each with what the target network Q' gives for s', (S, B, A, K).
+
+        One pass does for the whole burst, but for noise, which is fresh for every batch and both networks.
         """
-        out = take(self.q(batch.obs), batch.action)  # (S, B, K)
-        with torch.no_grad():
-            chooser = self.q(batch.next_obs) if self.config.double else next_out
-            best = self.value.mean(chooser).argmax(-1)  # (S, B)
-            target = self.value.backup(batch.reward, batch.discount, take(next_out, best))
-        return self.value.error(out, target), self.value.mean(out)
+        for part in _split(burst, self.config.batch if self.config.noisy else burst.index.shape[1]):
+            if self.config.noisy:
+                draw_noise(self.q, self.noise)
+                draw_noise(self.target, self.noise)
+            with torch.no_grad():
+                next_out = self.target(part.next_obs)
+            yield from zip(_split(part, self.config.batch), next_out.split(self.config.batch, 1), strict=True)
+
+    def backup(self, batch: Batch, here: Tensor | None, next_out: Tensor, chooser: Tensor) -> Tensor:
+        """The target r + γ Σ_a' π(a'|s') Q'(s', a'), (S, B, K).
+
+        `next_out` is what the target network gives for s', `chooser` what the network does that makes
+        the policy: the same, or the online one in double Q-learning; `here` is what the target network
+        gives for s, which only Munchausen needs. All (S, B, A, K).
+        """
+        q = self.value.mean(chooser).masked_fill(~batch.next_legal, -torch.inf)
+        if here is None:  # greedy
+            policy = torch.zeros_like(q).scatter_(-1, q.argmax(-1, keepdim=True), 1.0)  # (S, B, A)
+            return self.value.backup(batch.reward, batch.discount, self.value.mix(next_out, policy))
+        policy = (q / self.config.temperature).softmax(-1)
+        return self.value.backup(self.soften(batch, here, policy), batch.discount, self.value.mix(next_out, policy))
+
+    def soften(self, batch: Batch, here: Tensor, policy: Tensor) -> Tensor:
+        """r + α [τ ln π(a|s)] + γ τ H(π(·|s')), the bracket clipped to [-1, 0]: (S, B). π is the softmax of Q' / τ."""
+        tau = self.config.temperature
+        q = self.value.mean(here).masked_fill(~batch.legal, -torch.inf)
+        log_policy = (q / tau).log_softmax(-1).take_along_dim(batch.action.unsqueeze(-1), -1).squeeze(-1)
+        bonus = self.config.munchausen * (tau * log_policy).clamp(CLIPPED, 0.0)
+        softened: Tensor = batch.reward + bonus + batch.discount * tau * torch.special.entr(policy).sum(-1)
+        return softened
 
     @torch.no_grad()
     def sync(self, times: int) -> None:
@@ -143,39 +213,24 @@ class DQN(Stateful):
         for name, value in target.items():
             value.lerp_(online[name], share) if value.is_floating_point() else value.copy_(online[name])
 
-    def evaluate(self) -> Metrics:
-        """Mean return of greedy episodes per seed, always from the same starts."""
-        returns = self.rollout(EVALUATION_EPISODES, derive(self.seed, "evaluation"))
-        return {"eval_return": torch.from_numpy(returns.mean(1))}
+    def watch(self, step: Step) -> None:
+        """Say once where the discounted return of an episode lies outside the support of C51."""
+        self.discounted += self.config.gamma**self.elapsed * step.reward
+        self.elapsed += 1
+        if step.done.any():
+            seen = self.discounted[step.done]
+            outside = seen[(seen < self.config.v_min) | (seen > self.config.v_max)]
+            if len(outside) and not self.warned:
+                self.warned = True
+                logging.getLogger("rlgen").warning(
+                    f"a discounted return of {outside[0]:.4g} was seen, which --v-min {self.config.v_min:g}"
+                    f" --v-max {self.config.v_max:g} do not cover: what lies outside is learned as the nearest end"
+                )
+            self.discounted[step.done], self.elapsed[step.done] = 0.0, 0
 
-    def rollout(self, episodes: int, seed: int) -> NDArray[np.float64]:
-        """Returns of greedy episodes in environments of their own, (S, episodes)."""
-        lanes = Lanes(self.task, self.config.seeds * episodes, seed, restart=False)
-        while not lanes.over.all():
-            lanes.step(self.greedy(lanes.obs))
-        lanes.close()
-        return self.fold(lanes.score)
-
-    def predict(
-        self,
-        observation: NDArray[Any] | int,
-        state: tuple[NDArray[Any], ...] | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = True,
-    ) -> tuple[NDArray[np.int64], tuple[NDArray[Any], ...] | None]:
-        """The action for one observation, or the actions (n,) for n of them, and `state` as it came.
-
-        The convention of Stable-Baselines3, so its `evaluate_policy` takes this agent. Greedy;
-        with `deterministic=False` it explores with the final ε. Of several seeds the first one acts.
-        """
-        obs, single = self.lanes.vectors(observation)  # (n, *observation)
-        copies = np.repeat(obs[None], self.config.seeds, 0).reshape(-1, *obs.shape[1:])
-        action = self.greedy(copies)[: len(obs)]
-        if not deterministic:
-            random = self.predicting.random(len(obs)) < self.config.epsilon_end
-            action = np.where(random, self.predicting.integers(self.lanes.actions, size=len(obs)), action)
-        action = action + self.lanes.first_action
-        return (action[0] if single else action), state
+    def blank(self, lanes: int) -> Memory:
+        """What is remembered before anything was seen."""
+        return np.zeros((lanes, self.memory), np.float32) if self.memory else None
 
     def load_state_dict(self, saved: State) -> None:
         """Take over what `state_dict` gave; no window of steps reaches across an episode that could not be restored."""
@@ -186,5 +241,14 @@ class DQN(Stateful):
         """Trainable numbers, those of all seeds together."""
         return count(self.q)
 
-    def _network(self) -> QNetwork:
-        return QNetwork(self.lanes.shape, self.lanes.actions, self.value.width, self.config.width, self.config.depth)
+
+def _split(batch: Batch, size: int) -> Iterator[Batch]:
+    return (Batch(*(x[:, i : i + size] for x in batch)) for i in range(0, batch.index.shape[1], size))
+
+
+def _value(config: settings.DQN, device: torch.device) -> Value:
+    if config.atoms > 1:
+        return Categorical(config.atoms, config.v_min, config.v_max, device)
+    if config.quantiles > 1:
+        return Quantile(config.quantiles, device)
+    return Scalar(config.loss)

@@ -1,46 +1,209 @@
 """Networks that map observations to K numbers per action."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+Dense = list[tuple[NDArray[np.float32], NDArray[np.float32]]]  # weight (inputs, outputs) and bias of linear layers
+
+
+class Shape(Protocol):
+    """What a network reads from the settings of its agent."""
+
+    @property
+    def width(self) -> int: ...  # noqa: D102  # explained in agents.settings, like the rest
+    @property
+    def depth(self) -> int: ...  # noqa: D102
+    @property
+    def dueling(self) -> bool: ...  # noqa: D102
+    @property
+    def noisy(self) -> bool: ...  # noqa: D102
+
 
 class QNetwork(nn.Module):
-    """`depth` hidden layers of `width` ReLU units, then K numbers for each of A actions: (B, *obs) -> (B, A, K)."""
+    """Convolutions for images, `depth` hidden layers of `width` ReLU units, K numbers for each of A actions.
 
-    def __init__(self, obs: tuple[int, ...], actions: int, k: int, width: int, depth: int) -> None:
+    (B, *obs) -> (B, A, K), pixels being divided by `scale`.
+    """
+
+    def __init__(self, obs: tuple[int, ...], actions: int, k: int, shape: Shape, scale: float = 1.0) -> None:
         super().__init__()
-        inputs = 1
-        for size in obs:
-            inputs *= size
-        layers: list[nn.Module] = [nn.Flatten()]
-        for _ in range(depth):
-            layers += [nn.Linear(inputs, width), nn.ReLU()]
-            inputs = width
-        self.layers = nn.Sequential(*layers, nn.Linear(inputs, actions * k), nn.Unflatten(-1, (actions, k)))
+        self.scale = scale
+        self.torso, features = torso(obs, shape.width, shape.depth - 1)
+        self.head = Head(features, actions, k, shape)
 
     def forward(self, obs: Tensor) -> Tensor:
         """(B, *obs) -> (B, A, K)"""
-        return self.layers(obs)  # type: ignore[no-any-return]
+        return self.head(self.torso(pixels(obs, self.scale)))  # type: ignore[no-any-return]
+
+
+class RecurrentQNetwork(nn.Module):
+    """The same with an LSTM before the last hidden layer.
+
+    Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735.
+    What it remembers is its output h and its cell c, M = 2 * width numbers.
+    """
+
+    def __init__(self, obs: tuple[int, ...], actions: int, k: int, shape: Shape, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+        self.torso, features = torso(obs, shape.width, shape.depth - 1)
+        self.inputs = nn.Linear(features, 4 * shape.width)
+        self.recurrent = nn.Linear(shape.width, 4 * shape.width, bias=False)
+        self.head = Head(shape.width, actions, k, shape)
+
+    def forward(self, obs: Tensor, memory: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, *obs), memory (B, M) before them, start (B, T) -> (B, T, A, K), memory (B, M) after them.
+
+        Where `start` is true an episode begins, and nothing before it is remembered.
+        """
+        length = obs.shape[1]
+        x = self.torso(pixels(obs.flatten(0, 1), self.scale))
+        x = self.inputs(x).unflatten(0, (-1, length))  # (B, T, 4 * width)
+        kept = 1.0 - start.float()
+        h, c = memory.chunk(2, -1)
+        outputs = []
+        for t in range(length):
+            h, c = h * kept[:, t, None], c * kept[:, t, None]
+            gate_in, forget, new, gate_out = (x[:, t] + self.recurrent(h)).chunk(4, -1)
+            c = torch.sigmoid(forget + 1.0) * c + torch.sigmoid(gate_in) * torch.tanh(new)  # it begins by remembering
+            h = torch.sigmoid(gate_out) * torch.tanh(c)
+            outputs.append(h)
+        return self.head(torch.stack(outputs, 1)), torch.cat([h, c], -1)
+
+
+class Head(nn.Module):
+    """A hidden layer, then K numbers for each action: (..., features) -> (..., A, K).
+
+    Dueling, Wang et al. 2016, arXiv:1511.06581: the hidden layer is there twice, for the
+    value of the state and for the advantages of the actions.
+    """
+
+    def __init__(self, features: int, actions: int, k: int, shape: Shape) -> None:
+        super().__init__()
+        linear = NoisyLinear if shape.noisy else nn.Linear
+
+        def stream(rows: int) -> nn.Sequential:
+            hidden, out = linear(features, shape.width), linear(shape.width, rows * k)
+            return nn.Sequential(hidden, nn.ReLU(), out, nn.Unflatten(-1, (rows, k)))
+
+        self.advantage = stream(actions)
+        self.value = stream(1) if shape.dueling else None
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Where dueling, Q(s, a) = V(s) + A(s, a) - mean A(s, ·) (eq. 9)."""
+        advantage: Tensor = self.advantage(h)
+        if self.value is None:
+            return advantage
+        return self.value(h) + advantage - advantage.mean(-2, keepdim=True)  # type: ignore[no-any-return]
+
+
+def torso(obs: tuple[int, ...], width: int, depth: int) -> tuple[nn.Sequential, int]:
+    """Layers from an observation to features, and how many features there are.
+
+    Images below 36 pixels: the one convolution of MinAtar, Young & Tian 2019, arXiv:1903.03176;
+    larger ones: the three of Mnih et al. 2015, doi:10.1038/nature14236.
+    """
+    layers: list[nn.Module] = []
+    if len(obs) == 3:
+        channels, height, wide = obs
+        plan = [(32, 8, 4), (64, 4, 2), (64, 3, 1)] if min(height, wide) >= 36 else [(16, 3, 1)]
+        for filters, kernel, stride in plan:
+            layers += [nn.Conv2d(channels, filters, kernel, stride), nn.ReLU()]
+            channels, height, wide = filters, (height - kernel) // stride + 1, (wide - kernel) // stride + 1
+        obs = (channels, height, wide)
+    layers.append(nn.Flatten())
+    features = torch.Size(obs).numel()
+    for _ in range(depth):
+        layers += [nn.Linear(features, width), nn.ReLU()]
+        features = width
+    return nn.Sequential(*layers), features
+
+
+def pixels(obs: Tensor, scale: float) -> Tensor:
+    """Pixels as numbers from 0 to 1; vectors as they are."""
+    return obs if obs.is_floating_point() else obs.float() / scale
+
+
+class NoisyLinear(nn.Module):
+    """A linear layer with learned, factorised Gaussian noise. Fortunato et al. 2018, arXiv:1706.10295.
+
+    The noise stands still until `draw_noise` or `silence`, and is no part of what is saved.
+    """
+
+    noise_in: Tensor
+    noise_out: Tensor
+
+    def __init__(self, inputs: int, outputs: int, sigma: float = 0.5) -> None:
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(outputs, inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
+        self.weight_sigma = nn.Parameter(torch.full((outputs, inputs), sigma * bound))
+        self.bias_sigma = nn.Parameter(torch.full((outputs,), sigma * bound))
+        self.register_buffer("noise_in", torch.zeros(inputs), persistent=False)
+        self.register_buffer("noise_out", torch.zeros(outputs), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y = (μ + σ ⊙ ε_out ε_inᵀ) x + μ_b + σ_b ⊙ ε_out (eq. 9 to 11), without forming the noisy matrix."""
+        calm = F.linear(x, self.weight, self.bias)
+        return calm + self.noise_out * F.linear(x * self.noise_in, self.weight_sigma, self.bias_sigma)
+
+
+@torch.no_grad()
+def draw_noise(network: nn.Module, generator: torch.Generator) -> None:
+    """Fresh noise f(ε), f(x) = sgn(x) √|x|, in every noisy layer; of several seeds each has its own."""
+    for noise in _noise(network):
+        noise.copy_(torch.randn(noise.shape, generator=generator, device=generator.device))
+        noise.copy_(noise.sign() * noise.abs().sqrt_())
+
+
+def silence(network: nn.Module) -> None:
+    """No noise, until it is drawn again."""
+    for noise in _noise(network):
+        noise.zero_()
+
+
+def _noise(network: nn.Module) -> list[Tensor]:
+    return [buffer for name, buffer in network.named_buffers() if name.endswith(("noise_in", "noise_out"))]
 
 
 def in_numpy(network: QNetwork) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """The same function on the same weights, which stay shared: (B, *obs) -> (B, A * K).
+    """The same function of vectors on the same weights, which stay shared: (B, *obs) -> (B, A), K being 1.
 
     For the one or few observations an agent acts on, dispatching to torch costs more than the arithmetic.
     """
-    layers = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
-    *hidden, (last, bias) = [(layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers]
+    body, (*advantage, last) = _dense(network.torso), _dense(network.head.advantage)
+    value = _dense(network.head.value) if network.head.value else []
+
+    def relus(h: NDArray[np.float32], layers: Dense) -> NDArray[np.float32]:
+        for weight, bias in layers:
+            h = h @ weight
+            h += bias
+            np.maximum(h, 0, out=h)
+        return h
 
     @np.errstate(over="ignore", invalid="ignore")  # `descend` has the say on what is not finite
     def forward(obs: NDArray[np.float32]) -> NDArray[np.float32]:
-        h = obs.reshape(len(obs), -1)
-        for weight, bias_ in hidden:
-            h = h @ weight
-            h += bias_
-            np.maximum(h, 0, out=h)
-        return np.asarray(h @ last + bias)
+        h = relus(obs.reshape(len(obs), -1), body)
+        q = relus(h, advantage) @ last[0] + last[1]
+        if not value:
+            return np.asarray(q)
+        *hidden, (weight, bias) = value
+        return np.asarray(relus(h, hidden) @ weight + bias + q - q.mean(-1, keepdims=True))
 
     return forward
+
+
+def _dense(layers: nn.Sequential) -> Dense:
+    """(inputs, outputs) and (outputs,) of every linear layer, sharing the memory of its weights."""
+    return [
+        (layer.weight.detach().numpy().T, layer.bias.detach().numpy())
+        for layer in layers
+        if isinstance(layer, nn.Linear)
+    ]

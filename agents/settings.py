@@ -1,10 +1,12 @@
 """What the agents can be told, and what was found to work for each task. Imports no torch, so `--help` is quick."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from rlgen.core.errors import UserError
 from rlgen.core.settings import Fraction, Rate
 
 
@@ -14,14 +16,27 @@ class DQN:
 
     # Learning
     lr: Rate = 1e-3  # step size of Adam
+    adam_eps: Rate = 1e-8  # keeps Adam's steps small where gradients are tiny
     gamma: Fraction = 0.99  # discount per environment step
     batch: PositiveInt = 64  # transitions per gradient step
     train_every: PositiveInt = 4  # environment steps between bursts of gradient steps, at least one of each lane
     updates: PositiveInt = 1  # gradient steps per burst
     loss: Literal["huber", "mse"] = "huber"  # how a TD error is punished
     clip: PositiveFloat = 10.0  # bound on the norm of the gradient; inf for none
+    # Rainbow
     double: bool = False  # choose with the online network, judge with the target (van Hasselt 2016)
+    dueling: bool = False  # the value of a state apart from the advantages of its actions (Wang 2016)
+    alpha: Fraction = 0.0  # prioritised replay: 0 draws uniformly, 1 in proportion to the surprise (Schaul 2016)
+    beta: Fraction = 0.4  # how far importance weights undo that at the start ...
+    beta_steps: PositiveInt = 100_000  # ... and environment steps until they do so fully
     n_step: PositiveInt = 1  # rewards summed before bootstrapping (Sutton 1988)
+    atoms: PositiveInt = 1  # C51: probabilities of this many returns per action; 1 is off (Bellemare 2017)
+    v_min: float = 0.0  # the lowest of these returns ...
+    v_max: float = 100.0  # ... and the highest
+    quantiles: PositiveInt = 1  # QR-DQN: quantiles of the return per action; 1 is off (Dabney 2018)
+    noisy: bool = False  # noise on learned scales in the last layers explores, not random actions (Fortunato 2018)
+    munchausen: Fraction = 0.0  # share of the scaled log-policy added to the reward, 0.9 say (Vieillard 2020)
+    temperature: Rate = 0.03  # of the softmax policy of --munchausen
     # Target network
     sync_every: PositiveInt = 500  # environment steps between updates of the target network
     tau: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the online weights in an update; 1 copies them
@@ -34,9 +49,62 @@ class DQN:
     capacity: PositiveInt = 50_000  # transitions kept for replay
     warmup: NonNegativeInt = 1_000  # environment steps before learning starts
     seeds: PositiveInt = 1  # independent agents trained side by side
+    # Environment
+    stack: PositiveInt = 1  # images seen at once, the last ones
+    sticky: Fraction | None = None  # chance that the action before is repeated; none leaves it to the environment
+    max_episode_steps: PositiveInt | None = None  # cut episodes off; none leaves it to the environment
+    clip_reward: bool = False  # learn from the sign of the reward; scores stay whole
+    life_loss: bool = False  # a lost life ends the return that is learned; games go on
+    # Logging
+    eval_episodes: PositiveInt = 20  # greedy episodes per evaluation
     # Network
     width: PositiveInt = 128  # hidden units per layer
-    depth: PositiveInt = 2  # hidden layers
+    depth: PositiveInt = 2  # hidden layers, after the convolutions where observations are images
+
+    def __post_init__(self) -> None:
+        if self.atoms > 1 and self.quantiles > 1:
+            raise ValueError(f"--atoms {self.atoms} with --quantiles {self.quantiles}: choose one; 1 turns one off")
+        if self.atoms > 1 and self.v_min >= self.v_max:
+            raise ValueError(f"--v-min {self.v_min:g} is not below --v-max {self.v_max:g}")
+        if self.batch > self.capacity:
+            raise ValueError(f"--batch {self.batch} is more than --capacity {self.capacity} holds")
+        if self.capacity // self.lanes < self.n_step + self.stack:
+            raise ValueError(
+                f"--capacity {self.capacity} holds no window of --n-step {self.n_step} in --lanes {self.lanes}"
+            )
+
+    def check(self, given: Iterable[str]) -> None:
+        """Raise UserError where an option in `given` was asked for and another one makes it mean nothing."""
+        for name, on, why in (
+            ("epsilon", self.noisy, "--noisy explores in place of random actions"),
+            ("epsilon_end", self.noisy, "--noisy explores in place of random actions"),
+            ("epsilon_steps", self.noisy, "--noisy explores in place of random actions"),
+            ("loss", self.atoms > 1, "--atoms descends the cross entropy"),
+            ("loss", self.quantiles > 1, "--quantiles descends the quantile Huber loss"),
+            ("beta", not self.alpha, "weights belong to prioritised replay, --alpha 0.5 say"),
+            ("beta_steps", not self.alpha, "weights belong to prioritised replay, --alpha 0.5 say"),
+            ("v_min", self.atoms == 1, "it is the support of C51, --atoms 51 say"),
+            ("v_max", self.atoms == 1, "it is the support of C51, --atoms 51 say"),
+            ("temperature", not self.munchausen, "it belongs to --munchausen, 0.9 say"),
+        ):
+            if on and name in given:
+                raise UserError(f"--{name.replace('_', '-')} would change nothing: {why}")
+
+
+@dataclass(frozen=True)
+class DRQN(DQN):
+    """Deep recurrent Q-learning: an LSTM of `width` units after `depth` - 1 hidden layers."""
+
+    # Recurrence
+    length: PositiveInt = 16  # steps of a sequence that are learned from
+    burn_in: NonNegativeInt = 8  # steps before them that only bring the memory up to date (Kapturowski 2019)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.capacity // self.lanes < self.burn_in + self.length + self.n_step:
+            raise ValueError(
+                f"--capacity {self.capacity} holds no sequence of --burn-in {self.burn_in} and --length {self.length}"
+            )
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,11 @@ def prepare(
     """
     entry = catalog.find(algorithm)
     check_names(given, (entry.config, Setup, Plan), entry.name)
-    layers = (entry.preset, entry.tuned.get(task, {}), file or {}, given)
+    layers = (*entry.presets(task), file or {}, given)
     config, setup, plan = (resolve(settings, *layers) for settings in (entry.config, Setup, Plan))
     _check_plan(plan, entry)
+    if hasattr(config, "check"):
+        config.check({**(file or {}), **given})
     made = _make(entry, task, config, setup)
     run = TrainedRun.create(
         runs,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any, Literal
 
@@ -56,6 +57,7 @@ class Entry:
     summary: str
     task: str  # a task for its examples
     preset: Mapping[str, Any] = field(default_factory=dict)
+    like: str = ""  # the entry whose tuned settings it starts from
 
     @property
     def algorithm(self) -> Any:
@@ -69,9 +71,14 @@ class Entry:
 
     @property
     def tuned(self) -> Mapping[str, Mapping[str, Any]]:
-        """Settings that were found to work, by task."""
+        """Settings that were found to work, by task or by a pattern like ALE/*."""
         tables: Mapping[str, Mapping[str, Any]] = _get(self.settings.split(":")[0] + ":TUNED")
         return tables.get(self.name, {})
+
+    def presets(self, task: str) -> list[Mapping[str, Any]]:
+        """Layers of settings for a task, later ones winning: of the entry it is like, its own, those tuned."""
+        own = [self.preset, *(values for pattern, values in self.tuned.items() if fnmatchcase(task, pattern))]
+        return [*find(self.like).presets(task), *own] if self.like else own
 
     @property
     def expected(self) -> Mapping[str, str]:
@@ -84,6 +91,16 @@ CATALOG = {
     entry.name: entry
     for entry in (
         Entry("dqn", AGENT, "agents.dqn:DQN", "agents.settings:DQN", "Deep Q-learning (Mnih 2015)", "CartPole"),
+        Entry("c51", AGENT, "agents.dqn:DQN", "agents.settings:DQN",
+              "Distributional DQN over 51 returns (Bellemare 2017)", "CartPole", {"atoms": 51}, like="dqn"),
+        Entry("qrdqn", AGENT, "agents.dqn:DQN", "agents.settings:DQN",
+              "Distributional DQN by quantile regression (Dabney 2018)", "CartPole", {"quantiles": 25}, like="dqn"),
+        Entry("rainbow", AGENT, "agents.dqn:DQN", "agents.settings:DQN",
+              "DQN with its six improvements (Hessel 2018)", "CartPole",
+              {"double": True, "dueling": True, "alpha": 0.5, "n_step": 3, "atoms": 51, "noisy": True}, like="dqn"),
+        Entry("drqn", AGENT, "agents.drqn:DRQN", "agents.settings:DRQN",
+              "Recurrent DQN, for what one observation hides (Hausknecht 2015)", "CartPoleHidden",
+              {"depth": 1, "double": True}),
         Entry("gan", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
               "Generative adversarial network (Goodfellow 2014)", "mnist"),
     )

@@ -35,11 +35,12 @@ class Option:
 def options(settings: type) -> list[Option]:
     """Every field of `settings` in order, its help read from the comment beside it."""
     helps, panels, panel = {}, {}, "Options"
-    for line in _LINE.finditer(inspect.getsource(settings)):
-        if line["panel"]:
-            panel = line["panel"]
-        else:
-            helps[line["name"]], panels[line["name"]] = line["help"], panel
+    for family in reversed(settings.__mro__[:-1]):
+        for line in _LINE.finditer(inspect.getsource(family)):
+            if line["panel"]:
+                panel = line["panel"]
+            else:
+                helps[line["name"]], panels[line["name"]] = line["help"], panel
     hints = get_type_hints(settings)
     return [
         Option(

@@ -4,6 +4,7 @@ import copy
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ def initial_weights(seed: int) -> Iterator[None]:
 
 
 class Seeds(nn.Module):
-    """`count` copies of a network with their own weights; maps (S, B, ...) to (S, B, ...).
+    """`count` copies of a network with their own weights; every input and output has a leading S axis.
 
     The weights carry a leading S axis. Adam and SGD act on each number alone, so one
     optimiser over the stack trains S networks that never mix.
@@ -51,22 +52,23 @@ class Seeds(nn.Module):
         params, buffers = stack_module_state(copies)
         self.params = nn.ParameterDict({_flat(k): nn.Parameter(v.detach()) for k, v in params.items()})
         for name, value in buffers.items():
-            self.register_buffer(_flat(name), value)
+            self.register_buffer(_flat(name), value, persistent=name in copies[0].state_dict())
         self.__dict__["_template"] = copy.deepcopy(copies[0]).to("meta")  # shapes only: not a submodule
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(S, B, ...) -> (S, B, ...): network s sees x[s]."""
+    def forward(self, *inputs: Tensor) -> Any:
+        """(S, B, ...) each -> (S, B, ...), one or several: network s sees x[s] of every input x."""
         if self.count == 1:
-            return self.only(x[0])[None]  # type: ignore[no-any-return]
+            out = self.only(*(x[0] for x in inputs))
+            return tuple(x[None] for x in out) if isinstance(out, tuple) else out[None]
         params = {_dotted(k): v for k, v in self.params.items()}
         buffers = {_dotted(k): v for k, v in self.named_buffers(recurse=False)}
 
         template: nn.Module = self.__dict__["_template"]
 
-        def call(params: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
-            return functional_call(template, (params, buffers), (x,))  # type: ignore[no-any-return]
+        def call(params: dict[str, Tensor], buffers: dict[str, Tensor], *inputs: Tensor) -> Any:
+            return functional_call(template, (params, buffers), inputs)
 
-        return vmap(call, randomness="different")(params, buffers, x)
+        return vmap(call, randomness="different")(params, buffers, *inputs)
 
 
 def _flat(name: str) -> str:

@@ -1,0 +1,151 @@
+"""Observations in a ring, each frame stored once. Frame stacks: Mnih et al. 2015, doi:10.1038/nature14236.
+
+A step's successor is the next row's observation, except where the episode was cut off between the two.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from envs import Step
+from rlgen.core.state import State
+
+Slots = NDArray[np.int64]
+
+
+class Frames:
+    """Rows of L lanes: slot (row, lane) holds the newest frame of an observation and what was legal there.
+
+    What a step leads to is written into the next row at once, and that row again when the next step
+    comes. Where another episode begins in it, the true successor is kept in `aside`, by slot.
+    """
+
+    columns = ("obs", "legal", "age")
+
+    def __init__(
+        self, rows: int, lanes: int, shape: tuple[int, ...], dtype: Any, legal: int, stack: int, device: torch.device
+    ) -> None:
+        self.rows, self.lanes, self.shape, self.stack, self.device = rows, lanes, shape, stack, device
+        slots, frame = rows * lanes, (shape[0] // stack, *shape[1:]) if stack > 1 else shape
+        self.obs = _ring((slots, *frame), dtype, device)
+        self.legal = np.zeros((slots, legal if legal > 1 else 0), bool)  # nothing where all actions always are
+        self.age = np.zeros(slots, np.uint8)  # how far back its episode began, counted up to the stack's height
+        self.aside: dict[int, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
+        self.back = np.arange(stack)[::-1]
+
+    def row(self, time: int) -> slice:
+        """The slots of the row written at `time`."""
+        first = time % self.rows * self.lanes
+        return slice(first, first + self.lanes)
+
+    def later(self, slot: Slots, rows: int | Slots) -> Slots:
+        """The slots of the same lanes so many rows later."""
+        return (slot + rows * self.lanes) % len(self.age)
+
+    def write(
+        self, time: int, obs: NDArray[Any], legal: NDArray[np.bool_], start: NDArray[np.bool_], step: Step
+    ) -> None:
+        """Store where the lanes stood and where the step led, (L, ...) each."""
+        here, after = self.row(time), self.row(time + 1)
+        if self.aside:
+            for slot in range(here.start, here.stop):
+                self.aside.pop(slot, None)
+        frame, next_frame, next_legal = self._newest(obs), self._newest(step.next_obs), step.next_legal
+        if step.terminated.any():  # never used, but what is no number would spread, and so would nothing legal
+            nowhere = step.terminated.reshape(-1, *[1] * (frame.ndim - 1))
+            next_frame, next_legal = np.where(nowhere, frame, next_frame), next_legal | step.terminated[:, None]
+        for place, frames in ((here, frame), (after, next_frame)):
+            if isinstance(self.obs, Tensor):
+                self.obs[place].copy_(torch.from_numpy(frames), non_blocking=True)
+            else:
+                self.obs[place] = frames
+        if self.legal.shape[1]:
+            self.legal[here], self.legal[after] = legal, next_legal
+        age = np.minimum(self.age[self.row(time - 1)], max(self.stack - 2, 0)) + np.uint8(1)
+        self.age[here] = np.where(start | (time == 0), 0, age)
+
+    def set_aside(self, time: int, lanes: NDArray[np.bool_]) -> None:
+        """Keep where the newest step led in these lanes (L,), for the next row will hold another episode."""
+        here, after = self.row(time).start, self.row(time + 1).start
+        for lane in np.flatnonzero(lanes).tolist():
+            frame = self.obs[after + lane]
+            kept = np.array(frame.cpu() if isinstance(frame, Tensor) else frame)
+            self.aside[here + lane] = kept, self.legal[after + lane].copy()
+
+    def at(self, slot: Slots) -> tuple[Tensor, Tensor]:
+        """The observations (..., *observation) at the slots (...), and what is legal there."""
+        if self.stack == 1:
+            return self._gather(slot), self._legal(slot)
+        back = np.minimum(self.back, self.age.take(slot)[..., None])  # the first frame is repeated
+        frames = self._gather(self.later(slot[..., None], -back))
+        return frames.reshape(*slot.shape, *self.shape), self._legal(slot)
+
+    def after(self, slot: Slots, cut: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        """The same where the steps at the slots led; `cut` marks those after which something was set aside."""
+        later = self.later(slot, 1)
+        frames = later[..., None]
+        if self.stack > 1:
+            frames = self.later(frames, -np.minimum(self.back, self.age.take(slot)[..., None].astype(np.int64) + 1))
+        obs, legal = self._gather(frames), self._legal(later)  # (..., stack, *frame)
+        if cut.any():
+            kept, allowed = zip(*map(self.aside.__getitem__, slot[cut].tolist()), strict=True)
+            where = torch.from_numpy(cut).to(self.device)
+            obs[..., -1, *[slice(None)] * len(self.shape)][where] = torch.from_numpy(np.stack(kept)).to(self.device)
+            if self.legal.shape[1]:
+                legal[where] = torch.from_numpy(np.stack(allowed)).to(self.device)
+        return obs.reshape(*slot.shape, *self.shape), legal
+
+    def starts(self, slot: Slots) -> NDArray[np.bool_]:
+        """Where an episode begins."""
+        return np.equal(self.age.take(slot), 0)
+
+    def state_dict(self, rows: int) -> State:
+        """The first `rows` rows, and what was set aside."""
+        saved = {name: torch.as_tensor(getattr(self, name))[: rows * self.lanes] for name in self.columns}
+        frames = [torch.from_numpy(frame) for frame, _ in self.aside.values()]
+        legal = [torch.from_numpy(legal) for _, legal in self.aside.values()]
+        return {**saved, "aside": list(self.aside), "aside_obs": frames, "aside_legal": legal}
+
+    def load_state_dict(self, saved: State) -> None:
+        """Take over what `state_dict` gave. Raises ValueError where it does not fit."""
+        restore(self, self.columns, saved)
+        kept = (
+            (obs.cpu().numpy(), legal.cpu().numpy()) for obs, legal in zip(saved["aside_obs"], saved["aside_legal"])
+        )
+        self.aside = dict(zip(saved["aside"], kept, strict=True))
+
+    def _newest(self, obs: NDArray[Any]) -> NDArray[Any]:
+        return obs[:, -self.obs.shape[1] :] if self.stack > 1 else obs
+
+    def _gather(self, slot: Slots) -> Tensor:
+        if isinstance(self.obs, Tensor):
+            index = torch.from_numpy(slot.reshape(-1)).to(self.device)
+            return self.obs.index_select(0, index).reshape(*slot.shape, *self.obs.shape[1:])
+        return torch.from_numpy(self.obs.take(slot, 0)).to(self.device)
+
+    def _legal(self, slot: Slots) -> Tensor:
+        if not self.legal.shape[1]:
+            return torch.ones((), dtype=torch.bool, device=self.device).expand(*slot.shape, 1)
+        return torch.from_numpy(self.legal.take(slot, 0)).to(self.device)
+
+
+def restore(owner: object, columns: tuple[str, ...], saved: State) -> None:
+    """Copy the saved beginnings of these arrays into them. Raises ValueError where they do not fit."""
+    for name in columns:
+        own = torch.as_tensor(getattr(owner, name))
+        if len(saved[name]) > len(own) or saved[name].shape[1:] != own.shape[1:]:
+            raise ValueError(
+                f"the checkpoint holds {name} of a shape {tuple(saved[name].shape)}, the replay {tuple(own.shape)}"
+            )
+        own[: len(saved[name])].copy_(saved[name])
+
+
+def _ring(shape: tuple[int, ...], dtype: Any, device: torch.device) -> NDArray[Any] | Tensor:
+    """Zeros: in numpy on the CPU, where it gathers and writes faster; a tensor on an accelerator, if it fits there."""
+    kind = torch.from_numpy(np.zeros(0, dtype)).dtype
+    fits = device.type != "cuda" or math.prod(shape) * kind.itemsize < 0.8 * torch.cuda.mem_get_info(device)[0]
+    return torch.zeros(shape, dtype=kind, device=device) if device.type != "cpu" and fits else np.zeros(shape, dtype)

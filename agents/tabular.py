@@ -1,0 +1,143 @@
+"""Exact solutions of small worlds by the Bellman equation, and Q-learning, which finds them by trial and error.
+
+Sutton and Barto 2018, chapters 4 and 6. S states, A actions; in an agent of several seeds, R seeds and N lanes.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents import settings
+from agents.base import Agent, Memory
+from envs import Step
+from envs.mdp import MDP, mdp, numbering
+from rlgen.core.errors import UserError
+from rlgen.core.settings import Setup
+
+STEPS = 50  # environment steps between looks at the clock, the log and the signals
+
+Floats = NDArray[np.float64]
+
+
+def backup(process: MDP, value: Floats, gamma: float = 1.0) -> Floats:
+    """Q(s, a) = r(s, a) + γ Σ_s' P(s'|s, a) V(s'), (S,) -> (S, A)"""
+    q: Floats = process.reward + gamma * (process.transition @ value)
+    return q
+
+
+def evaluate(process: MDP, policy: NDArray[Any], gamma: float) -> Floats:
+    """V of a policy, (S,): the solution of V = r + γ P V.
+
+    The policy is an action per state, (S,), or a probability of each, (S, A). γ = 1 will do where every episode ends.
+    """
+    states, actions = process.reward.shape
+    chance = np.eye(actions)[policy] if policy.ndim == 1 else policy  # (S, A)
+    p, r = np.einsum("sa,sat->st", chance, process.transition), (chance * process.reward).sum(1)
+    return np.linalg.solve(np.eye(states) - gamma * p, r)
+
+
+def value_iteration(process: MDP, gamma: float, error: float = 1e-10) -> Floats:
+    """Q* (S, A), off by no more than `error`: V ← max_a Q(·, a) until it stands still. Bellman 1957; needs γ < 1."""
+    value, change = np.zeros(len(process.start)), np.inf
+    while gamma * change > error * (1 - gamma):
+        last, value = value, backup(process, value, gamma).max(1)
+        change = np.abs(value - last).max()
+    return backup(process, value, gamma)
+
+
+def policy_iteration(process: MDP, gamma: float) -> Floats:
+    """Q* (S, A): evaluate a policy, act greedily on its values, until nothing is better. Howard 1960; needs γ < 1."""
+    policy = np.zeros(len(process.start), np.int64)
+    while True:
+        q = backup(process, evaluate(process, policy, gamma), gamma)
+        better = q.max(1) > np.take_along_axis(q, policy[:, None], 1)[:, 0] + 1e-12 * np.abs(q).max()
+        if not better.any():
+            return q
+        policy = np.where(better, q.argmax(1), policy)
+
+
+def best_return(process: MDP, steps: int) -> float:
+    """The highest mean return, undiscounted, that any policy can have in an episode of at most so many steps.
+
+    Also those that mind how much time is left: one that does not may be unable to reach it.
+    """
+    value = np.zeros(len(process.start))
+    for _ in range(steps):
+        value = backup(process, value).max(1)
+    return float(process.start @ value)
+
+
+def optimum(task: str, limit: int | None = None) -> tuple[float, int] | None:
+    """The highest mean return of a world whose table is known, within as many steps; None for any other world."""
+    process = mdp(task)
+    if process is None:
+        return None
+    steps = limit or process.limit
+    return best_return(process, steps), steps
+
+
+class QLearning(Agent):
+    """A table of Q(s, a), learned from each step as it comes. Watkins 1989, PhD thesis."""
+
+    Config = settings.QLearning
+    config: settings.QLearning
+    state = ("lanes", "q", "visits", "rng", "returns", "time")
+
+    def __init__(self, task: str, config: settings.QLearning, setup: Setup) -> None:
+        super().__init__(task, config, setup)
+        space = self.lanes.worlds.sight.space
+        numbers = numbering(space)
+        if numbers is None:
+            raise UserError(f"{task} has the observations {space}: a table needs discrete ones, like FrozenLake's")
+        states, self.weights = numbers
+        self.q = np.full((config.seeds, states, self.lanes.actions), config.initial)  # (R, S, A)
+        self.visits = np.zeros(self.q.shape, np.int64)
+
+    def step(self) -> dict[str, Tensor | float]:
+        """Some environment steps of every lane, each learned from at once."""
+        ended, errors, lanes = [], [], self.lanes
+        for _ in range(STEPS):
+            obs, legal = lanes.obs, lanes.legal
+            action, _ = self.act(obs, legal, None, lanes.start)
+            step = lanes.step(action)
+            errors.append(self.learn(obs, action, step))
+            self.time += self.config.lanes
+            ended += self.ended(step)
+        error = torch.from_numpy(np.abs(errors).mean((0, 1)))  # (R,)
+        return {**self.tell(ended), "error": error, "epsilon": self.epsilon}
+
+    def learn(self, obs: NDArray[Any], action: NDArray[np.int64], step: Step) -> Floats:
+        """Q(s, a) ← Q(s, a) + α_n δ with δ = r + γ max_a' Q(s', a') - Q(s, a), 0 beyond a terminal step: δ (N, R).
+
+        α_n = lr / n^ω at the n-th visit to s and a. The lanes of a seed are learned from one after the other.
+        """
+        seeds, errors = np.arange(self.config.seeds), []
+        discount = self.config.gamma * ~step.terminated
+        columns = self.number(obs), action, step.reward, discount, self.number(step.next_obs), step.next_legal
+        for s, a, reward, γ, successor, legal in zip(*(self.fold(x).swapaxes(0, 1) for x in columns), strict=True):
+            self.visits[seeds, s, a] += 1
+            rate = self.config.lr / self.visits[seeds, s, a] ** self.config.lr_decay
+            best = np.where(legal, self.q[seeds, successor], -np.inf).max(-1)
+            error = reward + γ * best - self.q[seeds, s, a]  # (R,)
+            self.q[seeds, s, a] += rate * error
+            errors.append(error)
+        return np.stack(errors)
+
+    def number(self, obs: NDArray[Any]) -> NDArray[np.int64]:
+        """The states that observations stand for, (L, *observation) -> (L,)."""
+        return (obs @ self.weights).astype(np.int64)
+
+    def greedy(
+        self, obs: NDArray[Any], legal: NDArray[np.bool_], memory: Memory, start: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], Memory]:
+        """argmax_a Q(s, a) over legal actions, (R * N, *observation) -> (R * N,)"""
+        state = self.fold(self.number(obs))  # (R, N)
+        q = np.take_along_axis(self.q, state[..., None], 1).reshape(len(obs), -1)
+        return np.where(legal, q, -np.inf).argmax(-1), None
+
+    def parameter_count(self) -> int:
+        """Entries of the table, those of all seeds together."""
+        return self.q.size
