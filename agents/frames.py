@@ -72,9 +72,8 @@ class Frames:
         """Keep where the newest step led in these lanes (L,), for the next row will hold another episode."""
         here, after = self.row(time).start, self.row(time + 1).start
         for lane in np.flatnonzero(lanes).tolist():
-            frame = self.obs[after + lane]
-            kept = np.array(frame.cpu() if isinstance(frame, Tensor) else frame)
-            self.aside[here + lane] = kept, self.legal[after + lane].copy()
+            frame = torch.as_tensor(self.obs[after + lane]).cpu().numpy()
+            self.aside[here + lane] = frame.copy(), self.legal[after + lane].copy()
 
     def at(self, slot: Slots) -> tuple[Tensor, Tensor]:
         """The observations (..., *observation) at the slots (...), and what is legal there."""
@@ -85,16 +84,16 @@ class Frames:
         return frames.reshape(*slot.shape, *self.shape), self._legal(slot)
 
     def after(self, slot: Slots, cut: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-        """The same where the steps at the slots led; `cut` marks those after which something was set aside."""
+        """The same where the steps at the slots (S, B) led; `cut` marks those after which something was set aside."""
         later = self.later(slot, 1)
         frames = later[..., None]
         if self.stack > 1:
             frames = self.later(frames, -np.minimum(self.back, self.age.take(slot)[..., None].astype(np.int64) + 1))
-        obs, legal = self._gather(frames), self._legal(later)  # (..., stack, *frame)
+        obs, legal = self._gather(frames), self._legal(later)  # (S, B, stack, *frame)
         if cut.any():
             kept, allowed = zip(*map(self.aside.__getitem__, slot[cut].tolist()), strict=True)
             where = torch.from_numpy(cut).to(self.device)
-            obs[..., -1, *[slice(None)] * len(self.shape)][where] = torch.from_numpy(np.stack(kept)).to(self.device)
+            obs[:, :, -1][where] = torch.from_numpy(np.stack(kept)).to(self.device)
             if self.legal.shape[1]:
                 legal[where] = torch.from_numpy(np.stack(allowed)).to(self.device)
         return obs.reshape(*slot.shape, *self.shape), legal
@@ -106,17 +105,19 @@ class Frames:
     def state_dict(self, rows: int) -> State:
         """The first `rows` rows, and what was set aside."""
         saved = {name: torch.as_tensor(getattr(self, name))[: rows * self.lanes] for name in self.columns}
-        frames = [torch.from_numpy(frame) for frame, _ in self.aside.values()]
-        legal = [torch.from_numpy(legal) for _, legal in self.aside.values()]
-        return {**saved, "aside": list(self.aside), "aside_obs": frames, "aside_legal": legal}
+        aside: State = {"slot": torch.tensor(list(self.aside), dtype=torch.int64)}
+        if self.aside:
+            obs, legal = (torch.from_numpy(np.stack(kept)) for kept in zip(*self.aside.values(), strict=True))
+            aside |= {"obs": obs, "legal": legal}
+        return {**saved, "aside": aside}
 
     def load_state_dict(self, saved: State) -> None:
         """Take over what `state_dict` gave. Raises ValueError where it does not fit."""
         restore(self, self.columns, saved)
-        kept = (
-            (obs.cpu().numpy(), legal.cpu().numpy()) for obs, legal in zip(saved["aside_obs"], saved["aside_legal"])
-        )
-        self.aside = dict(zip(saved["aside"], kept, strict=True))
+        self.aside = {}
+        for number, slot in enumerate(saved["aside"]["slot"].tolist()):
+            obs, legal = (saved["aside"][name][number].cpu().numpy().copy() for name in ("obs", "legal"))
+            self.aside[slot] = obs, legal
 
     def _newest(self, obs: NDArray[Any]) -> NDArray[Any]:
         return obs[:, -self.obs.shape[1] :] if self.stack > 1 else obs

@@ -140,7 +140,7 @@ class Replay(Stateful):
         terminated = self.terminated.take(last)
         action, discount = self.action.take(slot).astype(np.int64), self.gamma[steps] * ~terminated
         after = self.frames.after(last, self.done.take(last) & ~terminated)
-        numbers = map(self._tensor, (action, reward, discount))
+        numbers = [self._tensor(x) for x in (action, reward, discount)]
         return Batch(*(*self.frames.at(slot), *numbers, *after, self._tensor(weight), torch.from_numpy(slot)))
 
     def sequences(self, size: int, length: int, beta: float = 0.0) -> Sequences:
@@ -149,7 +149,7 @@ class Replay(Stateful):
         slot = self.frames.later(first[..., None], np.arange(length))  # (S, B, T)
         steps = self.frames.starts(slot), self.action.take(slot).astype(np.int64), self.reward.take(slot)
         ends = self.terminated.take(slot), self.done.take(slot), self.memory.take(first, 0), weight
-        return Sequences(*(*self.frames.at(slot), *map(self._tensor, (*steps, *ends)), torch.from_numpy(first)))
+        return Sequences(*(*self.frames.at(slot), *[self._tensor(x) for x in (*steps, *ends)], torch.from_numpy(first)))
 
     def prioritize(self, index: Tensor, surprise: Tensor) -> None:
         """Let the priorities of these slots (S, B) follow from the surprise ≥ 0 they held, (S, B), on any device."""
@@ -175,9 +175,7 @@ class Replay(Stateful):
     def load_state_dict(self, saved: State) -> None:
         """Take over what `state_dict` gave. Raises KeyError where names differ, ValueError where shapes do."""
         if (self.priorities is None) == ("priorities" in saved):
-            raise KeyError(
-                f"the checkpoint holds {'no ' * (self.priorities is not None)}priorities, the replay does not"
-            )
+            raise KeyError("of the replay and the checkpoint only one holds priorities")
         super().load_state_dict({name: saved[name] for name in self.state})
         restore(self, self.columns, saved)
         self.frames.load_state_dict(saved["frames"])

@@ -6,185 +6,226 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.replay import Batch, Replay
+from agents.frames import Frames
+from agents.replay import Replay
 from envs import Step
+from tests.agents.experience import GAMMA, Experience
 
-GAMMA = 0.5  # sums of small numbers are exact
+worlds = {
+    "n": st.sampled_from([1, 3, 5]),
+    "lanes": st.sampled_from([1, 3]),
+    "seeds": st.sampled_from([1, 2]),
+    "stack": st.sampled_from([1, 4]),
+    "image": st.booleans(),
+    "masks": st.booleans(),
+    "alpha": st.sampled_from([0.0, 0.6]),
+    "rows": st.integers(8, 13),
+    "steps": st.integers(8, 60),
+    "seed": st.integers(0, 1000),
+}
 
 
-def push(replay, log, rng, steps):
-    """Store steps with random ends; `log` keeps (obs, action, reward, terminated, done, next_obs) of every lane.
-
-    Each observation is a number of its own, also the last of an episode, which no step begins from.
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(**worlds)
+def test_every_whole_window_is_drawn_as_walked_and_no_other(rows, lanes, steps, **more):
+    """T4: returns stop at the first end of either kind, discount γᵏ with the actual k, never past the write head.
+    T11: each tuple as a naive list has it, the true successor also of a truncated step, no frame of another episode.
     """
-    lanes = len(log)
-    for _ in range(steps):
-        obs = np.array([2 * (len(log[0]) * lanes + lane) for lane in range(lanes)], np.float32)
-        action, reward = rng.integers(9, size=lanes), rng.integers(-4, 5, size=lanes).astype(np.float32)
-        terminated = rng.random(lanes) < 0.15
-        done = terminated | (rng.random(lanes) < 0.15)
-        next_obs = np.where(done, obs + 1, obs + 2 * lanes).astype(np.float32)
-        step = Step(reward=reward, terminated=terminated, done=done, next_obs=next_obs[:, None], score=np.zeros(lanes))
-        replay.push(obs[:, None], action, step)
-        for lane, row in enumerate(zip(obs, action, reward, terminated, done, next_obs, strict=True)):
-            log[lane].append(tuple(x.item() for x in row))
-
-
-def walk(log, start, n):
-    """The n-step transition that begins at `start`, step by step."""
-    total = 0.0
-    for k in range(n):
-        _, _, reward, terminated, done, next_obs = log[start + k]
-        total += GAMMA**k * reward
-        if done:
-            break
-    obs, action, *_ = log[start]
-    return obs, action, total, 0.0 if terminated else GAMMA ** (k + 1), next_obs
-
-
-def windows(log, rows, n):
-    """All that can be drawn: windows of n steps that are whole and still there."""
-    return [walk(log, start, n) for start in range(max(0, len(log) - rows), len(log) - n + 1)]
-
-
-def filled(capacity, seeds, lanes, n, steps, seed=0):
-    replay = Replay(capacity, seeds, lanes, (1,), n_step=n, gamma=GAMMA, seed=seed)
-    log = [[] for _ in range(seeds * lanes)]
-    push(replay, log, np.random.default_rng(seed), steps)
-    return replay, log
-
-
-def drawn(batch):
-    """For each seed, the list of transitions in a batch."""
-    columns = batch.obs[..., 0], batch.action, batch.reward, batch.discount, batch.next_obs[..., 0]
-    return [list(zip(*(x[s].tolist() for x in columns), strict=True)) for s in range(len(batch.obs))]
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(
-    n=st.sampled_from([1, 3, 5]),
-    lanes=st.sampled_from([1, 3]),
-    seeds=st.sampled_from([1, 2]),
-    capacity=st.integers(15, 40),
-    steps=st.integers(5, 60),
-    seed=st.integers(0, 1000),
-)
-def test_every_whole_window_is_drawn_as_walked_and_no_other(n, lanes, seeds, capacity, steps, seed):
-    replay, log = filled(capacity, seeds, lanes, n, steps, seed)
-    rows = capacity // lanes
-    assert len(replay) == min(steps, rows) - n + 1
-    sample = drawn(replay.sample(1500))
-    for s in range(seeds):
-        expected = [window for lane in range(lanes) for window in windows(log[s * lanes + lane], rows, n)]
-        assert len(expected) == len(replay) * lanes
-        assert set(sample[s]) == set(expected)
+    lived = Experience(rows * lanes, lanes=lanes, **more).live(steps, lose=0.03)
+    sample = lived.drawn(lived.replay.sample(1200))
+    for s, transitions in enumerate(sample):
+        expected = lived.walks(s)
+        assert len(expected) == len(lived.replay) * lanes
+        assert set(transitions) == set(expected)
 
 
 def test_windows_grow_as_the_newest_steps_come():
-    replay, log = filled(10, 1, 1, 3, 0)
+    lived = Experience(10, n=3)
     for step in range(1, 30):
-        push(replay, log, np.random.default_rng(step), 1)
-        expected = windows(log[0], 10, 3)
-        assert len(replay) == len(expected) == max(0, min(step, 10) - 2)
-        if expected:
-            assert set(drawn(replay.sample(500))[0]) == set(expected)
+        lived.live(1)
+        assert len(lived.replay) == len(lived.windows(0)) == max(0, min(step, 10) - 2)
+        if len(lived.replay):
+            assert set(lived.drawn(lived.replay.sample(500))[0]) == set(lived.walks(0))
 
 
+def test_nothing_is_drawn_before_a_window_is_whole():
+    for alpha in (0.0, 0.6):
+        replay = Experience(10, n=3, alpha=alpha).live(2).replay
+        assert len(replay) == 0
+        with pytest.raises(ValueError):
+            replay.sample(1)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6])
 @pytest.mark.parametrize(("n", "lanes", "seeds"), [(1, 1, 1), (3, 1, 2), (3, 3, 1), (5, 3, 2)])
-def test_windows_are_equally_likely(n, lanes, seeds):
+def test_windows_are_equally_likely_while_nothing_tells_them_apart(n, lanes, seeds, alpha):
     size = 40_000
-    replay, _ = filled(30 * lanes, seeds, lanes, n, 47)
-    for s, sample in enumerate(drawn(replay.sample(size))):
-        counts, cells = Counter(sample), (30 - n + 1) * lanes
+    lived = Experience(30 * lanes, seeds, lanes, n=n, alpha=alpha).live(47)
+    for index in lived.replay.sample(size).index:
+        counts, cells = Counter(index.tolist()), (30 - n + 1) * lanes
         assert len(counts) == cells
         expected = size / cells
         statistic = sum((count - expected) ** 2 / expected for count in counts.values())
         freedom = cells - 1
-        assert abs(statistic - freedom) < 4 * (2 * freedom) ** 0.5, s  # mean and deviation of chi-square
+        assert abs(statistic - freedom) < 4 * (2 * freedom) ** 0.5  # mean and deviation of chi-square
 
 
 def test_draws_of_one_batch_are_independent_of_each_other_and_of_other_seeds():
     size = 4_000
-    replay, _ = filled(20, 2, 1, 1, 20)
-    batch = replay.sample(size).obs[..., 0].double()
-    for one, other in ((batch[0], batch[1]), (batch[0, 1:], batch[0, :-1])):
-        assert abs(torch.corrcoef(torch.stack([one, other]))[0, 1]) < 4 / size**0.5
+    for alpha in (0.0, 0.6):
+        index = Experience(20, 2, n=1, alpha=alpha).live(20).replay.sample(size).index.double()
+        for one, other in ((index[0], index[1]), (index[0, 1:], index[0, :-1])):
+            assert abs(torch.corrcoef(torch.stack([one, other]))[0, 1]) < 4 / size**0.5
 
 
 def test_one_step_is_the_plain_buffer():
-    replay, log = filled(20, 1, 1, 1, 33)
-    plain = {row[0]: row for row in log[0][-20:]}
-    for obs, action, reward, discount, next_obs in drawn(replay.sample(300))[0]:
-        _, action_, reward_, terminated, _, next_obs_ = plain[obs]
-        assert (action, reward, next_obs) == (action_, reward_, next_obs_)
-        assert discount == (0 if terminated else GAMMA)
+    """T4: n = 1 is what every buffer does."""
+    lived = Experience(20).live(33, life=0.0)
+    plain = {row.obs: row for row in lived.log[0][-20:]}
+    for obs, _, action, reward, discount, next_obs, _ in lived.drawn(lived.replay.sample(300))[0]:
+        row = plain[obs]
+        assert (action, reward) == (row.action, row.reward)
+        assert (discount, next_obs) == ((0, None) if row.terminated else (GAMMA, row.next_obs))
+
+
+@pytest.mark.parametrize("stack", [1, 4])
+def test_what_follows_a_termination_is_finite_and_allows_something(stack):
+    """0 times what is no number is no number, and so is a maximum over nothing."""
+    lived = Experience(30, lanes=3, stack=stack).live(1)
+    for _ in range(40):
+        batch = lived.live(1, terminate=0.5).replay.sample(100)
+        assert batch.next_obs.isfinite().all()
+        assert batch.next_legal.any(-1).all()
+
+
+def test_a_truncated_step_leads_to_its_true_successor_when_it_is_the_newest_and_long_after():
+    """T11: the observation that an episode was cut off at stands nowhere in the ring."""
+    lived = Experience(10, stack=2).live(3, terminate=0, truncate=0, life=0).live(1, terminate=0, truncate=1, life=0)
+    cut = lived.log[0][-1]
+    for later in range(9):  # when nine more are there, its older frame is gone
+        drawn = lived.drawn(lived.replay.sample(300))[0]
+        assert {x[5] for x in drawn if x[0] == cut.obs} == {cut.next_obs}, later
+        lived.live(1, terminate=0, truncate=0, life=0)
+    assert not any(x[0] == cut.obs for x in lived.drawn(lived.replay.sample(300))[0])
+
+
+def test_what_was_set_aside_goes_when_its_step_goes():
+    """T11: the side table holds the truncations of the ring, and no more."""
+    lived = Experience(30, 2, 3, stack=4)
+    for _ in range(60):
+        lived.live(1, truncate=0.3, lose=0.1)
+        there = [row for lane in lived.log for row in lane[-11:]]  # ten to draw from, and one not yet written over
+        assert len(lived.replay.frames.aside) <= sum(row.done and not row.terminated for row in there)
+    lived.live(12, truncate=0.0)
+    assert not lived.replay.frames.aside
+
+
+def test_an_atari_transition_costs_no_more_than_its_frame():
+    """T11: 7,056 bytes and at most 5 % more, in all arrays together, and with an episode cut off every 500 steps."""
+    rows, lanes = 600, 4
+    replay = Replay(rows * lanes, 1, lanes, (4, 84, 84), np.uint8, stack=4, n_step=3, gamma=0.99, alpha=0.5, seed=0)
+    obs, legal, no = np.zeros((lanes, 4, 84, 84), np.uint8), np.ones((lanes, 1), bool), np.zeros(lanes, bool)
+    for time in range(rows + 100):
+        done = np.full(lanes, time % 500 == 499)
+        replay.push(
+            obs,
+            legal,
+            no,
+            np.zeros(lanes, np.int64),
+            Step(np.zeros(lanes), no, done, done, obs, legal, np.zeros(lanes)),
+        )
+    replay.sample(32)
+    arrays = [
+        x
+        for owner in (replay, replay.frames, replay.priorities)
+        for x in vars(owner).values()
+        if isinstance(x, np.ndarray)
+    ]
+    arrays += [x for kept in replay.frames.aside.values() for x in kept]
+    assert len(replay.frames.aside) == lanes
+    assert sum(x.nbytes for x in arrays if x.base is None) <= 1.05 * 84 * 84 * rows * lanes
 
 
 def test_types_and_shapes():
-    replay = Replay(12, 2, 3, (4,), n_step=2, gamma=0.9, seed=0)
-    for _ in range(4):
-        step = Step(
-            np.ones(6, np.float32), np.zeros(6, bool), np.zeros(6, bool), np.ones((6, 4), np.float32), np.ones(6)
-        )
-        replay.push(np.zeros((6, 4), np.float32), np.zeros(6, np.int64), step)
-    batch = replay.sample(5)
-    shapes = {"obs": (2, 5, 4), "action": (2, 5), "reward": (2, 5), "discount": (2, 5), "next_obs": (2, 5, 4)}
-    assert {name: tuple(x.shape) for name, x in batch._asdict().items()} == shapes
-    assert batch.action.dtype == torch.int64
-    assert all(x.dtype == torch.float32 for name, x in batch._asdict().items() if name != "action")
-    torch.testing.assert_close(batch.discount, torch.full((2, 5), 0.81))
-    torch.testing.assert_close(batch.reward, torch.full((2, 5), 1.9))
+    lived = Experience(12, 2, 3, n=2, stack=4, image=True).live(4, terminate=0, truncate=0, life=0)
+    batch = lived.replay.sample(5)
+    obs, legal, number = ((2, 5, 8, 2, 2), torch.uint8), ((2, 5, 5), torch.bool), ((2, 5), torch.float32)
+    index = ((2, 5), torch.int64)
+    expected = [obs, legal, index, number, number, obs, legal, number, index]
+    assert [(tuple(x.shape), x.dtype) for x in batch] == expected
+    assert torch.equal(batch.discount, torch.full((2, 5), GAMMA**2))
+    assert torch.equal(batch.weight, torch.ones(2, 5))
+    batch = Experience(12, 2, 3, masks=False).live(4).replay.sample(5)
+    assert batch.obs.dtype == torch.float32
+    assert batch.legal.shape == batch.next_legal.shape == (2, 5, 1)
+    assert batch.legal.all()
+    assert batch.next_legal.all()
 
 
 def test_a_batch_is_a_copy():
-    replay, log = filled(10, 1, 1, 1, 10)
-    batch = replay.sample(50)
+    lived = Experience(10).live(10)
+    batch = lived.replay.sample(50)
     before = [x.clone() for x in batch]
-    push(replay, log, np.random.default_rng(1), 10)
+    lived.live(10)
     assert all(map(torch.equal, before, batch))
-    assert isinstance(batch.to(torch.device("cpu")), Batch)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.6])
+@pytest.mark.parametrize("stack", [1, 4])
 @pytest.mark.parametrize("steps", [0, 4, 10, 27])
-def test_resumed_it_draws_and_stores_the_same(steps):
-    whole, log = filled(10, 2, 1, 3, steps)
-    if steps > 3:
-        whole.sample(7)
-    other, _ = filled(10, 2, 1, 3, 5, seed=9)
-    other.load_state_dict({key: v.clone() if hasattr(v, "clone") else v for key, v in whole.state_dict().items()})
-    for replay in (whole, other):
-        push(replay, [list(x) for x in log], np.random.default_rng(4), 8)
-    assert all(map(torch.equal, whole.sample(100), other.sample(100)))
+def test_resumed_it_draws_and_stores_the_same(steps, stack, alpha):
+    """T15: priorities, what was set aside and the stream of draws included."""
+
+    def use(*replays):
+        batches = [replay.sample(7, 0.4) for replay in replays if len(replay)]
+        for replay, batch in zip(replays, batches, strict=False):
+            replay.prioritize(batch.index, torch.linspace(0, 3, 14).view(2, 7))
+        return batches
+
+    def build(steps, seed):
+        lived = Experience(10, 2, n=3, stack=stack, alpha=alpha, seed=seed)
+        for _ in range(steps):
+            use(lived.live(1, lose=0.1).replay)
+        return lived
+
+    whole, other = build(steps, 0), build(17, 9).replay
+    other.load_state_dict(whole.replay.state_dict())
+    whole.twin = other
+    for _ in range(25):
+        one, two = use(whole.live(1).replay, other) or ((), ())
+        assert all(map(torch.equal, one, two))
+    assert whole.replay.frames.aside.keys() == other.frames.aside.keys()
 
 
 def test_a_young_memory_saves_the_rows_it_has():
-    assert len(filled(10, 2, 1, 3, 4)[0].state_dict()["obs"]) == 4 * 2
-    assert len(filled(10, 2, 1, 3, 25)[0].state_dict()["obs"]) == 10 * 2
+    def saved(steps):
+        return Experience(10, 2, n=3, alpha=0.5).live(steps).replay.state_dict()
+
+    for steps, rows in ((4, 4), (25, 10)):
+        state = saved(steps)
+        columns = [state[name] for name in Replay.columns] + [state["frames"][name] for name in Frames.columns]
+        assert {len(x) for x in columns} == {(rows + 1) * 2}  # and what the newest step led to
+    assert saved(4)["priorities"].shape == (2, 5)
     with pytest.raises(ValueError, match="shape"):
-        filled(5, 2, 1, 3, 0)[0].load_state_dict(filled(10, 2, 1, 3, 8)[0].state_dict())
+        Experience(5, 2, n=3, alpha=0.5).replay.load_state_dict(saved(8))
+    with pytest.raises(KeyError, match="priorities"):
+        Experience(10, 2, n=3).replay.load_state_dict(saved(8))
 
 
 def test_streams_of_different_seeds_differ():
-    samples = [filled(10, 1, 1, 1, 10, seed)[0].sample(30).obs for seed in (0, 1)]
+    samples = [Experience(10, seed=seed).live(10).replay.sample(30).index for seed in (0, 1)]
     assert not torch.equal(*samples)
 
 
-def test_no_window_reaches_across_an_episode_that_was_lost():
-    replay = Replay(50, 1, 2, (1,), n_step=3, gamma=0.5, seed=0)
-
-    def step(value):
-        one, no = np.ones(2, np.float32), np.zeros(2, bool)
-        replay.push(np.full((2, 1), value, np.float32), np.zeros(2, np.int64), Step(one, no, no, one[:, None], one))
-
-    for value in range(4):
-        step(value)
-    replay.cut(np.array([False, True]))  # the second lane goes on elsewhere
-    for value in range(4, 8):
-        step(value)
-    batch = replay.sample(500)
-    lengths = {}
-    for value, reward in zip(batch.obs.flatten().tolist(), batch.reward.flatten().tolist(), strict=True):
-        lengths.setdefault(int(value), set()).add(reward)
-    assert lengths[2] == {1.75, 1.5}  # rows 2, 3, 4 in one lane; 2 and 3 in the other
-    assert lengths[3] == {1.75, 1.0}
-    assert lengths[4] == lengths[1] == {1.75}
+@pytest.mark.parametrize("stack", [1, 4])
+def test_a_tensor_as_on_an_accelerator_gives_what_an_array_gives(stack):
+    lived = [Experience(30, 2, 3, n=3, stack=stack, image=True) for _ in range(2)]
+    frames = lived[1].replay.frames
+    frames.obs = torch.from_numpy(frames.obs)
+    for x in lived:
+        x.live(50, lose=0.05)
+    assert all(map(torch.equal, *(x.replay.sample(200) for x in lived)))
+    assert all(map(torch.equal, *(x.replay.sequences(50, 4) for x in lived)))
+    fresh = Experience(30, 2, 3, n=3, stack=stack, image=True)
+    fresh.replay.load_state_dict(lived[1].replay.state_dict())
+    assert all(map(torch.equal, *(x.replay.sample(200) for x in (fresh, lived[1]))))
