@@ -75,7 +75,9 @@ class Lanes:
         self.episode = np.full(lanes, -1, np.int64)
         self.score = np.zeros(lanes)
         self.over = np.zeros(lanes, bool)  # lanes that stay where they ended
-        self.lost = np.zeros(lanes, bool)  # lanes that `load_state_dict` could not bring back to where they stood
+        self.lost: NDArray[np.bool_] = np.zeros(
+            lanes, bool
+        )  # that `load_state_dict` could not bring back to where they stood
         self.played: list[NDArray[np.int64]] = []  # the actions (L,) of every step since the oldest running episode ...
         self.length = np.zeros(lanes, np.int64)  # ... the last so many of which are those of each lane's episode
         self._begin(np.ones(lanes, bool))
@@ -157,9 +159,9 @@ class Lanes:
                 self.step(script[longest - left])
         self.restart, there = restart, saved["obs"].numpy()
         same = [np.array_equal(here, then, equal_nan=True) for here, then in zip(self.obs, there, strict=True)]
-        self.lost = self.over | ~np.array(same)
+        self.lost = self.over | ~np.array(same, bool)
         self.over, self.start = np.zeros(len(played), bool), length == 0
-        for _ in range(self.lost.sum()):
+        for _ in np.flatnonzero(self.lost):
             logging.getLogger("rlgen").warning(
                 f"{self.name} does not repeat itself from the same seed and actions: its episode is started again,"
                 " and the run will differ from one that never stopped"
@@ -193,10 +195,10 @@ def _worlds(name: str, lanes: int, render_mode: str | None, sticky: float | None
 
 def _check(name: str, legal: NDArray[np.bool_], ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Masks (L, A) with an action everywhere, for where nothing follows none need be legal."""
-    empty = ~legal.any(1)
-    if (empty & ~ended).any():
+    empty: NDArray[np.bool_] = ~legal.any(1, keepdims=True)
+    if (empty[:, 0] & ~ended).any():
         raise UserError(f"{name} gives an action_mask without any legal action")
-    return legal | empty[:, None]
+    return np.logical_or(legal, empty)
 
 
 @cache

@@ -2,16 +2,24 @@
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 
 import gymnasium as gym
 
+from envs.minatar import GAMES
 from rlgen.core.errors import UserError, did_you_mean
 
 FAMILIES = {  # what `rlgen list` shows, each with what must be installed for it
     "classic control": (["CartPole", "Acrobot", "MountainCar"], "comes with rlgen"),
     "toy text": (["FrozenLake", "FrozenLake8x8", "Taxi", "CliffWalking"], "comes with rlgen"),
     "our own": (["GridWorld", "Catch", "CartPoleHidden"], "comes with rlgen"),
-    "box2d": (["LunarLander"], "needs `pip install 'gymnasium[box2d]'`"),
+    "Box2D": (["LunarLander"], "needs `pip install 'rlgen[box2d]'`"),
+    "MinAtar": ([f"MinAtar/{game}" for game in GAMES], "needs `pip install 'rlgen[minatar]'`"),
+    "Atari": (
+        ["Pong", *GAMES, "BeamRider", "Enduro", "MsPacman", "Qbert"],
+        "like some hundred others needs `pip install 'rlgen[atari]'`",
+    ),
 }
 
 
@@ -27,13 +35,22 @@ def resolve(name: str) -> str:
     if ":" in name or name in gym.registry:  # `module:Name-v0` registers on import
         return name
     known: dict[str, str] = {}
-    for identity in sorted(gym.registry, key=_rank):  # later entries win: newer versions, and names without a namespace
+    games = [f"ALE/{game}-v5" for game in FAMILIES["Atari"][0]]  # known here before ale-py tells of them
+    for identity in sorted({*gym.registry, *games}, key=_rank):  # later entries win
         for alias in (identity, _bare(identity), identity.split("/")[-1], _bare(identity).split("/")[-1]):
             known[alias.lower()] = identity
     if name.lower() in known:
         return known[name.lower()]
-    hint = did_you_mean(name, {_bare(identity) for identity in known.values() if "/" not in identity})
-    raise UserError(f"no environment {name!r}{hint or ': `rlgen list` names some, and any gymnasium id will do'}")
+    arcade = find_spec("ale_py") is not None
+    if arcade and not any(identity.startswith("ALE/") for identity in gym.registry):
+        import_module("ale_py")  # registers its games; here and not before, for it takes half a second
+        return resolve(name)
+    bare = {_bare(identity) for identity in known.values() if not _outdated(identity)}
+    hint = did_you_mean(name, bare if "/" in name else {identity.split("/")[-1] for identity in bare})
+    more = "" if arcade else ", Atari games after `pip install 'rlgen[atari]'`"
+    raise UserError(
+        f"no environment {name!r}{hint or f': `rlgen list` names some, and any gymnasium id will do{more}'}"
+    )
 
 
 def short(identity: str) -> str:
@@ -51,6 +68,13 @@ def _bare(identity: str) -> str:
     return re.sub(r"-v\d+$", "", identity)
 
 
-def _rank(identity: str) -> tuple[bool, int]:
+def _rank(identity: str) -> tuple[bool, bool, int]:
+    """Newer versions go before older ones, and names without a namespace before those with one."""
     version = re.search(r"-v(\d+)$", identity)
-    return "/" not in identity, int(version[1]) if version else -1
+    return not _outdated(identity), "/" not in identity, int(version[1]) if version else -1
+
+
+def _outdated(identity: str) -> bool:
+    """Atari games by the names they had before they were all called ALE/...-v5."""
+    spec = gym.registry.get(identity)
+    return spec is not None and str(spec.entry_point).startswith("ale_py") and "/" not in identity

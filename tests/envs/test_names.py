@@ -1,3 +1,6 @@
+import sys
+from importlib.util import find_spec
+
 import gymnasium as gym
 import pytest
 
@@ -45,6 +48,34 @@ def test_a_near_miss_is_answered_with_what_was_meant(name, meant):
         resolve(name)
 
 
+@pytest.mark.parametrize("name", ["Pong", "pong", "Pong-v5", "ale/pong", "ALE/Pong-v5"])
+def test_atari_games_go_by_their_newest_name(name):
+    assert resolve(name) == "ALE/Pong-v5"
+    assert short("ALE/Pong-v5") == "Pong"
+
+
+@pytest.mark.skipif(find_spec("ale_py") is None, reason="ale-py is not installed: rlgen[atari]")
+def test_games_that_only_ale_py_knows():
+    """It also registers them under older names without a namespace, which go last."""
+    assert resolve("frostbite") == resolve("ALE/Frostbite") == "ALE/Frostbite-v5"
+    assert resolve("Pong") == "ALE/Pong-v5"
+    assert short("ALE/Frostbite-v5") == "Frostbite"
+    assert resolve("PongNoFrameskip-v4") == "PongNoFrameskip-v4"
+    with pytest.raises(UserError, match=r"did you mean Frostbite\?$"):
+        resolve("Frostbit")
+
+
+def test_without_ale_py_the_way_to_get_it_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ale_py", None)
+    with pytest.raises(UserError, match=r"^no environment 'qqqqqq': `rlgen list`[^\n]*pip install 'rlgen\[atari\]'`$"):
+        resolve("qqqqqq")
+
+
+def test_a_game_of_two_families_is_atari_s_unless_minatar_is_named():
+    assert resolve("Breakout") == "ALE/Breakout-v5"
+    assert resolve("MinAtar/Breakout") == "MinAtar/Breakout-v1"
+
+
 def test_nonsense_is_told_where_to_look():
     with pytest.raises(UserError, match=r"^no environment 'qqqqqqqq': `rlgen list`[^\n]*$"):
         resolve("qqqqqqqq")
@@ -68,6 +99,6 @@ def test_everything_described_exists():
     assert ("CartPole", "CartPole-v1") in [entry[:2] for entry in described]
     assert len({name for name, *_ in described}) == len(described)
     for name, identity, whence in described:
-        assert identity in gym.registry
+        assert identity in gym.registry or identity.startswith("ALE/")  # those are ale-py's to register
         assert short(identity) == name
         assert whence

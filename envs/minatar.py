@@ -1,0 +1,92 @@
+"""MinAtar: five Atari games on 10 x 10 pixels. Young & Tian 2019, arXiv:1903.03176."""
+
+import colorsys
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
+
+GAMES = {"Asterix": "asterix", "Breakout": "breakout", "Freeway": "freeway", "Seaquest": "seaquest",
+         "SpaceInvaders": "space_invaders"}  # fmt: skip
+LIMIT = 5_000  # steps: several times an episode of a good agent; the games have no end of their own
+FREEWAY_LIMIT = 2_500  # the game's own, which is no termination: the road goes on
+
+Observation = NDArray[np.uint8]
+
+
+class MinAtar(gym.Env[Observation, np.int64]):
+    """One of the games: observes (H, W, C) of 0 and 1, a channel for each kind of thing.
+
+    `minimal` leaves out actions without effect in this game. With the probability `sticky`
+    the action before is repeated. All chance follows from the seed of the last reset.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012  # as gymnasium has it
+
+    def __init__(self, game: str, minimal: bool = True, sticky: float = 0.1, render_mode: str | None = None) -> None:
+        self.sticky, self.render_mode = sticky, render_mode
+        self.game = _load(game).Env()
+        self.timed = game == "freeway"
+        self.meaning = self.game.minimal_action_set() if minimal else list(range(6))
+        self.action_space = Discrete(len(self.meaning))
+        self.observation_space = Box(0, 1, tuple(self.game.state_shape()), np.uint8)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode; whatever happened before has no influence, the last action included."""
+        super().reset(seed=seed)
+        self.game.random = np.random.RandomState(self.np_random.integers(2**32))  # the kind of generator they ask
+        self.game.reset()
+        self.last = 0
+        return self._observe(), {}
+
+    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """One frame of the game."""
+        if self.game.random.rand() >= self.sticky:
+            self.last = self.meaning[action]
+        reward, ended = self.game.act(self.last)
+        return self._observe(), float(reward), ended and not self.timed, ended and self.timed, {}
+
+    def render(self) -> Observation:
+        """The picture (H, W, 3), each channel in its colour, those that come later above the others."""
+        state = self._observe()
+        channels = state.shape[2]
+        colours = [colorsys.hsv_to_rgb(c / channels, 0.65, 0.95) for c in range(channels)]
+        palette = np.array([(0.08, 0.08, 0.1), *colours])
+        shown = (state * np.arange(1, channels + 1)).max(2)  # (H, W) number of the topmost channel, or 0
+        return np.kron((255 * palette[shown]).astype(np.uint8), np.ones((24, 24, 1), np.uint8))
+
+    def _observe(self) -> Observation:
+        return np.asarray(self.game.state(), np.uint8)
+
+
+def register() -> None:
+    """Tell gymnasium: v1 has the actions that do something, v0 all six, as in the first papers."""
+    for name, game in GAMES.items():
+        limit = FREEWAY_LIMIT if name == "Freeway" else LIMIT
+        for version in (0, 1):
+            gym.register(
+                f"MinAtar/{name}-v{version}",
+                "envs.minatar:MinAtar",
+                max_episode_steps=limit,
+                kwargs={"game": game, "minimal": version == 1},
+            )
+
+
+def _load(game: str) -> ModuleType:
+    """The rules of a game. From their file, for the package itself takes seconds to import what draws plots."""
+    package = find_spec("minatar")
+    if package is None or package.origin is None:
+        raise gym.error.DependencyNotInstalled("MinAtar is not installed: pip install 'rlgen[minatar]'")
+    spec = spec_from_file_location(game, Path(package.origin).parent / "environments" / f"{game}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,143 @@
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from envs import Lanes, resolve, short
+from envs.minatar import FREEWAY_LIMIT, GAMES, LIMIT
+from rlgen.core.errors import UserError
+
+needs_minatar = pytest.mark.skipif(find_spec("minatar") is None, reason="MinAtar is not installed: rlgen[minatar]")
+
+
+def make(game, **kwargs):
+    return gym.make(f"MinAtar/{game}-v1", disable_env_checker=True, **kwargs).unwrapped
+
+
+def test_names():
+    for game in GAMES:
+        assert resolve(f"MinAtar/{game}") == resolve(f"minatar/{game.lower()}") == f"MinAtar/{game}-v1"
+        assert short(f"MinAtar/{game}-v1") == f"MinAtar/{game}"
+        assert short(f"MinAtar/{game}-v0") == f"MinAtar/{game}-v0"
+
+
+def test_without_the_package_the_way_to_get_it_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "minatar", None)
+    with pytest.raises(UserError, match=r"^MinAtar/Breakout-v1 cannot be made: [^\n]*pip install 'rlgen\[minatar\]'$"):
+        Lanes("MinAtar/Breakout", 1, seed=0)
+
+
+def test_environments_come_without_the_packages_of_others():
+    code = "import sys, envs; assert not {'minatar', 'ale_py', 'Box2D', 'seaborn', 'pygame'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@needs_minatar
+@pytest.mark.parametrize("game", GAMES)
+def test_what_gymnasium_asks_of_an_environment(game):
+    """T13: observations are what the space says."""
+    check_env(make(game, render_mode="rgb_array"), skip_render_check=True)
+
+
+@needs_minatar
+@pytest.mark.parametrize(("game", "actions", "channels"), [
+    ("Asterix", 5, 4), ("Breakout", 3, 4), ("Freeway", 3, 7), ("Seaquest", 6, 10), ("SpaceInvaders", 4, 6),
+])  # fmt: skip
+def test_lanes_show_planes_of_0_and_1(game, actions, channels):
+    """T13: channels first, bytes. The v1 games have their minimal actions, v0 all six."""
+    lanes, rng = Lanes(f"MinAtar/{game}", 2, seed=0), np.random.default_rng(0)
+    bare = lanes.worlds.envs[1]
+    assert (lanes.actions, lanes.shape, lanes.dtype, lanes.scale) == (actions, (channels, 10, 10), np.uint8, 1)
+    assert Lanes(f"MinAtar/{game}-v0", 1, seed=0).actions == 6
+    for _ in range(50):
+        step = lanes.step(rng.integers(actions, size=2))
+        if not step.over[1]:
+            np.testing.assert_array_equal(lanes.obs[1], np.moveaxis(bare.unwrapped.game.state(), 2, 0))
+    assert set(np.unique(lanes.obs)) == {0, 1}
+
+
+@needs_minatar
+@pytest.mark.filterwarnings("default")  # of what draws its plots
+@pytest.mark.parametrize("game", GAMES)
+def test_the_games_are_those_of_the_package(game):
+    """The same generator and the same actions through its own class lead the same way."""
+    import minatar
+
+    ours, theirs, rng = make(game), minatar.Environment(GAMES[game]), np.random.default_rng(1)
+    for seed in range(3):
+        ours.reset(seed=seed)
+        theirs.seed(np.random.Generator(np.random.PCG64(seed)).integers(2**32))
+        theirs.reset()
+        theirs.last_action = 0
+        for _ in range(200):
+            action = rng.integers(ours.action_space.n)
+            obs, reward, terminated, _, _ = ours.step(action)
+            assert (reward, terminated) == theirs.act(ours.meaning[action])
+            np.testing.assert_array_equal(obs, theirs.state())
+            if terminated:
+                break
+
+
+@needs_minatar
+@pytest.mark.parametrize("game", GAMES)
+def test_an_episode_follows_from_its_seed_alone(game):
+    """T13: the action repeated at the start of an episode is not one of the episode before."""
+
+    def play(env):
+        first, _ = env.reset(seed=5)
+        return [first, *(env.step(0)[0] for _ in range(60))]
+
+    fresh, used = make(game, sticky=0.9), make(game, sticky=0.9)
+    used.reset(seed=1)
+    for _ in range(40):
+        used.step(used.action_space.n - 1)
+    np.testing.assert_array_equal(play(fresh), play(used))
+
+
+@needs_minatar
+def test_actions_stick():
+    def moved(sticky):
+        env, moves = make("Breakout", sticky=sticky), 0
+        env.reset(seed=0)
+        for t in range(400):
+            before, action = env.last, 1 + t % 2
+            env.step(action)
+            moves += env.last == env.meaning[action]
+            assert env.last in (before, env.meaning[action])
+        return moves / 400
+
+    assert moved(0.0) == 1
+    assert moved(1.0) == 0
+    assert 0.85 < moved(0.1) < 0.95
+    assert make("Breakout").sticky == 0.1
+    assert Lanes("MinAtar/Breakout", 1, 0, sticky=0.3).worlds.envs[0].unwrapped.sticky == 0.3
+
+
+@needs_minatar
+@pytest.mark.parametrize("game", GAMES)
+def test_there_is_a_time_limit_and_it_is_no_termination(game):
+    """T13: a game without end is cut off, and Freeway's own clock is such a limit too."""
+    lanes = Lanes(f"MinAtar/{game}", 1, seed=0)
+    assert lanes.limit == (FREEWAY_LIMIT if game == "Freeway" else LIMIT)
+    if game == "Freeway":
+        ends = [step for step in (lanes.step(np.zeros(1, int)) for _ in range(FREEWAY_LIMIT)) if step.done[0]]
+        assert [(bool(step.over[0]), bool(step.terminated[0])) for step in ends] == [(True, False)]
+        env = make(game)
+        env.reset(seed=0)
+        assert [env.step(0)[2:4] for _ in range(FREEWAY_LIMIT + 1)][-2:] == [(False, False), (False, True)]
+
+
+@needs_minatar
+@pytest.mark.parametrize("game", GAMES)
+def test_pictures(game):
+    lanes = Lanes(f"MinAtar/{game}", 1, 0, render_mode="rgb_array")
+    first = lanes.render()
+    assert (first.shape, first.dtype) == ((240, 240, 3), np.uint8)
+    assert len(np.unique(first.reshape(-1, 3), axis=0)) >= 2
+    for _ in range(20):
+        lanes.step(np.array([1]))
+    assert not np.array_equal(first, lanes.render())
