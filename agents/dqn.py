@@ -147,6 +147,7 @@ class DQN(Agent):
         The loss is a mean over B and a sum over S, so no seed feels another. Priorities change after the burst.
         """
         config = self.config
+        self.optimizer.param_groups[0]["lr"] = linear(config.lr, config.lr_end or config.lr, config.lr_steps, self.time)
         burst = self.replay.sample(config.updates * config.batch, self.beta)
         surprises = []
         for batch, next_out in self.judged(burst):

@@ -16,6 +16,8 @@ class DQN:
 
     # Learning
     lr: Rate = 1e-3  # step size of Adam
+    lr_end: Rate | None = None  # falls to this in a straight line; none keeps it
+    lr_steps: PositiveInt = 100_000  # environment steps to get there
     adam_eps: Rate = 1e-8  # keeps Adam's steps small where gradients are tiny
     gamma: Fraction = 0.99  # discount per environment step
     batch: PositiveInt = 64  # transitions per gradient step
@@ -68,9 +70,15 @@ class DQN:
             raise ValueError(f"--v-min {self.v_min:g} is not below --v-max {self.v_max:g}")
         if self.batch > self.capacity:
             raise ValueError(f"--batch {self.batch} is more than --capacity {self.capacity} holds")
-        if self.capacity // self.lanes < self.n_step + self.stack:
+        self.holds(self.n_step, f"--n-step {self.n_step}")
+
+    def holds(self, steps: int, window: str) -> None:
+        """Raise ValueError where the replay can hold no such window, with the frames before it that a stack needs."""
+        if self.capacity // self.lanes < steps + self.stack - 1:
+            stack = f", with --stack {self.stack}" if self.stack > 1 else ""
             raise ValueError(
-                f"--capacity {self.capacity} holds no window of --n-step {self.n_step} in --lanes {self.lanes}"
+                f"--capacity {self.capacity} in --lanes {self.lanes} holds no window of {window}{stack}:"
+                f" {(steps + self.stack - 1) * self.lanes} would do"
             )
 
     def check(self, given: Iterable[str]) -> None:
@@ -101,10 +109,8 @@ class DRQN(DQN):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.capacity // self.lanes < self.burn_in + self.length + self.n_step:
-            raise ValueError(
-                f"--capacity {self.capacity} holds no sequence of --burn-in {self.burn_in} and --length {self.length}"
-            )
+        steps = self.burn_in + self.length + self.n_step
+        self.holds(steps, f"--burn-in {self.burn_in}, --length {self.length} and --n-step {self.n_step}")
 
 
 @dataclass(frozen=True)

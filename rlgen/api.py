@@ -101,7 +101,7 @@ def prepare(
     config, setup, plan = (resolve(settings, *layers) for settings in (entry.config, Setup, Plan))
     _check_plan(plan, entry)
     if hasattr(config, "check"):
-        config.check({**(file or {}), **given})
+        config.check(given)
     made = _make(entry, task, config, setup)
     run = TrainedRun.create(
         runs,

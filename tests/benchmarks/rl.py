@@ -1,0 +1,153 @@
+"""What the tuned presets of the agents reach: trains them, scores them, and writes the table of the README.
+
+    python tests/benchmarks/rl.py train --runs runs/table --jobs 2        # every row; goes on where it was stopped
+    python tests/benchmarks/rl.py train --runs runs/table --tasks CartPole Acrobot --seeds 10
+    python tests/benchmarks/rl.py table --runs runs/table                 # prints it
+    python tests/benchmarks/rl.py table --runs runs/table --write README.md
+
+A row is a command; each of its seeds is a process of its own, on one thread, and scored by its last weights over 100
+fresh greedy episodes. The interval is the 95 % bootstrap over seeds. Takes hours in full; nothing here gates.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlgen import statistics
+
+BEGIN, END = "<!-- rl table: tests/benchmarks/rl.py -->", "<!-- end of rl table -->"
+
+
+class Row(NamedTuple):
+    """A command, and how many seeds of it are trained unless told otherwise."""
+
+    algorithm: str
+    task: str
+    seeds: int
+    goal: str  # what it is compared with
+
+
+ROWS = [
+    Row("dqn", "CartPole", 10, "500 at 50k (zoo, one run)"),
+    Row("dqn", "Acrobot", 5, "-76.6 (zoo, one run)"),
+    Row("dqn", "MountainCar", 5, "-100.8 (zoo, one run)"),
+    Row("dqn", "LunarLander", 5, "154 ± 79 (zoo, one run), 195 ± 28 (sb3-contrib)"),
+    Row("dqn", "FrozenLake", 5, "optimum 0.74"),
+    Row("dqn", "Taxi", 5, "optimum 7.9"),
+    Row("dqn", "GridWorld", 5, "optimum"),
+    Row("dqn", "Catch", 5, "optimum"),
+    Row("drqn", "CartPoleHidden", 5, "500"),
+    Row("dqn", "CartPoleHidden", 5, "feed-forward, cannot"),
+    Row("c51", "CartPole", 5, ""),
+    Row("qrdqn", "CartPole", 5, ""),
+    Row("rainbow", "CartPole", 5, ""),
+    Row("qlearning", "FrozenLake", 5, "optimum 0.74"),
+    Row("qlearning", "Taxi", 5, "optimum 7.9"),
+    Row("dqn", "MinAtar/Breakout", 3, "about 10 at 5M (DQN of its authors)"),
+    Row("dqn", "MinAtar/Asterix", 3, "about 17 at 5M"),
+    Row("dqn", "MinAtar/Freeway", 3, "about 50 at 5M"),
+    Row("dqn", "MinAtar/Seaquest", 3, "about 20 at 5M"),
+    Row("dqn", "MinAtar/SpaceInvaders", 3, "about 44 at 5M"),
+]
+
+
+def main() -> None:
+    """Read the words."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["train", "table"])
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the runs of the table")
+    parser.add_argument("--tasks", nargs="*", help="only these")
+    parser.add_argument("--algorithms", nargs="*", help="only these")
+    parser.add_argument("--seeds", type=int, help="instead of the number in the row")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at once")
+    parser.add_argument("--write", type=Path, help="a file in which to replace the table")
+    given = parser.parse_args()
+    rows = [
+        row
+        for row in ROWS
+        if (not given.tasks or row.task in given.tasks) and (not given.algorithms or row.algorithm in given.algorithms)
+    ]
+    if given.what == "train":
+        with ThreadPoolExecutor(given.jobs) as pool:
+            for line in pool.map(lambda job: train(given.runs, *job), jobs(rows, given.seeds)):
+                print(line, flush=True)
+    else:
+        text = table(given.runs, rows)
+        print(text)
+        if given.write:
+            page = given.write.read_text()
+            before, rest = page.split(BEGIN)
+            given.write.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+
+
+def jobs(rows: list[Row], seeds: int | None) -> Iterator[tuple[Row, int]]:
+    """Every row and seed."""
+    return ((row, seed) for row in rows for seed in range(seeds or row.seeds))
+
+
+def train(runs: Path, row: Row, seed: int) -> str:
+    """Train and score one seed, unless it is there already; one line about it."""
+    name = f"{row.algorithm}-{row.task.replace('/', '-')}-{seed}"
+    result = runs / f"{name}.json"
+    if not result.exists():
+        shutil.rmtree(runs / name, ignore_errors=True)
+        words = [row.algorithm, row.task, "--seed", str(seed), "--threads", "1", "--json", "--quiet"]
+        words += ["--runs", str(runs), "--name", name]
+        out = subprocess.run(
+            [sys.executable, "-m", "rlgen", *words], capture_output=True, text=True, env={**os.environ, "CI": "true"}
+        )
+        if out.returncode:
+            return f"{name}: exit {out.returncode}: {out.stderr.strip()}"
+        result.write_text(out.stdout)
+    told = read(result)
+    return f"{name}: {told['score']:.2f} after {told['time']:,} steps, {told['seconds']:.0f} s"
+
+
+def read(result: Path) -> dict[str, Any]:
+    """What a training printed."""
+    told: dict[str, Any] = json.loads(result.read_text())
+    return told
+
+
+def table(runs: Path, rows: list[Row]) -> str:
+    """Markdown: a line for every row that has been trained."""
+    lines = [
+        "| command | mean return over seeds [95 % interval] | worst, best | seeds | steps | seconds each | compare |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        name = f"{row.algorithm}-{row.task.replace('/', '-')}"
+        told = [read(path) for path in sorted(runs.glob(f"{name}-[0-9]*.json"))]
+        if not told:
+            continue
+        scores = np.array([one["score"] for one in told])
+        low, high = statistics.bootstrap(scores)
+        digits = 2 if np.abs(scores).max() < 2 else 1
+        mean, low_, high_, worst, best = (
+            f"{x:.{digits}f}" for x in (scores.mean(), low, high, scores.min(), scores.max())
+        )
+        steps = span([one["time"] for one in told])
+        seconds = np.median([one["seconds"] for one in told])
+        command = f"`rlgen {row.algorithm} {row.task}`"
+        cells = (command, f"{mean} [{low_}, {high_}]", f"{worst}, {best}", len(told), steps, f"{seconds:,.0f}", row.goal)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def span(times: list[int]) -> str:
+    """`100k` or `4k to 16k`."""
+    low, high = (f"{t / 1000:,.0f}k" for t in (min(times), max(times)))
+    return low if low == high else f"{low} to {high}"
+
+
+if __name__ == "__main__":
+    main()
