@@ -85,8 +85,10 @@ class DQN(Agent):
 
     def step(self) -> Metrics:
         """A few environment steps, then a burst of gradient steps."""
-        metrics = self.play()
-        if self.time >= self.config.warmup and self.ready:
+        metrics, config = self.play(), self.config
+        if self.time >= config.warmup and self.ready:
+            lr = linear(config.lr, config.lr_end or config.lr, config.lr_steps, self.time)
+            self.optimizer.param_groups[0]["lr"] = lr
             metrics.update(self.learn())
         return metrics
 
@@ -147,7 +149,6 @@ class DQN(Agent):
         The loss is a mean over B and a sum over S, so no seed feels another. Priorities change after the burst.
         """
         config = self.config
-        self.optimizer.param_groups[0]["lr"] = linear(config.lr, config.lr_end or config.lr, config.lr_steps, self.time)
         burst = self.replay.sample(config.updates * config.batch, self.beta)
         surprises = []
         for batch, next_out in self.judged(burst):

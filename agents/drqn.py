@@ -51,7 +51,7 @@ class DRQN(DQN):
     @property
     def ready(self) -> bool:
         """Whether a whole sequence can be drawn."""
-        return self.replay.count > self.span
+        return self.replay.windows(self.span) > 0
 
     @property
     def span(self) -> int:

@@ -107,10 +107,10 @@ def torso(obs: tuple[int, ...], width: int, depth: int) -> tuple[nn.Sequential, 
     """Layers from an observation to features, and how many features there are.
 
     Images below 36 pixels: the one convolution of MinAtar, Young & Tian 2019, arXiv:1903.03176;
-    larger ones: the three of Mnih et al. 2015, doi:10.1038/nature14236.
+    larger ones: the three of Mnih et al. 2015, doi:10.1038/nature14236. Below 3 there is nothing to convolve.
     """
     layers: list[nn.Module] = []
-    if len(obs) == 3:
+    if len(obs) == 3 and min(obs[1:]) >= 3:
         channels, height, wide = obs
         plan = [(32, 8, 4), (64, 4, 2), (64, 3, 1)] if min(height, wide) >= 36 else [(16, 3, 1)]
         for filters, kernel, stride in plan:

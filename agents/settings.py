@@ -94,6 +94,7 @@ class DQN:
             ("v_min", self.atoms == 1, "it is the support of C51, --atoms 51 say"),
             ("v_max", self.atoms == 1, "it is the support of C51, --atoms 51 say"),
             ("temperature", not self.munchausen, "it belongs to --munchausen, 0.9 say"),
+            ("lr_steps", self.lr_end is None, "it belongs to --lr-end, 1e-5 say"),
         ):
             if on and name in given:
                 raise UserError(f"--{name.replace('_', '-')} would change nothing: {why}")

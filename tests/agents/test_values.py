@@ -1,7 +1,18 @@
+import math
+
 import pytest
 import torch
 
-from agents.values import Scalar, take
+from agents.values import Categorical, Quantile, Scalar, take
+
+VALUES = [Scalar(), Scalar("mse"), Categorical(7, -2.0, 4.0), Quantile(5)]
+NAMES = ["huber", "mse", "c51", "qr"]
+
+
+def shaped(value, *shape):
+    """Targets as they come: numbers, or for C51 probabilities."""
+    target = torch.randn(*shape, value.width)
+    return target.softmax(-1) if isinstance(value, Categorical) else target
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (2, 5), (2, 1), (1, 5)])
@@ -20,12 +31,66 @@ def test_take_lets_the_gradient_through_to_what_was_taken():
     assert out.grad[..., 0].tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
+# ---- what all of them promise
+
+
+@pytest.mark.parametrize("value", VALUES, ids=NAMES)
+def test_a_certain_choice_is_worth_what_was_chosen(value):
+    out, action = torch.randn(2, 6, 4, value.width), torch.randint(4, (2, 6))
+    mixed, chosen = value.mix(out, torch.eye(4)[action]), take(out, action)
+    torch.testing.assert_close(mixed, chosen.softmax(-1) if isinstance(value, Categorical) else chosen)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=NAMES)
+def test_a_soft_policy_is_worth_the_sum_over_its_actions(value):
+    out, policy = torch.randn(2, 3, 4, value.width), torch.randn(2, 3, 4).softmax(-1)
+    policy[0, 0] = torch.tensor([0.0, 0.5, 0.5, 0.0])  # an action that is not legal
+    mixed = value.mix(out, policy)
+    for s in range(2):
+        for b in range(3):
+            rows = [out[s, b, a].softmax(-1) if isinstance(value, Categorical) else out[s, b, a] for a in range(4)]
+            for k in range(value.width):
+                expected = sum(policy[s, b, a].item() * rows[a][k].item() for a in range(4))
+                assert mixed[s, b, k].item() == pytest.approx(expected, abs=1e-5)
+    plain = mixed @ value.z if isinstance(value, Categorical) else mixed.mean(-1)
+    torch.testing.assert_close(plain, (policy * value.mean(out)).sum(-1))  # the mean of a mixture is that of the means
+
+
+@pytest.mark.parametrize("value", VALUES, ids=NAMES)
+def test_the_error_of_a_batch_is_that_of_its_members(value):
+    """T14: (B,) against (B, 1) would silently be (B, B)."""
+    out, target = torch.randn(2, 6, value.width), shaped(value, 2, 6)
+    for measure in (value.error, value.surprise):
+        whole = measure(out, target)
+        assert whole.shape == (2, 6)
+        for s in range(2):
+            for b in range(6):
+                torch.testing.assert_close(whole[s, b], measure(out[s, b], target[s, b]))
+
+
+@pytest.mark.parametrize("value", VALUES, ids=NAMES)
+def test_surprise_is_never_negative_and_gone_where_the_prediction_is_right(value):
+    """T5: without the absolute value, what was worth less than thought would never be drawn again."""
+    out = 3 * torch.randn(500, value.width)
+    assert (value.surprise(out, shaped(value, 500)) >= 0).all()
+    assert (value.surprise(out, shaped(value, 500)) > 1e-3).float().mean() > 0.9
+    right = out.softmax(-1) if isinstance(value, Categorical) else out
+    torch.testing.assert_close(value.surprise(out, right), torch.zeros(500), atol=1e-5, rtol=0)
+    gradient = torch.autograd.functional.jacobian(lambda x: value.error(x, right[:1]).sum(), out[:1])
+    if not isinstance(value, Quantile):  # whose error with itself is that of its spread
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-6, rtol=0)
+
+
+# ---- a number
+
+
 def test_scalar_backup_is_the_bellman_equation():
     reward, discount = torch.tensor([[1.0, -2.0, 0.5]]), torch.tensor([[0.9, 0.0, 0.81]])
     out = torch.tensor([[[10.0], [7.0], [-3.0]]])
-    target = Scalar().backup(reward, discount, out)
-    assert target.shape == (1, 3, 1)
-    torch.testing.assert_close(target[..., 0], torch.tensor([[1 + 9.0, -2.0, 0.5 - 2.43]]))
+    for value in (Scalar(), Quantile(1)):
+        target = value.backup(reward, discount, out)
+        assert target.shape == (1, 3, 1)
+        torch.testing.assert_close(target[..., 0], torch.tensor([[1 + 9.0, -2.0, 0.5 - 2.43]]))
 
 
 def test_scalar_mean_is_the_number_itself():
@@ -41,14 +106,143 @@ def test_errors_are_those_of_the_textbook(loss):
     error = Scalar(loss).error(out[:, None], (out + delta)[:, None])
     assert error.shape == (len(delta),)
     torch.testing.assert_close(error, torch.tensor(expected))
+    torch.testing.assert_close(Scalar(loss).surprise(out[:, None], (out + delta)[:, None]), delta.abs())
 
 
-@pytest.mark.parametrize("loss", ["huber", "mse"])
-def test_the_error_of_a_batch_is_that_of_its_members(loss):
-    """(B,) against (B, 1) would silently be (B, B)."""
-    value, out, target = Scalar(loss), torch.randn(2, 6, 1), torch.randn(2, 6, 1)
-    whole = value.error(out, target)
-    assert whole.shape == (2, 6)
+# ---- C51
+
+
+def projected(value, reward, discount, probabilities):
+    """Algorithm 1 of Bellemare et al. 2017, atom by atom."""
+    spacing, mass = (value.high - value.low) / (value.width - 1), [0.0] * value.width
+    for j, p in enumerate(probabilities):
+        moved = min(max(reward + discount * (value.low + j * spacing), value.low), value.high)
+        place = (moved - value.low) / spacing
+        below, above = math.floor(place), math.ceil(place)
+        if below == above:
+            mass[below] += p
+        else:
+            mass[below] += p * (above - place)
+            mass[above] += p * (place - below)
+    return mass
+
+
+P = [0.1, 0.2, 0.3, 0.15, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("reward", "discount", "expected"),
+    [
+        (0.0, 1.0, P),  # every atom falls on itself
+        (1.0, 1.0, [0, 0.1, 0.2, 0.3, 0.4]),  # by one to the right, the last one clipped
+        (-1.0, 1.0, [0.3, 0.3, 0.15, 0.25, 0]),  # to the left
+        (0.5, 1.0, [0.05, 0.15, 0.25, 0.225, 0.325]),  # half to each neighbour
+        (1.0, 0.0, [0, 0, 0, 1, 0]),  # nothing follows: all of it on one atom ...
+        (-0.25, 0.0, [0, 0.25, 0.75, 0, 0]),  # ... or between two
+        (9.0, 0.0, [0, 0, 0, 0, 1]),
+        (-9.0, 1.0, [1, 0, 0, 0, 0]),
+        (0.0, 0.5, [0.05 + 0.05 - 0.05, 0.05 + 0.1 + 0.05 - 0.05 + 0.05, 0, 0, 0]),  # worked out below
+    ],
+)
+def test_a_distribution_moves_as_worked_out_by_hand(reward, discount, expected):
+    """T14: atoms at -2, -1, 0, 1, 2; where one falls on another, l = u, no mass may be lost."""
+    if discount == 0.5:  # -1, -0.5, 0, 0.5, 1
+        expected = [0, 0.1 + 0.1, 0.1 + 0.3 + 0.075, 0.075 + 0.25, 0]
+    value = Categorical(5, -2.0, 2.0)
+    target = value.backup(torch.tensor(reward), torch.tensor(discount), torch.tensor(P))
+    torch.testing.assert_close(target, torch.tensor(expected, dtype=torch.float32))
+
+
+@pytest.mark.parametrize(("atoms", "low", "high"), [(51, -10.0, 10.0), (51, 0.0, 100.0), (2, -1.0, 1.0), (7, 0.3, 0.9)])
+def test_distributions_move_as_atom_by_atom(atoms, low, high):
+    """T14: no mass is lost, wherever it falls."""
+    value, shape = Categorical(atoms, low, high), (3, 40)
+    reward = torch.randn(shape) * (high - low) / 2
+    reward[:, :10] = reward[:, :10].round()
+    discount = torch.rand(shape) * (torch.rand(shape) < 0.7)
+    discount[:, :5] = 1.0
+    before = (3 * torch.randn(*shape, atoms)).softmax(-1)
+    target = value.backup(reward, discount, before)
+    assert target.shape == (*shape, atoms)
+    assert (target >= 0).all()
+    torch.testing.assert_close(target.sum(-1), torch.ones(shape))
+    for s in range(3):
+        for b in range(40):
+            expected = projected(value, reward[s, b].item(), discount[s, b].item(), before[s, b].tolist())
+            torch.testing.assert_close(target[s, b], torch.tensor(expected), atol=2e-5, rtol=0)
+
+
+def test_what_is_not_clipped_keeps_its_mean():
+    value = Categorical(31, -3.0, 3.0)
+    before, reward, discount = torch.randn(200, 31).softmax(-1), torch.rand(200) * 2 - 1, torch.rand(200) * 0.6
+    target = value.backup(reward, discount, before)
+    torch.testing.assert_close(target @ value.z, reward + discount * (before @ value.z), atol=1e-5, rtol=1e-5)
+
+
+def test_what_lies_outside_the_support_is_its_end():
+    value = Categorical(31, -3.0, 3.0)
+    for reward, end in ((50.0, -1), (-50.0, 0)):
+        target = value.backup(torch.tensor([reward]), torch.tensor([1.0]), torch.randn(1, 31).softmax(-1))
+        assert target[0, end] == pytest.approx(1)
+
+
+def test_the_mean_of_a_distribution_and_its_divergence():
+    value = Categorical(4, 0.0, 3.0)
+    logits, target = torch.tensor([0.3, -1.0, 2.0, 0.5]), torch.tensor([0.0, 0.5, 0.25, 0.25])
+    p = [math.exp(x) / sum(map(math.exp, logits.tolist())) for x in logits.tolist()]
+    assert value.mean(logits).item() == pytest.approx(sum(i * x for i, x in enumerate(p)))
+    cross = -sum(t * math.log(x) for t, x in zip(target.tolist(), p, strict=True))
+    divergence = sum(t * math.log(t / x) for t, x in zip(target.tolist(), p, strict=True) if t)
+    assert value.error(logits, target).item() == pytest.approx(cross)
+    assert value.surprise(logits, target).item() == pytest.approx(divergence)
+
+
+def test_a_wrong_certainty_can_still_be_unlearned():
+    """T14: probabilities clamped away from 0 and 1 have no gradient there; the logits always have one."""
+    value = Categorical(3, 0.0, 2.0)
+    logits = torch.tensor([200.0, 0.0, -200.0], requires_grad=True)
+    error = value.error(logits, torch.tensor([0.0, 0.0, 1.0]))
+    assert error.item() == pytest.approx(400)
+    error.backward()
+    torch.testing.assert_close(logits.grad, torch.tensor([1.0, 0.0, -1.0]))
+
+
+# ---- QR-DQN
+
+
+def test_quantiles_are_at_midpoints():
+    assert Quantile(4).tau.tolist() == [0.125, 0.375, 0.625, 0.875]
+    assert Quantile(1).tau.tolist() == [0.5]
+
+
+def test_the_quantile_loss_sums_over_what_is_predicted_and_averages_over_the_target():
+    """T14: a loop over the batch, i and j."""
+    value = Quantile(5)
+    out, target = 2 * torch.randn(2, 3, 5), 2 * torch.randn(2, 3, 5)
+    loss = value.error(out, target)
     for s in range(2):
-        for b in range(6):
-            torch.testing.assert_close(whole[s, b], value.error(out[s, b], target[s, b]))
+        for b in range(3):
+            total = 0.0
+            for i in range(5):
+                for j in range(5):
+                    u = target[s, b, j].item() - out[s, b, i].item()
+                    huber = u * u / 2 if abs(u) <= 1 else abs(u) - 0.5
+                    total += abs((i + 0.5) / 5 - (u < 0)) * huber / 5
+            assert loss[s, b].item() == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "inverse"), [("exponential", lambda u: -torch.log1p(-u)), ("two peaks", lambda u: (u > 0.4) * 3 + u)]
+)
+def test_the_least_quantile_loss_is_at_the_quantiles(name, inverse):
+    """Samples at 1000 even levels; the unit within which Huber's loss is round is small against their spread."""
+    value, scale = Quantile(5), 200.0
+    samples = scale * inverse((torch.arange(1000) + 0.5) / 1000)
+    theta = torch.full((5,), samples.mean().item(), requires_grad=True)
+    optimizer = torch.optim.Adam([theta])
+    for step in range(1000):
+        optimizer.param_groups[0]["lr"] = 20 * 0.993**step
+        optimizer.zero_grad()
+        value.error(theta, samples).backward()
+        optimizer.step()
+    torch.testing.assert_close(theta.detach(), scale * inverse(value.tau), atol=0.02 * scale, rtol=0)
