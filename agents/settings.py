@@ -121,7 +121,7 @@ class QLearning:
     # Learning
     gamma: Fraction = 0.99  # discount per environment step
     lr: Annotated[float, Field(gt=0, le=1)] = 1.0  # step size of the first visit to a state and action
-    lr_decay: Fraction = 0.6  # its power: the n-th visit has the step size lr / n^lr_decay; 0 keeps it
+    lr_decay: Fraction = 0.5  # its power: the n-th visit has the step size lr / n^lr_decay; 0 keeps it
     initial: float = 0.0  # value before anything was seen; one too high makes the agent try everything
     # Exploration
     epsilon: Fraction = 1.0  # probability of a random action at the start
@@ -144,8 +144,25 @@ CARTPOLE = {
     "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000,
 }  # fmt: skip
 
+QLEARNING = {
+    # Slippery ice needs many visits; where the goal is far, values that begin too high lead there.
+    "FrozenLake": {"budget": 100_000, "lanes": 8},
+    "FrozenLake8x8": {
+        "budget": 300_000, "eval_every": 30_000, "lanes": 8,
+        "gamma": 0.998, "lr_decay": 0.4, "initial": 1.0, "epsilon": 0.1,
+    },
+    "GridWorld": {"budget": 50_000, "lanes": 8, "gamma": 0.95, "lr_decay": 0.6, "initial": 1.0, "epsilon": 0.1},
+    # Nothing is left to chance here: one visit tells all.
+    "Taxi": {"budget": 100_000, "lanes": 8, "lr_decay": 0.0, "epsilon": 0.1},
+    "CliffWalking": {
+        "budget": 10_000, "log_every": 500, "eval_every": 2_000, "lanes": 4,
+        "lr_decay": 0.0, "epsilon": 0.1, "max_episode_steps": 1_000,
+    },
+}  # fmt: skip
+
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> task -> settings, those of the Plan included
     "dqn": {"CartPole": CARTPOLE},
+    "qlearning": QLEARNING,
 }
 
 EXPECTED: dict[str, dict[str, str]] = {  # algorithm -> task -> what the tuned settings reached when measured

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents import settings
-from agents.base import Agent, Memory
+from agents.base import Agent, Memory, best
 from envs import Step
 from envs.mdp import MDP, mdp, numbering
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 
-STEPS = 50  # environment steps between looks at the clock, the log and the signals
+STEPS = 100  # environment steps between looks at the clock, the log and the signals
 
 Floats = NDArray[np.float64]
 
@@ -98,45 +98,46 @@ class QLearning(Agent):
 
     def step(self) -> dict[str, Tensor | float]:
         """Some environment steps of every lane, each learned from at once."""
-        ended, errors, lanes = [], [], self.lanes
-        for _ in range(STEPS):
-            obs, legal = lanes.obs, lanes.legal
-            action, _ = self.act(obs, legal, None, lanes.start)
+        ended, errors, lanes, before = [], [], self.lanes, self.time
+        while self.time < before + STEPS:
+            obs = lanes.obs
+            action, _ = self.act(obs, lanes.legal, None, lanes.start)
             step = lanes.step(action)
             errors.append(self.learn(obs, action, step))
             self.time += self.config.lanes
             ended += self.ended(step)
-        error = torch.from_numpy(np.abs(errors).mean((0, 1)))  # (R,)
+        error = torch.from_numpy(self.fold(np.abs(errors).mean(0)).mean(1))  # (R,)
         return {**self.tell(ended), "error": error, "epsilon": self.epsilon}
 
     def learn(self, obs: NDArray[Any], action: NDArray[np.int64], step: Step) -> Floats:
-        """Q(s, a) ← Q(s, a) + α_n δ with δ = r + γ max_a' Q(s', a') - Q(s, a), 0 beyond a terminal step: δ (N, R).
+        """Q(s, a) ← Q(s, a) + α_n δ with δ = r + γ max_a' Q(s', a') - Q(s, a), the maximum 0 after the end: δ (R * N,).
 
         α_n = lr / n^ω at the n-th visit to s and a. The lanes of a seed are learned from one after the other.
         """
-        seeds, errors = np.arange(self.config.seeds), []
-        discount = self.config.gamma * ~step.terminated
-        columns = self.number(obs), action, step.reward, discount, self.number(step.next_obs), step.next_legal
-        for s, a, reward, γ, successor, legal in zip(*(self.fold(x).swapaxes(0, 1) for x in columns), strict=True):
-            self.visits[seeds, s, a] += 1
-            rate = self.config.lr / self.visits[seeds, s, a] ** self.config.lr_decay
-            best = np.where(legal, self.q[seeds, successor], -np.inf).max(-1)
-            error = reward + γ * best - self.q[seeds, s, a]  # (R,)
-            self.q[seeds, s, a] += rate * error
+        rows, successors = self.rows(obs), self.rows(step.next_obs)  # (R * N,)
+        table, discount, errors = self.q.reshape(-1, self.lanes.actions), self.config.gamma * ~step.terminated, []
+        q, visits, entries = self.q.reshape(-1), self.visits.reshape(-1), rows * self.lanes.actions + action
+        for lane in range(self.config.lanes):
+            these = slice(lane, None, self.config.lanes)  # this lane of every seed, (R,)
+            entry = entries[these]
+            ahead = np.where(step.next_legal[these], table[successors[these]], -np.inf).max(-1)
+            error = step.reward[these] + discount[these] * ahead - q[entry]
+            visits[entry] += 1
+            q[entry] += self.config.lr * visits[entry] ** -self.config.lr_decay * error
             errors.append(error)
-        return np.stack(errors)
+        return np.stack(errors, 1).reshape(-1)
 
-    def number(self, obs: NDArray[Any]) -> NDArray[np.int64]:
-        """The states that observations stand for, (L, *observation) -> (L,)."""
-        return (obs @ self.weights).astype(np.int64)
+    def rows(self, obs: NDArray[Any]) -> NDArray[np.int64]:
+        """Where the table (R * S, A) has what is observed, (R * n, *observation) -> (R * n,)."""
+        seeds, states, _ = self.q.shape
+        state = self.fold((obs @ self.weights).astype(np.int64))
+        return (state + states * np.arange(seeds)[:, None]).reshape(-1)
 
     def greedy(
         self, obs: NDArray[Any], legal: NDArray[np.bool_], memory: Memory, start: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], Memory]:
-        """argmax_a Q(s, a) over legal actions, (R * N, *observation) -> (R * N,)"""
-        state = self.fold(self.number(obs))  # (R, N)
-        q = np.take_along_axis(self.q, state[..., None], 1).reshape(len(obs), -1)
-        return np.where(legal, q, -np.inf).argmax(-1), None
+        """argmax_a Q(s, a) over legal actions, (R * n, *observation) -> (R * n,)"""
+        return best(self.q.reshape(-1, self.lanes.actions)[self.rows(obs)], legal), None
 
     def parameter_count(self) -> int:
         """Entries of the table, those of all seeds together."""
