@@ -36,6 +36,7 @@ class Frames:
         self.age = np.zeros(slots, np.uint8)  # how far back its episode began, counted up to the stack's height
         self.aside: dict[int, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
         self.back = np.arange(stack)[::-1]
+        self.all = torch.ones((), dtype=torch.bool, device=device)
 
     def row(self, time: int) -> slice:
         """The slots of the row written at `time`."""
@@ -54,22 +55,24 @@ class Frames:
         if self.aside:
             for slot in range(here.start, here.stop):
                 self.aside.pop(slot, None)
-        frame, next_frame, next_legal = self._newest(obs), self._newest(step.next_obs), step.next_legal
-        if step.terminated.any():  # never used, but what is no number would spread, and so would nothing legal
-            nowhere = step.terminated.reshape(-1, *[1] * (frame.ndim - 1))
-            next_frame, next_legal = np.where(nowhere, frame, next_frame), next_legal | step.terminated[:, None]
-        for place, frames in ((here, frame), (after, next_frame)):
-            if isinstance(self.obs, Tensor):
-                self.obs[place].copy_(torch.from_numpy(frames), non_blocking=True)
-            else:
-                self.obs[place] = frames
+        frame = self._newest(obs)
+        self._put(here, frame)
+        self._put(after, self._newest(step.next_obs))
         if self.legal.shape[1]:
-            self.legal[here], self.legal[after] = legal, next_legal
-        age = np.minimum(self.age[self.row(time - 1)], max(self.stack - 2, 0)) + np.uint8(1)
-        self.age[here] = np.where(start | (time == 0), 0, age)
+            self.legal[here], self.legal[after] = legal, step.next_legal
+        if self.stack == 1 or not time:
+            self.age[here] = ~start if time else 0
+        else:
+            age = np.minimum(self.age[self.row(time - 1)], self.stack - 2) + np.uint8(1)
+            self.age[here] = np.where(start, 0, age)
+        if step.done.any():
+            nowhere = np.flatnonzero(step.terminated)  # never used, but what is no number would spread,
+            self._put(after.start + nowhere, frame[nowhere])  # and so would a maximum over nothing
+            self.legal[after.start + nowhere] = True
+            self.set_aside(time, step.done & ~step.terminated)
 
     def set_aside(self, time: int, lanes: NDArray[np.bool_]) -> None:
-        """Keep where the newest step led in these lanes (L,), for the next row will hold another episode."""
+        """Keep where the newest step, that at `time`, led in these lanes (L,): other episodes begin in the next row."""
         here, after = self.row(time).start, self.row(time + 1).start
         for lane in np.flatnonzero(lanes).tolist():
             frame = torch.as_tensor(self.obs[after + lane]).cpu().numpy()
@@ -92,10 +95,10 @@ class Frames:
         obs, legal = self._gather(frames), self._legal(later)  # (S, B, stack, *frame)
         if cut.any():
             kept, allowed = zip(*map(self.aside.__getitem__, slot[cut].tolist()), strict=True)
-            where = torch.from_numpy(cut).to(self.device)
-            obs[:, :, -1][where] = torch.from_numpy(np.stack(kept)).to(self.device)
+            where = tuple(map(self._move, cut.nonzero()))
+            obs[:, :, -1][where] = self._move(np.stack(kept))
             if self.legal.shape[1]:
-                legal[where] = torch.from_numpy(np.stack(allowed)).to(self.device)
+                legal[where] = self._move(np.stack(allowed))
         return obs.reshape(*slot.shape, *self.shape), legal
 
     def starts(self, slot: Slots) -> NDArray[np.bool_]:
@@ -122,16 +125,26 @@ class Frames:
     def _newest(self, obs: NDArray[Any]) -> NDArray[Any]:
         return obs[:, -self.obs.shape[1] :] if self.stack > 1 else obs
 
+    def _put(self, place: slice | Slots, frames: NDArray[Any]) -> None:
+        if isinstance(self.obs, Tensor):
+            where = place if isinstance(place, slice) else self._move(place)
+            self.obs[where] = self._move(frames)
+        else:
+            self.obs[place] = frames
+
     def _gather(self, slot: Slots) -> Tensor:
         if isinstance(self.obs, Tensor):
-            index = torch.from_numpy(slot.reshape(-1)).to(self.device)
-            return self.obs.index_select(0, index).reshape(*slot.shape, *self.obs.shape[1:])
-        return torch.from_numpy(self.obs.take(slot, 0)).to(self.device)
+            frames = self.obs.index_select(0, self._move(slot.reshape(-1)))
+            return frames.reshape(*slot.shape, *self.obs.shape[1:])
+        return self._move(self.obs.take(slot, 0))
 
     def _legal(self, slot: Slots) -> Tensor:
         if not self.legal.shape[1]:
-            return torch.ones((), dtype=torch.bool, device=self.device).expand(*slot.shape, 1)
-        return torch.from_numpy(self.legal.take(slot, 0)).to(self.device)
+            return self.all.expand(*slot.shape, 1)
+        return self._move(self.legal.take(slot, 0))
+
+    def _move(self, x: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(x).to(self.device, non_blocking=True)
 
 
 def restore(owner: object, columns: tuple[str, ...], saved: State) -> None:

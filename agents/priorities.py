@@ -37,8 +37,9 @@ class Priorities:
         rest = uniform * reached[:, -1:]
         block = np.stack([one.searchsorted(x, "right") for one, x in zip(reached, rest, strict=True)])
         block += self._seed * self.sums.shape[1]
-        rest -= (reached - self.sums).take(block)
-        inside = self._blocks.take(block, 0).cumsum(-1)  # (S, B, WIDTH)
+        rest -= reached.take(block) - self.sums.take(block)
+        inside = self._blocks.take(block, 0)  # (S, B, WIDTH)
+        inside.cumsum(-1, out=inside)
         np.minimum(rest, np.nextafter(inside[..., -1], 0), out=rest)  # rounding may lead neither past the block
         np.maximum(rest, 0, out=rest)  # nor before it, where the priorities are 0
         place = block * WIDTH + (inside > rest[..., None]).argmax(-1)

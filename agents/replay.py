@@ -83,6 +83,7 @@ class Replay(Stateful):
         self.action, self.reward = np.zeros(slots, np.int32), np.zeros(slots, np.float32)
         self.terminated, self.done = np.zeros(slots, bool), np.zeros(slots, bool)
         self.memory = np.zeros((slots, memory), np.float32)
+        self.column = np.arange(seeds)[:, None] * lanes  # of each seed's first lane
         self.rng = numpy_stream(seed, "replay")
         self.count = 0  # rows written since the beginning
         self.priorities = Priorities(seeds, (self.rows + 1) * lanes) if alpha else None
@@ -105,8 +106,6 @@ class Replay(Stateful):
         self.terminated[here], self.done[here] = step.terminated, step.done
         if memory is not None:
             self.memory[here] = memory
-        if step.done.any():
-            self.frames.set_aside(self.count, step.done & ~step.terminated)
         self.count += 1
 
     def cut(self, lanes: NDArray[np.bool_]) -> None:
@@ -183,7 +182,7 @@ class Replay(Stateful):
             self.priorities.load(saved["priorities"].cpu().numpy())
 
     def _tensor(self, x: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(x).to(self.device)
+        return torch.from_numpy(x).to(self.device, non_blocking=True)
 
     def _whole(self, window: int) -> tuple[int, int]:
         """The first and the last + 1 of the rows that begin a window that is written, with frames to look back on."""
@@ -195,15 +194,14 @@ class Replay(Stateful):
         first, end = self._whole(window)
         if end <= first:
             raise ValueError(f"nothing to draw: {self.count} rows hold no {window} steps in turn")
-        column = np.arange(self.seeds)[:, None] * self.lanes
         if self.priorities is None:
-            slot = self.rng.integers(first, end, (self.seeds, size)) % (self.rows + 1) * self.width + column
+            slot = self.rng.integers(first, end, (self.seeds, size)) % (self.rows + 1) * self.width + self.column
             if self.lanes > 1:
                 slot += self.rng.integers(self.lanes, size=(self.seeds, size))
             return slot, np.ones(slot.shape, np.float32)
         self._enter(self.priorities, first, end)
         place, priority = self.priorities.draw(self.rng.random((self.seeds, size)))
-        slot = place if self.seeds == 1 else place // self.lanes * self.width + place % self.lanes + column
+        slot = place if self.seeds == 1 else place // self.lanes * self.width + place % self.lanes + self.column
         weight = (priority.min(1, keepdims=True) / priority) ** beta
         return slot, weight.astype(np.float32)
 
