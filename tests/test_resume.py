@@ -30,7 +30,7 @@ AGENT = {
     "epsilon_steps": 300,
 }
 AGENT_PLAN = {"budget": 600, "log_every": 50, "eval_every": 300, "save_every": 100}
-TABLE_PLAN = {"budget": 1_500, "log_every": 100, "eval_every": 700, "save_every": 300, "eval_episodes": 3}
+TABLE_PLAN = {"budget": 1_400, "log_every": 100, "eval_every": 700, "save_every": 300, "eval_episodes": 3}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # an epoch and a bit
 CASES = {
@@ -50,7 +50,7 @@ CASES = {
         },
     ),
     "dqn on a lake": ("dqn", "FrozenLake", {**AGENT, **AGENT_PLAN, "loss": "mse"}),
-    "qlearning": ("qlearning", "FrozenLake", {**TABLE_PLAN, "seeds": 2, "lanes": 3, "epsilon_steps": 900}),
+    "qlearning": ("qlearning", "GridWorld", {**TABLE_PLAN, "seeds": 3, "lanes": 2, "epsilon_steps": 900}),
     "qlearning with masks": ("qlearning", "Taxi", {**TABLE_PLAN, "lr_decay": 0.0}),
     "gan": ("gan", "digits", {**MODEL, **MODEL_PLAN, "conditional": True}),
 }
