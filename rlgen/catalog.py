@@ -75,10 +75,11 @@ class Entry:
         tables: Mapping[str, Mapping[str, Any]] = _get(self.settings.split(":")[0] + ":TUNED")
         return tables.get(self.name, {})
 
-    def presets(self, task: str) -> list[Mapping[str, Any]]:
-        """Layers of settings for a task, later ones winning: of the entry it is like, its own, those tuned."""
-        own = [self.preset, *(values for pattern, values in self.tuned.items() if fnmatchcase(task, pattern))]
-        return [*find(self.like).presets(task), *own] if self.like else own
+    def presets(self, *task: str) -> list[Mapping[str, Any]]:
+        """Layers of settings for a task, by all of its names; later ones win: of the entry it is like, own, tuned."""
+        tuned = (values for pattern, values in self.tuned.items() if any(fnmatchcase(name, pattern) for name in task))
+        own = [self.preset, *tuned]
+        return [*find(self.like).presets(*task), *own] if self.like else own
 
     @property
     def expected(self) -> Mapping[str, str]:
@@ -101,6 +102,8 @@ CATALOG = {
         Entry("drqn", AGENT, "agents.drqn:DRQN", "agents.settings:DRQN",
               "Recurrent DQN, for what one observation hides (Hausknecht 2015)", "CartPoleHidden",
               {"depth": 1, "double": True}),
+        Entry("qlearning", AGENT, "agents.tabular:QLearning", "agents.settings:QLearning",
+              "Tabular Q-learning, for worlds with few states (Watkins 1989)", "FrozenLake"),
         Entry("gan", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
               "Generative adversarial network (Goodfellow 2014)", "mnist"),
     )
