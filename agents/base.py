@@ -123,7 +123,9 @@ class Agent(Stateful):
         obs, single = self.lanes.vectors(observation)  # (n, *observation)
         n, seeds, actions = len(obs), self.config.seeds, self.lanes.actions
         allowed = np.ones((n, 1), bool) if legal is None else np.asarray(legal, bool).reshape(n, actions)
-        memory = self.blank(n) if state is None else state[0]
+        memory = self.blank(n)
+        if memory is not None and state is not None:
+            memory = state[0]
         start = np.zeros(n, bool) if episode_start is None else np.asarray(episode_start, bool).reshape(n)
         each = [None if x is None else np.concatenate([x] * seeds) for x in (obs, allowed, memory, start)]
         action, memory = self.greedy(*each)  # type: ignore[arg-type]

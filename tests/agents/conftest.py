@@ -2,10 +2,13 @@ import pytest
 import torch
 
 from agents.dqn import DQN
+from agents.drqn import DRQN
 from rlgen.core.settings import Setup
-from tests.envs import worlds  # noqa: F401  # registers them
+from tests.agents import tasks  # noqa: F401  # registers them
+from tests.envs import worlds  # noqa: F401  # so does this
 
 SMALL = {"width": 8, "depth": 1, "batch": 8, "capacity": 200, "warmup": 20, "train_every": 4, "sync_every": 20}
+RECURRENT = {**SMALL, "length": 5, "burn_in": 3}
 
 
 @pytest.fixture(autouse=True)
@@ -15,8 +18,9 @@ def _seeded():
 
 @pytest.fixture
 def build():
-    def build(task="CartPole", seed=0, **settings):
-        return DQN(task, DQN.Config(**{**SMALL, **settings}), Setup(seed=seed, threads=1))
+    def build(task="CartPole", seed=0, recurrent=False, **settings):
+        kind, small = (DRQN, RECURRENT) if recurrent else (DQN, SMALL)
+        return kind(task, kind.Config(**{**small, **settings}), Setup(seed=seed, threads=1))
 
     return build
 

@@ -1,0 +1,56 @@
+"""Tiny tasks for agents: actions that are not always there, and a cue to be remembered."""
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+LEGAL = np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0, 1]], bool)  # (places, actions)
+
+
+class Masked(gym.Env):
+    """Four places drawn at random, each with actions of its own; the reward is the action's number / 4."""
+
+    observation_space = spaces.Discrete(4)
+    action_space = spaces.Discrete(5)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._draw()
+
+    def step(self, action):
+        assert LEGAL[self.place, action], "an action that is not legal"
+        return (*self._draw()[:1], action / 4, bool(self.np_random.random() < 0.2), False, self._info())
+
+    def _draw(self):
+        self.place = int(self.np_random.integers(4))
+        return self.place, self._info()
+
+    def _info(self):
+        return {"action_mask": LEGAL[self.place].astype(np.int8)}
+
+
+class Cue(gym.Env):
+    """Shows which of two actions will be right, then nothing, then asks: only who remembers earns 1 every time."""
+
+    observation_space = spaces.Box(0, 1, (3,), np.float32)
+    action_space = spaces.Discrete(2)
+    delay = 4
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t, self.cue = 0, int(self.np_random.integers(2))
+        return self._observe(), {}
+
+    def step(self, action):
+        self.t += 1
+        over = self.t > self.delay
+        return self._observe(), float(over and action == self.cue), over, False, {}
+
+    def _observe(self):
+        return np.array(
+            [self.t == 0 and self.cue == 0, self.t == 0 and self.cue == 1, self.t == self.delay], np.float32
+        )
+
+
+gym.register("TestMasked-v0", Masked, max_episode_steps=8)
+gym.register("TestCue-v0", Cue)
