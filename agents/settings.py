@@ -144,7 +144,7 @@ CARTPOLE = {
     "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000,
 }  # fmt: skip
 
-QLEARNING = {
+QLEARNING: dict[str, dict[str, Any]] = {
     # Slippery ice needs many visits; where the goal is far, values that begin too high lead there.
     "FrozenLake": {"budget": 100_000, "lanes": 8},
     "FrozenLake8x8": {

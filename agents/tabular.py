@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agents import settings
 from agents.base import Agent, Memory, best
-from envs import Step
+from envs import Lanes, Step
 from envs.mdp import MDP, mdp, numbering
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
@@ -70,13 +70,10 @@ def best_return(process: MDP, steps: int) -> float:
     return float(process.start @ value)
 
 
-def optimum(task: str, limit: int | None = None) -> tuple[float, int] | None:
-    """The highest mean return of a world whose table is known, within as many steps; None for any other world."""
-    process = mdp(task)
-    if process is None:
-        return None
-    steps = limit or process.limit
-    return best_return(process, steps), steps
+def optimum(lanes: Lanes) -> float | None:
+    """`best_return` of the world in these lanes within their limit; None where its table is not known."""
+    process = mdp(lanes.name) if numbering(lanes.worlds.sight.space) else None
+    return None if process is None else best_return(process, lanes.limit)
 
 
 class QLearning(Agent):

@@ -1,4 +1,4 @@
-"""Markov decision processes: what may happen in a world with few states, as arrays. Sutton and Barto 2018, chapter 3."""
+"""Markov decision processes: what may happen in a small world, as arrays. Sutton and Barto 2018, chapter 3."""
 
 from typing import Any, NamedTuple
 

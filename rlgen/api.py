@@ -97,7 +97,7 @@ def prepare(
     """
     entry = catalog.find(algorithm)
     check_names(given, (entry.config, Setup, Plan), entry.name)
-    layers = (*entry.presets(task), file or {}, given)
+    layers = (*entry.presets(task, *_also(entry, task)), file or {}, given)
     config, setup, plan = (resolve(settings, *layers) for settings in (entry.config, Setup, Plan))
     _check_plan(plan, entry)
     if hasattr(config, "check"):
@@ -176,10 +176,16 @@ def load(run: str | Path | Folder = "latest", *, runs: str | Path | None = None,
 
 
 def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dict[str, Any]:
-    """Greedy returns of an agent over fresh episodes, with their 95 % interval; the evaluation metrics of a model."""
+    """Greedy returns of an agent over fresh episodes, with their 95 % interval; the evaluation metrics of a model.
+
+    Where the world's table of transitions is known, the agent's score comes with the `optimum`: the highest mean
+    return of all policies within the time limit, those included that mind how much time is left.
+    """
     if entry.kind is catalog.MODEL:
         metrics = {name: torch.as_tensor(value) for name, value in trained.evaluate().items()}
         return {name: value.item() for name, value in metrics.items() if value.ndim == 0}
+    from agents.tabular import optimum
+
     returns = trained.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
     pooled = returns.reshape(-1)
     low, high = statistics.bootstrap(
@@ -193,29 +199,30 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
         "ci95": [float(low), float(high)],
         "returns": pooled.tolist(),
     }
+    if (known := optimum(trained.lanes)) is not None:
+        result["optimum"] = known
     return result if len(returns) == 1 else {**result, "per_seed": returns.mean(1).tolist()}
 
 
-def film(agent: Any, task: str, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
+def film(agent: Any, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
     """Pictures (H, W, 3) of greedy episodes with the return so far, the returns, and pictures per second."""
-    from envs import Lanes
     from rlgen import pictures
 
     frames, returns = [], []
-    lanes = Lanes(task, 1, derive(seed, "film"), render_mode="rgb_array")
+    lanes, memory = agent.worlds(1, derive(seed, "film"), render_mode="rgb_array"), None
     for episode in range(1, episodes + 1):
-        done, steps = False, 0
-        while not done:
+        over, steps = False, 0
+        while not over:
             frames.append(
-                pictures.caption(lanes.render(), f"episode {episode}   step {steps}   return {lanes.score[0]:,.0f}")
+                pictures.caption(lanes.render(), f"episode {episode}   step {steps}   return {lanes.score[0]:,.6g}")
             )
-            action, _ = agent.predict(lanes.obs)
+            legal = lanes.legal if lanes.legal.shape[1] > 1 else None
+            action, memory = agent.predict(lanes.obs, memory, lanes.start, legal=legal)
             step = lanes.step(action - lanes.first_action)
-            done, steps = bool(step.done[0]), steps + 1
+            over, steps = bool(step.over[0]), steps + 1
         returns.append(float(step.score[0]))
-    fps = float(lanes.envs[0].metadata.get("render_fps", 30))
     lanes.close()
-    return frames, returns, fps
+    return frames, returns, lanes.fps
 
 
 def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
@@ -232,6 +239,15 @@ def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: boo
 def runs_folder(runs: str | Path | None) -> Path:
     """Where runs are kept: as given, or $RLGEN_RUNS, or `runs` here."""
     return Path(runs or os.environ.get("RLGEN_RUNS") or "runs")
+
+
+def _also(entry: Entry, task: str) -> list[str]:
+    """The full name of an environment, for what is tuned for a whole family of them."""
+    if entry.kind is catalog.MODEL:
+        return []
+    import envs
+
+    return [envs.resolve(task)]
 
 
 def _make(entry: Entry, task: str, config: Any, setup: Setup) -> Algorithm:

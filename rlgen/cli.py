@@ -262,9 +262,9 @@ def play(
     if entry.kind is not catalog.AGENT:
         raise UserError(f"{folder.name} is a model and cannot play: `rlgen sample {folder.name}` draws from it")
     path = _suffix(out or folder.directory / "play.gif", ".gif")
-    frames, returns, fps = api.film(api.load(folder, checkpoint=checkpoint), folder.info["task"], episodes, seed)
+    frames, returns, fps = api.film(api.load(folder, checkpoint=checkpoint), episodes, seed)
     pictures.gif(frames, path, fps=fps, hold=1.0)
-    print(f"{path}  return {', '.join(f'{value:,.1f}' for value in returns)}")
+    print(f"{path}  return {', '.join(map(_number, returns))}")
 
 
 @app.command(
@@ -427,11 +427,23 @@ def _say(entry: catalog.Entry, result: dict[str, Any]) -> str:
     """A score as a sentence."""
     if entry.kind is catalog.AGENT:
         low, high = result["ci95"]
-        return (
-            f"greedy  mean return {result['mean']:,.1f} over {result['episodes']} fresh episodes"
-            f" (95 % interval {low:,.1f} to {high:,.1f}, IQM {result['iqm']:,.1f}, spread {result['std']:,.1f})"
+        score = (
+            f"greedy  mean return {_number(result['mean'])} over {result['episodes']} fresh episodes (95 % interval"
+            f" {_number(low)} to {_number(high)}, IQM {_number(result['iqm'])}, spread {_number(result['std'])})"
         )
+        if "optimum" not in result:
+            return score
+        best = result["optimum"]
+        where = (
+            "lies below it" if high < best - 1e-9 else "lies above it, by luck" if low > best + 1e-9 else "covers it"
+        )
+        return f"{score}\noptimum {_number(best)}: no policy does better within the time limit; the interval {where}"
     return "scores  " + "  ".join(f"{name} {value:.4g}" for name, value in result.items())
+
+
+def _number(x: float) -> str:
+    """One decimal, or three where they matter."""
+    return f"{x:,.1f}" if abs(x) >= 10 else f"{x:.3f}"
 
 
 def _suffix(path: Path, suffix: str) -> Path:
