@@ -13,12 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from envs.atari import Atari
+from envs.cartpole import NAMES, CartPoles
 from envs.names import resolve
 from envs.worlds import Singles, Worlds
 from rlgen.core.errors import UserError
 from rlgen.core.state import State
 
 LIMIT = 10_000  # steps, for environments without a limit: a greedy agent may go in circles for ever
+MANY = 3  # lanes from which CartPole's physics pays in numpy
 
 
 class Step(NamedTuple):
@@ -78,8 +81,9 @@ class Lanes:
         self.lost: NDArray[np.bool_] = np.zeros(
             lanes, bool
         )  # that `load_state_dict` could not bring back to where they stood
-        self.played: list[NDArray[np.int64]] = []  # the actions (L,) of every step since the oldest running episode ...
-        self.length = np.zeros(lanes, np.int64)  # ... the last so many of which are those of each lane's episode
+        self.played: list[NDArray[np.int64]] = []  # the actions (L,) of every step since the oldest running episode
+        self.time = 0  # steps of these lanes
+        self.begun = np.zeros(lanes, np.int64)  # when each lane's episode began
         self._begin(np.ones(lanes, bool))
         self.start = np.ones(lanes, bool)
 
@@ -88,29 +92,36 @@ class Lanes:
         live, lives = ~self.over, self.worlds.lives
         frames, reward, terminated, truncated = self.worlds.step(actions, live)
         self.played.append(actions.copy())
-        self.length += live
-        over = terminated | truncated | (self.length >= self.limit)
+        self.time += 1
+        over = terminated | truncated
+        if self.time >= self.due:
+            over |= self.length >= self.limit
         legal = self.worlds.legal
         if legal.shape[1] > 1:
             legal = _check(self.name, legal, terminated | self.over)
         next_obs = frames if self.stack == 1 else np.concatenate([self.obs[:, len(frames[0]) :], frames], 1)
-        if self.over.any():
+        if not self.restart and self.over.any():
             next_obs[self.over] = self.obs[self.over]
             reward[self.over], terminated[self.over], over[self.over] = 0, False, True
-        self.score += reward
-        score, done = self.score.copy(), over
+        self.score = score = self.score + reward
+        done = over
         if self.life_loss and lives is not None and self.worlds.lives is not None:
             terminated = terminated | (live & (self.worlds.lives < lives))
             done = over | terminated
         learned = np.sign(reward) if self.clip_reward else reward
         self.obs, self.legal, self.start = next_obs, legal, over
-        if over.any():
+        if np.count_nonzero(over):
             if self.restart:
                 self.obs = next_obs.copy()
                 self._begin(over)
             else:
                 self.over = over
         return Step(learned.astype(np.float32), terminated, done, over, next_obs, legal, score)
+
+    @property
+    def length(self) -> NDArray[np.int64]:
+        """(L,) steps of each lane's episode so far."""
+        return self.time - self.begun
 
     def vectors(self, observation: NDArray[Any] | int) -> tuple[NDArray[Any], bool]:
         """One observation or several, bare or as the agent sees them, as (n, *observation); and whether it was one."""
@@ -126,12 +137,11 @@ class Lanes:
 
     def state_dict(self) -> State:
         """The episode each lane is in, the actions that led to where it stands, and that place itself."""
-        longest = int(self.length.max())
-        played = np.stack(self.played[len(self.played) - longest :]) if longest else np.zeros((0, len(self.obs)))
+        played = np.array(self.played, np.int32).reshape(-1, len(self.obs))  # (steps, L)
         return {
             "episode": torch.from_numpy(self.episode.copy()),
             "played": [
-                torch.from_numpy(played[longest - length :, lane].astype(np.int32))
+                torch.from_numpy(played[len(played) - length :, lane].copy())
                 for lane, length in enumerate(self.length.tolist())
             ],
             "obs": torch.from_numpy(self.obs.copy()),
@@ -179,23 +189,29 @@ class Lanes:
             for lane, episode in zip(lanes.tolist(), self.episode[lanes].tolist(), strict=True)
         ]
         self.obs[lanes] = np.concatenate([self.worlds.reset(lanes, seeds)] * self.stack, 1)
-        self.score[lanes] = 0
-        self.length[lanes] = 0
-        del self.played[: len(self.played) - int(self.length.max())]
+        self.score = np.where(which, 0.0, self.score)
+        self.begun[lanes] = self.time
+        oldest = int(self.begun.min())
+        self.due = oldest + self.limit  # before this time no episode is too long
+        del self.played[: len(self.played) - (self.time - oldest)]
         self.legal = self.worlds.legal
         if self.legal.shape[1] > 1:
             self.legal = _check(self.name, self.legal, self.over)
 
 
 def _worlds(name: str, lanes: int, render_mode: str | None, sticky: float | None) -> Worlds:
+    if name.split(":")[-1].startswith("ALE/"):
+        return Atari(name, lanes, render_mode=render_mode, sticky=sticky)
     if sticky and not name.startswith("MinAtar/"):
         raise UserError(f"{name} knows no sticky actions: leave out --sticky")
-    return Singles(name, lanes, render_mode=render_mode, sticky=sticky)
+    if name in NAMES and lanes >= MANY and not render_mode:
+        return CartPoles(name, lanes)
+    return Singles(name, lanes, render_mode=render_mode, sticky=sticky if name.startswith("MinAtar/") else None)
 
 
 def _check(name: str, legal: NDArray[np.bool_], ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Masks (L, A) with an action everywhere, for where nothing follows none need be legal."""
-    empty: NDArray[np.bool_] = ~legal.any(1, keepdims=True)
+    empty: NDArray[np.bool_] = legal.sum(1, keepdims=True) == 0
     if (empty[:, 0] & ~ended).any():
         raise UserError(f"{name} gives an action_mask without any legal action")
     return np.logical_or(legal, empty)

@@ -37,6 +37,8 @@ class Sight:
 
     def frames(self, raw: NDArray[Any]) -> NDArray[Any]:
         """(n, *raw) as the box has it -> (n, *shape)"""
+        if self.shape == self.raw:
+            return raw.astype(self.dtype, copy=False)
         raw = np.moveaxis(raw, -1, 1) if self.channels_last else raw
         return np.ascontiguousarray(raw.reshape(-1, *self.shape), self.dtype)
 
