@@ -176,16 +176,16 @@ def test_a_batch_is_a_copy():
 def test_resumed_it_draws_and_stores_the_same(steps, stack, alpha):
     """T15: priorities, what was set aside and the stream of draws included."""
 
-    def use(*replays):
+    def use(*replays, largest=3.0):
         batches = [replay.sample(7, 0.4) for replay in replays if len(replay)]
         for replay, batch in zip(replays, batches, strict=False):
-            replay.prioritize(batch.index, torch.linspace(0, 3, 14).view(2, 7))
+            replay.prioritize(batch.index, torch.linspace(0, largest, 14).view(2, 7))
         return batches
 
     def build(steps, seed):
         lived = Experience(10, 2, n=3, stack=stack, alpha=alpha, seed=seed)
         for _ in range(steps):
-            use(lived.live(1, lose=0.1).replay)
+            use(lived.live(1, lose=0.1).replay, largest=5.0 + seed)
         return lived
 
     whole, other = build(steps, 0), build(17, 9).replay
