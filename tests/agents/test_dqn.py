@@ -115,7 +115,7 @@ def test_everything_that_happened_is_stored_once(build, monkeypatch, lanes, seed
     assert agent.time == replay.count * lanes >= 200
     assert stored == sum(length for _, length in finished) + int(agent.lanes.obs[:, 1].sum())
     assert replay.done[:stored].sum() == len(finished) > 20
-    assert sorted(sum(agent.returns, [])) == sorted(value for value, _ in finished)
+    assert sorted(score for scores in agent.returns for score in scores) == sorted(value for value, _ in finished)
 
 
 def test_what_it_says_of_returns_is_true(build, monkeypatch):

@@ -1,0 +1,475 @@
+"""The six improvements of Rainbow, and Munchausen, one by one and in every combination."""
+
+import copy
+import math
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+import torch
+
+from agents.networks import silence
+from agents.replay import Batch
+from agents.values import Categorical
+from rlgen.core.errors import UserError
+from tests.agents.tasks import LEGAL
+from tests.agents.test_dqn import Table, act, equal, targets, transitions, weights
+
+KINDS = {
+    "huber": {}, "mse": {"loss": "mse"}, "c51": {"atoms": 7, "v_min": -2.0, "v_max": 6.0}, "qr": {"quantiles": 5},
+}  # fmt: skip
+
+
+def burst(agent, size=8):
+    """A batch of its own, with weights as prioritised replay gives them."""
+    for _ in range(20):
+        agent.play()
+    batch = agent.replay.sample(size)
+    return batch._replace(weight=torch.rand(batch.weight.shape))
+
+
+def learn(agent, batch):
+    """Its loss for this batch, (S,), nothing being changed but the stream of noise, which is put back."""
+    stream, agent.replay.sample, sample = agent.noise.get_state(), lambda size, beta: batch, agent.replay.sample
+    agent.optimizer.param_groups[0]["lr"] = 0.0
+    prioritize, agent.replay.prioritize = agent.replay.prioritize, lambda index, surprise: None
+    try:
+        return agent.learn()["loss"]
+    finally:
+        agent.replay.sample, agent.replay.prioritize = sample, prioritize
+        agent.noise.set_state(stream)
+
+
+# ---- losses and weights
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("more", [{}, {"double": True, "alpha": 0.5}, {"munchausen": 0.9, "noisy": True}])
+def test_every_member_of_a_batch_counts_by_its_weight(build, kind, seeds, more):
+    """T5, T14: in every branch the loss is the mean over B of weight times error, and no (B, B) of them."""
+    agent = build(seeds=seeds, **KINDS[kind], **more)
+    agent.q.load_state_dict({name: value + 0.1 for name, value in agent.q.state_dict().items()})
+    batch = burst(agent)
+    before = weights(agent.q)
+    singles = []
+    for b in range(8):
+        one = Batch(*(x[:, b : b + 1] for x in batch))._replace(weight=torch.ones(seeds, 1))
+        singles.append(learn(agent, one))
+    singles = torch.stack(singles, 1)
+    assert singles.shape == (seeds, 8)
+    assert len(singles.unique()) > 6
+    loss = learn(agent, batch)
+    assert loss.shape == (seeds,)
+    assert not loss.requires_grad
+    torch.testing.assert_close(loss, (batch.weight * singles).mean(1))
+    assert equal(before, weights(agent.q))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_scale_the_gradient_too(build, kind):
+    agent = build(**KINDS[kind])
+    batch = burst(agent)
+
+    def gradient(weight):
+        learn(agent, batch._replace(weight=torch.tensor([weight])))
+        return torch.cat([p.grad.flatten() for p in agent.q.parameters()])
+
+    whole = gradient([0.5, 1.0, 0, 0, 0, 0, 0, 0.25])
+    parts = [gradient(np.eye(8)[b].astype(np.float32).tolist()) for b in (0, 1, 7)]
+    torch.testing.assert_close(whole, 0.5 * parts[0] + parts[1] + 0.25 * parts[2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_priorities_follow_from_the_unweighted_surprise_of_each_start(build, monkeypatch, kind):
+    """T5: not squared, not weighted, not negative; told once for the whole burst, slot by slot."""
+    agent, heard = build(alpha=0.5, n_step=3, updates=3, lr=1e-12, **KINDS[kind]), []
+    batch = burst(agent, 24)
+    monkeypatch.setattr(agent.replay, "sample", lambda size, beta: batch)
+    monkeypatch.setattr(agent.replay, "prioritize", lambda index, surprise: heard.append((index, surprise)))
+    agent.learn()
+    ((index, surprise),) = heard
+    assert torch.equal(index, batch.index)
+    assert surprise.shape == (1, 24)
+    assert not surprise.requires_grad
+    with torch.no_grad():
+        out = agent.q(batch.obs).take_along_dim(batch.action[..., None, None], 2).squeeze(2)
+        next_out = agent.target(batch.next_obs)
+        y = agent.backup(batch, None, next_out, next_out)
+    torch.testing.assert_close(surprise, agent.value.surprise(out, y), atol=1e-5, rtol=1e-4)
+    if kind in ("huber", "mse"):
+        torch.testing.assert_close(surprise, (y - out).abs()[..., 0], atol=1e-5, rtol=1e-4)
+
+
+def test_weights_undo_priorities_more_and_more(build):
+    agent, asked = build(alpha=0.5, beta=0.4, beta_steps=100, train_every=10, warmup=0, batch=4), []
+    sample = agent.replay.sample
+    agent.replay.sample = lambda size, beta: asked.append(beta) or sample(size, beta)
+    for _ in range(12):
+        agent.step()
+    expected = [0.4 + 0.6 * min(step / 100, 1) for step in range(10, 130, 10)]
+    assert asked == pytest.approx(expected)
+
+
+def test_the_learning_rate_falls(build):
+    for recurrent in (False, True):
+        agent = build(recurrent=recurrent, lr=1e-2, lr_end=1e-3, lr_steps=80, warmup=0, train_every=20)
+        rates = [agent.optimizer.param_groups[0]["lr"] for _ in range(6) if "loss" in agent.step()]
+        assert rates == pytest.approx([0.01 - 0.009 * min(step / 80, 1) for step in range(20, 140, 20)])
+    agent = build(lr=1e-2, warmup=0)
+    agent.step()
+    assert agent.optimizer.param_groups[0]["lr"] == 1e-2
+
+
+# ---- double, masks
+
+
+def masked(batch, next_legal):
+    return batch._replace(next_legal=torch.tensor([next_legal]))
+
+
+def test_a_mask_is_honoured_in_the_maximum_of_the_target(build):
+    """T7: three actions, of which the best may not be legal."""
+    table = [[0.0, 0, 0], [1, 5, 9], [3, -2, -4]]
+    batch = transitions([0, 0, 0], [0, 0, 0], [1.0, 1, 1], [0.5, 0.5, 0.5], [1, 1, 2], states=3)
+    batch = masked(batch, [[True, True, False], [True, False, False], [False, True, True]])
+    assert targets(build(), batch, table).tolist() == [[1 + 0.5 * 5, 1 + 0.5 * 1, 1 + 0.5 * -2]]
+
+
+def test_a_mask_is_honoured_in_the_choice_of_double_q_learning(build):
+    """T7: the online network would choose what is not legal, and the target network values it most."""
+    online, target = [[0.0, 0, 0], [4, 5, 9]], [[0.0, 0, 0], [7, -3, 100]]
+    batch = transitions([0, 0, 0], [0, 0, 0], [0.0, 0, 0], [1.0, 1, 1], [1, 1, 1], states=2)
+    batch = masked(batch, [[True, True, False], [True, False, False], [True, True, True]])
+    assert targets(build(double=True), batch, target, online).tolist() == [[-3, 7, 100]]
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_a_mask_is_honoured_by_munchausen(build, double):
+    """T7: what is not legal has no share in the policy, its value, or its entropy."""
+    agent = build(double=double, munchausen=0.9, temperature=0.5)
+    table = [[0.0, 0, 0], [4, 5, 9]]
+    batch = transitions([1, 1], [0, 1], [0.0, 0.0], [1.0, 1.0], [1, 1], states=2)
+    legal = torch.tensor([[[True, True, False], [True, True, False]]])
+    full = targets(agent, batch._replace(legal=legal, next_legal=legal), table)
+    two = targets(agent, batch, [row[:2] for row in table])  # as if there were only two actions
+    torch.testing.assert_close(full, two)
+
+
+@pytest.mark.parametrize("settings", [{}, {"double": True}, {"munchausen": 0.9}, {"noisy": True}, {"seeds": 2}])
+def test_only_legal_actions_are_ever_taken(build, settings):
+    """The environment itself refuses others; random, greedy, noisy, in training and in evaluation."""
+    agent = build("TestMasked", lanes=3, warmup=10, epsilon_steps=100, **settings)
+    for _ in range(40):
+        agent.step()
+    assert agent.evaluate()["eval_return"].isfinite().all()
+    batch = agent.replay.sample(400)
+    place, after = batch.obs.argmax(-1), batch.next_obs.argmax(-1)
+    assert (torch.from_numpy(LEGAL)[place] == batch.legal).all()
+    assert batch.legal.take_along_dim(batch.action[..., None], -1).all()
+    alive = batch.discount > 0
+    assert (torch.from_numpy(LEGAL)[after[alive]] == batch.next_legal[alive]).all()
+
+
+def test_random_actions_are_uniform_over_those_that_are_legal(build):
+    agent, size = build("TestMasked", lanes=4), 3_000
+    legal = LEGAL[[0, 1, 2, 3]]
+    drawn = np.stack([agent.uniform(legal) for _ in range(size)])
+    for lane in range(4):
+        counts = np.bincount(drawn[:, lane], minlength=5)
+        assert not counts[~legal[lane]].any()
+        expected = size / legal[lane].sum()
+        assert ((counts[legal[lane]] - expected) ** 2 / expected).sum() < 18.5  # chi-square of 4, one in a thousand
+
+
+def test_the_greedy_action_is_the_best_legal_one(build):
+    agent = build("TestMasked")
+    agent.acting, agent.q = None, Table([[5.0, 9, 9, 6, 9]] * 4)
+    obs, start = np.eye(4, dtype=np.float32), np.ones(4, bool)
+    assert agent.greedy(obs, LEGAL, None, start)[0].tolist() == [3, 1, 1, 1]
+    assert agent.predict(np.arange(4), legal=LEGAL)[0].tolist() == [3, 1, 1, 1]
+    assert agent.predict(0, legal=LEGAL[0])[0] == 3
+    assert agent.predict(0)[0] == 1
+    many = agent.predict(np.zeros(500, int), legal=np.repeat(LEGAL[:1], 500, 0), deterministic=False)[0]
+    assert set(many.tolist()) == {0, 3}
+
+
+# ---- Munchausen
+
+
+def munchausen(config, value, batch, here, next_out, chooser):
+    """Vieillard et al. 2020, eq. 2, number by number; targets (S, B) of their means."""
+    tau, alpha = config.temperature, config.munchausen
+    mean = [x.tolist() for x in (value.mean(here), value.mean(next_out), value.mean(chooser))]
+
+    def policy(q, legal):
+        top = max(x for x, ok in zip(q, legal, strict=True) if ok)
+        e = [math.exp((x - top) / tau) if ok else 0.0 for x, ok in zip(q, legal, strict=True)]
+        return [x / sum(e) for x in e]
+
+    result = torch.zeros(batch.reward.shape)
+    for s, b in product(*map(range, batch.reward.shape)):
+        q, q_next, q_choice = (x[s][b] for x in mean)
+        legal, next_legal = (x[s, b].expand(len(q)).tolist() for x in (batch.legal, batch.next_legal))
+        pi = policy(q, legal)[batch.action[s, b]]
+        bonus = alpha * max(-1.0, min(0.0, tau * math.log(pi))) if pi else -alpha
+        soft = 0.0
+        for p, q_a in zip(policy(q_choice, next_legal), q_next, strict=True):
+            if p > 0:
+                soft += p * (q_a - tau * math.log(p))
+        result[s, b] = batch.reward[s, b] + bonus + batch.discount[s, b] * soft
+    return result
+
+
+@pytest.mark.parametrize("kind", ["huber", "c51", "qr"])
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("temperature", [0.03, 1.0])
+def test_the_target_of_munchausen_is_its_formula(build, kind, masks, temperature):
+    wide = {**KINDS[kind], "v_min": -60.0, "v_max": 60.0, "atoms": 121} if kind == "c51" else KINDS[kind]
+    agent = build(munchausen=0.9, temperature=temperature, **wide)
+    shape, actions, k = (2, 20), 4, agent.value.width
+    here, next_out, chooser = (torch.randn(*shape, actions, k) * 2 for _ in range(3))
+    legal, next_legal = (torch.rand(*shape, actions) < (0.6 if masks else 2.0) for _ in range(2))
+    action = torch.randint(actions, shape)
+    legal.scatter_(-1, action[..., None], True)
+    next_legal[..., 0] |= ~next_legal.any(-1)
+    ends = torch.rand(shape) < 0.3
+    batch = Batch(here, legal, action, torch.randn(shape), 0.9 * ~ends, next_out, next_legal, torch.ones(shape), action)
+    y = agent.backup(batch, here, next_out, chooser)
+    mean = y @ agent.value.z if kind == "c51" else y.mean(-1)
+    expected = munchausen(agent.config, agent.value, batch, here, next_out, chooser)
+    torch.testing.assert_close(mean, expected, atol=1e-4, rtol=1e-4)
+    if temperature == 1.0:  # the bracket is cut at -1 for some and not for all
+        bonus = agent.soften(batch._replace(discount=torch.zeros(shape)), here, torch.ones(1)) - batch.reward
+        assert bonus.min() == pytest.approx(-0.9)
+        assert (bonus > -0.89).any()
+        assert (bonus <= 0).all()
+
+
+def test_munchausen_asks_the_target_network_for_its_reward_and_the_chooser_for_its_policy(build):
+    """With tables, through `learn` itself."""
+    online, target = [[0.3, -0.2], [0.5, 0.1], [0.0, 0.4]], [[0.1, 0.2], [-0.3, 0.3], [0.2, 0.6]]
+    batch = transitions([0, 1], [1, 0], [0.5, -1.0], [0.9, 0.0], [2, 2], states=3)
+    for double, choosing in ((False, target), (True, online)):
+        agent = build(double=double, munchausen=0.9, temperature=0.2)
+        y = targets(agent, batch, target, online)
+        out = [
+            torch.tensor(t)[rows][None, ..., None]
+            for t, rows in ((target, [0, 1]), (target, [2, 2]), (choosing, [2, 2]))
+        ]
+        torch.testing.assert_close(y, munchausen(agent.config, agent.value, batch, *out))
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_a_cold_munchausen_with_no_share_is_plain(build, double):
+    batch = transitions([0, 3, 1], [0, 1, 0], [1.0, -1, 2], [0.9, 0.9, 0.0], [1, 2, 4])
+    online, target = torch.randn(2, 5, 2).unbind()
+    plain = targets(build(double=double), batch, target, online)
+    cold = targets(build(double=double, munchausen=1e-9, temperature=1e-7), batch, target, online)
+    torch.testing.assert_close(cold, plain)
+
+
+# ---- noise
+
+
+def test_noise_is_fresh_for_every_update_and_both_networks_and_for_every_action(build):
+    """T14."""
+    agent, seen = build(noisy=True, updates=3, seeds=2), []
+
+    def noise(network):
+        return torch.cat([x.flatten() for name, x in network.named_buffers() if "noise" in name])
+
+    for _ in range(20):
+        agent.play()
+    judged = agent.judged
+
+    def watching(burst):
+        for batch, out in judged(burst):
+            assert batch.reward.shape == (2, 8)
+            with torch.no_grad():
+                assert torch.equal(out, agent.target(batch.next_obs))  # judged with the noise that is there
+            seen.extend([noise(agent.q), noise(agent.target)])
+            yield batch, out
+
+    agent.judged = watching
+    agent.learn()
+    for _ in range(3):
+        act(agent)
+        seen.append(noise(agent.q))
+    assert len(seen) == 9
+    for one, other in combinations(seen, 2):
+        assert (one != other).all()
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_no_noise_where_it_plays_in_earnest(build, seeds, recurrent):
+    """T14: evaluation and prediction are those of the means of the weights, call after call."""
+    agent = build(noisy=True, seeds=seeds, recurrent=recurrent)
+    for _ in range(15):
+        agent.step()
+    act(agent)
+    obs = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    first = agent.predict(obs)[0]
+    act(agent)
+    np.testing.assert_array_equal(agent.predict(obs)[0], first)
+    act(agent)
+    returns = agent.rollout(5, seed=1)
+    act(agent)
+    np.testing.assert_array_equal(agent.rollout(5, seed=1), returns)
+    calm = copy.deepcopy(agent.q)
+    silence(calm)
+    with torch.no_grad():
+        x = torch.from_numpy(obs)[None].expand(seeds, -1, -1)
+        q = calm(x.unsqueeze(2), torch.zeros(seeds, 200, 16), torch.ones(seeds, 200, 1))[0] if recurrent else calm(x)
+    np.testing.assert_array_equal(first, q.reshape(seeds, 200, 2)[0].argmax(-1).numpy())
+
+
+def test_noise_explores_in_place_of_random_actions(build):
+    agent = build(noisy=True, epsilon=1.0, epsilon_end=1.0)
+    assert agent.epsilon == 0
+    agent.uniform = None  # whoever asks for a random action fails
+    obs = np.random.default_rng(0).normal(size=(1, 4)).astype(np.float32)
+    still = np.zeros(1, bool)
+    actions = {agent.act(obs, np.ones((1, 1), bool), None, still)[0][0] for _ in range(300)}
+    calm = {int(agent.predict(obs[0])[0]) for _ in range(30)}
+    assert actions == {0, 1}
+    assert len(calm) == 1
+    for _ in range(15):
+        metrics = agent.step()
+    assert metrics["epsilon"] == 0
+
+
+def test_noise_is_not_carried_into_the_target_network(build):
+    """T6."""
+    agent = build(noisy=True, warmup=0)
+    for _ in range(10):
+        agent.step()
+    noise = {name: x.clone() for name, x in agent.target.named_buffers() if "noise" in name}
+    assert not equal(weights(agent.q), weights(agent.target))
+    agent.sync(1)
+    assert equal(weights(agent.q), weights(agent.target))
+    assert len(noise) == 4
+    assert all(torch.equal(x, noise[name]) for name, x in agent.target.named_buffers() if name in noise)
+    assert not any("noise_" in name for name in agent.state_dict()["q"])
+
+
+# ---- the support of C51
+
+
+@pytest.mark.parametrize(
+    ("settings", "warns"), [({"v_max": 1.0}, True), ({"v_max": 20.0}, False), ({"v_min": 4.5, "v_max": 9.0}, True)]
+)
+def test_a_support_that_does_not_cover_what_is_seen_is_told_once(build, caplog, settings, warns):
+    """T14: episodes of five steps bring 1 + γ + γ² + γ³ + γ⁴."""
+    agent = build("TestTruncated", atoms=5, gamma=0.9, lanes=2, seeds=2, **{"v_min": 0.0, **settings})
+    for _ in range(20):
+        agent.play()
+    told = [record.getMessage() for record in caplog.records if "discounted return" in record.getMessage()]
+    assert len(told) == warns
+    if warns:
+        assert "a discounted return of 4.095 was seen" in told[0]
+        assert f"--v-max {settings['v_max']:g}" in told[0]
+
+
+# ---- every combination
+
+SWITCHES = {
+    "kind": ["huber", "c51", "qr"],
+    "double": [False, True],
+    "dueling": [False, True],
+    "alpha": [0.0, 0.6],
+    "n_step": [1, 3],
+    "noisy": [False, True],
+    "munchausen": [0.0, 0.9],
+    "seeds": [1, 2],
+}
+TINY = {"width": 4, "batch": 4, "warmup": 0, "train_every": 6, "updates": 2, "capacity": 40, "sync_every": 12}
+
+
+def every():
+    return [dict(zip(SWITCHES, values, strict=True)) for values in product(*SWITCHES.values())]
+
+
+def pairwise_cover(choices):
+    """Few enough of the choices that any two settings of two switches meet in one of them."""
+
+    def pairs(choice):
+        return set(combinations(sorted((name, str(value)) for name, value in choice.items()), 2))
+
+    left, cover = set().union(*map(pairs, choices)), []
+    while left:
+        cover.append(max(choices, key=lambda choice: len(pairs(choice) & left)))
+        left -= pairs(cover[-1])
+    return cover
+
+
+def make(build, choice, **more):
+    choice = {**TINY, **choice, **more}
+    return build("TestMasked", **KINDS[choice.pop("kind")], **choice)
+
+
+@pytest.mark.parametrize("kind", SWITCHES["kind"])
+def test_every_combination_of_switches_learns(build, kind):
+    """With one seed where an even number of the other switches is on, with two where it is odd."""
+    for choice in every():
+        on = sum(choice[name] not in (False, 0.0, 1) for name in SWITCHES if name not in ("kind", "seeds"))
+        if choice["kind"] == kind and choice["seeds"] == 1 + on % 2:
+            agent = make(build, choice)
+            before = weights(agent.q)
+            metrics = agent.step()
+            for name in ("loss", "q", "gradient_norm"):
+                assert metrics[name].shape == (choice["seeds"],)
+            assert all(torch.as_tensor(x).isfinite().all() for x in metrics.values()), choice
+            assert not any(map(torch.equal, before, weights(agent.q))), choice
+
+
+def test_any_two_switches_meet():
+    assert 6 <= len(pairwise_cover(every())) <= 16
+
+
+@pytest.mark.parametrize("choice", pairwise_cover(every()), ids=str)
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_combinations_resume_to_the_bit(build, snapshot, same, choice, recurrent):
+    """T15: priorities, the largest of them, and the stream of noise among the rest."""
+    more = {"recurrent": True, "length": 3, "burn_in": 2} if recurrent else {}
+    whole, resumed = make(build, choice, lanes=2, **more), make(build, choice, lanes=2, **more)
+    for _ in range(8):  # round the ring
+        whole.step()
+    resumed.step()  # an object with a past of its own
+    resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
+    resumed.evaluate()  # between the two, and it does not matter
+    for _ in range(3):
+        metrics, metrics_ = whole.step(), resumed.step()
+        assert "loss" in metrics
+        assert all(torch.equal(torch.as_tensor(x), torch.as_tensor(metrics_[name])) for name, x in metrics.items())
+    assert same(snapshot(whole), snapshot(resumed))
+
+
+def test_no_seed_feels_another_in_rainbow(build):
+    """Priorities, noise and distributions of one seed know nothing of its neighbours."""
+    settings = {"double": True, "dueling": True, "alpha": 0.5, "n_step": 3, "noisy": True, "atoms": 7}
+    one, other = (build(seeds=3, **settings, munchausen=0.5) for _ in range(2))
+    for agent in (one, other):
+        for _ in range(25):
+            agent.play()
+    other.replay.reward.reshape(-1, 3)[:, 0] = 1e3
+    for _ in range(5):
+        losses = [agent.learn()["loss"] for agent in (one, other)]
+    torch.testing.assert_close(losses[0][1:], losses[1][1:])
+    for ours, theirs in zip(weights(one.q), weights(other.q), strict=True):
+        assert not torch.equal(ours[0], theirs[0])
+        torch.testing.assert_close(ours[1:], theirs[1:])
+
+
+def test_rainbow_is_no_box_of_tricks_of_its_own(build):
+    """The value of a distribution is its mean, in acting as in learning."""
+    agent = build(atoms=7, v_max=3.0)
+    assert isinstance(agent.value, Categorical)
+    obs = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    with torch.no_grad():
+        p = agent.q(torch.from_numpy(obs)[None])[0].softmax(-1)
+        expected = (p * torch.linspace(0, 3, 7)).sum(-1).argmax(-1)
+    assert agent.predict(obs)[0].tolist() == expected.tolist()
+    with pytest.raises(UserError):
+        agent.predict(np.zeros(5))
