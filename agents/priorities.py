@@ -45,8 +45,8 @@ class Priorities:
         place = block * WIDTH + (inside > rest[..., None]).argmax(-1)
         return place - self._seed * self.of.shape[1], self._flat.take(place)
 
-    def scale(self, factor: float) -> None:
-        """Multiply them all."""
+    def scale(self, factor: NDArray[np.float64]) -> None:
+        """Multiply all those of each seed by its factor, (S, 1)."""
         self.of *= factor
         self._blocks.sum(1, out=self._sums)
 

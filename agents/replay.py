@@ -88,7 +88,7 @@ class Replay(Stateful):
         self.count = 0  # rows written since the beginning
         self.priorities = Priorities(seeds, (self.rows + 1) * lanes) if alpha else None
         self.ready = [0, 0]  # the first and the last + 1 of the rows that have a priority
-        self.largest = 0.0  # priority seen so far
+        self.largest = np.zeros((seeds, 1))  # priority seen so far, of each seed
 
     def push(
         self,
@@ -155,10 +155,10 @@ class Replay(Stateful):
         if self.priorities is None:
             return
         priority = surprise.detach().cpu().numpy().astype(np.float64) + LEAST
-        seen = float(priority.max())
-        if not self.largest:  # slots that entered with 1, for nothing was known, get what all others get
+        seen = priority.max(1, keepdims=True)
+        if not self.largest.any():  # slots that entered with 1, for nothing was known, get what all others get
             self.priorities.scale(seen**self.alpha)
-        self.largest = max(self.largest, seen)
+        self.largest = np.maximum(self.largest, seen)
         row, column = np.divmod(index.numpy(), self.width)
         self.priorities.assign(row * self.lanes + column % self.lanes, priority**self.alpha)
 
@@ -208,7 +208,7 @@ class Replay(Stateful):
     def _enter(self, priorities: Priorities, first: int, end: int) -> None:
         """Give the largest priority seen to rows from `first` to `end` that have none, and none to all other rows."""
         before, upto = self.ready
-        newest = self.largest**self.alpha if self.largest else 1.0
+        newest = self.largest**self.alpha if self.largest.any() else 1.0
         gone, new = [(before, min(first, upto)), (max(before, end), upto)], (max(first, upto), end)
         for (begin, stop), value in ((gone[0], 0.0), (gone[1], 0.0), (new, newest)):
             if begin < stop:

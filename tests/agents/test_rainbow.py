@@ -446,10 +446,11 @@ def test_combinations_resume_to_the_bit(build, snapshot, same, choice, recurrent
     assert same(snapshot(whole), snapshot(resumed))
 
 
-def test_no_seed_feels_another_in_rainbow(build):
-    """Priorities, noise and distributions of one seed know nothing of its neighbours."""
-    settings = {"double": True, "dueling": True, "alpha": 0.5, "n_step": 3, "noisy": True, "atoms": 7}
-    one, other = (build(seeds=3, **settings, munchausen=0.5) for _ in range(2))
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_seed_feels_another_in_rainbow(build, kind):
+    """T10: priorities, the largest of them, noise and distributions of one seed know nothing of its neighbours."""
+    settings = {"double": True, "dueling": True, "alpha": 0.5, "n_step": 3, "noisy": True, "munchausen": 0.5}
+    one, other = (build(seeds=3, **settings, **KINDS[kind]) for _ in range(2))
     for agent in (one, other):
         for _ in range(25):
             agent.play()

@@ -54,20 +54,21 @@ def test_whole_windows_have_a_priority_and_nothing_else_has(n, lanes, seeds, sta
 
 
 def test_slots_enter_with_the_largest_priority_seen():
-    """T5: the largest raw one, raised to alpha once; also those that came before any was known."""
+    """T5: the largest raw one of their seed, raised to alpha once; also those that came before any was known."""
     alpha = 0.5
     lived = Experience(100, 2, alpha=alpha).live(10)
     replay = lived.replay
     batch = replay.sample(1)
     replay.prioritize(batch.index, torch.tensor([[4.0], [1.0]]))
     replay.sample(1)
-    expected = np.full((2, 10), (4 + LEAST) ** alpha)
-    expected[1, batch.index[1] // 2] = (1 + LEAST) ** alpha
+    expected = np.array([[4 + LEAST], [1 + LEAST]]) ** alpha * np.ones(10)
     np.testing.assert_allclose(replay.priorities.of[:, :10], expected)
+    replay.prioritize(batch.index, torch.tensor([[0.0], [0.0]]))
+    np.testing.assert_allclose(replay.priorities.of[:, :10].max(1), expected[:, 0])
     replay.prioritize(torch.tensor([[0], [1]]), torch.tensor([[9.0], [0.0]]))
     lived.live(1)
     replay.sample(1)
-    np.testing.assert_allclose(replay.priorities.of[:, 10], (9 + LEAST) ** alpha)
+    np.testing.assert_allclose(replay.priorities.of[:, 10], [(9 + LEAST) ** alpha, (1 + LEAST) ** alpha])
     np.testing.assert_allclose(replay.priorities.of[:, 0], [(9 + LEAST) ** alpha, LEAST**alpha])
 
 

@@ -1,0 +1,280 @@
+import copy
+from itertools import pairwise
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from agents.drqn import n_step_returns
+from agents.replay import Sequences
+from tests.agents.test_dqn import equal, evaluate_policy, weights
+
+
+def window(shape, terminate=0.1, truncate=0.1, seed=0, **more):
+    """Made-up sequences (S, B, T) of a world with observations (4,), two actions and a memory of 16 numbers."""
+    rng = torch.Generator().manual_seed(seed)
+    terminated, cut = (torch.rand(shape, generator=rng) < chance for chance in (terminate, truncate))
+    start = torch.zeros(shape, dtype=torch.bool)
+    start[..., 1:] = (terminated | cut)[..., :-1]
+    made = Sequences(
+        obs=torch.randn(*shape, 4, generator=rng), legal=torch.ones(*shape, 1, dtype=torch.bool), start=start,
+        action=torch.randint(2, shape, generator=rng), reward=torch.randn(shape, generator=rng), terminated=terminated,
+        done=terminated | cut, memory=torch.randn(*shape[:2], 16, generator=rng),
+        weight=torch.rand(shape[:2], generator=rng), index=torch.zeros(shape[:2], dtype=torch.int64),
+    )  # fmt: skip
+    return made._replace(**more)
+
+
+def walk(window, s, b, t, n, gamma):
+    """The n-step return from t, the discount of what follows, and whether that is known: step by step."""
+    total = 0.0
+    for k in range(n):
+        total += gamma**k * window.reward[s, b, t + k].item()
+        if window.terminated[s, b, t + k]:
+            return total, 0.0, True
+        if window.done[s, b, t + k]:
+            return total, None, False
+    return total, gamma**n, True
+
+
+@pytest.mark.parametrize("n", [1, 3, 5])
+@pytest.mark.parametrize(("terminate", "truncate"), [(0.2, 0.2), (0.0, 0.4), (0.1, 0.1), (0.0, 0.0)])
+def test_returns_within_a_sequence_are_those_walked_step_by_step(n, terminate, truncate):
+    """T1, T4: none reaches across an end, the last row is not passed, and a row cut off too early counts for nothing."""
+    made = window((2, 6, 12), terminate, truncate)
+    reward, discount, whole = n_step_returns(made, 0.9, n)
+    assert reward.shape == discount.shape == whole.shape == (2, 6, 12 - n)
+    kinds = set()
+    for s in range(2):
+        for b in range(6):
+            for t in range(12 - n):
+                total, after, known = walk(made, s, b, t, n, 0.9)
+                kinds.add((after, known))
+                assert whole[s, b, t].item() == known
+                if known:
+                    assert reward[s, b, t].item() == pytest.approx(total, abs=1e-5)
+                    assert discount[s, b, t].item() == pytest.approx(after)
+    assert len(kinds) == 1 + bool(terminate) + bool(truncate)
+
+
+def error_by_steps(agent, made):
+    """The error (S, B), surprises and Q of what is learned from, one window after the other, one step at a time."""
+    config = agent.config
+    s, b, _ = made.reward.shape
+    errors, surprises = torch.zeros(s, b, config.length), torch.zeros(s, b, config.length)
+
+    def unroll(network, s, b):
+        memory, rows = made.memory[s, b], []
+        for t in range(made.obs.shape[2]):
+            if made.start[s, b, t]:
+                memory = torch.zeros_like(memory)
+            out, memory = network.only(made.obs[s, b, t][None, None], memory[None], torch.zeros(1, 1))
+            memory = memory[0]
+            rows.append(out[0, 0])
+        return rows
+
+    for s, b in np.ndindex(s, b):
+        online, target = unroll(agent.q, s, b), unroll(agent.target, s, b)
+        for t in range(config.length):
+            here = config.burn_in + t
+            total, after, known = walk(made, s, b, here, config.n_step, config.gamma)
+            if not known:
+                continue
+            there = here + config.n_step
+            q = agent.value.mean((online if config.double else target)[there])
+            y = agent.value.backup(
+                torch.tensor(total), torch.tensor(after), agent.value.mix(target[there], torch.eye(2)[q.argmax()])
+            )
+            out = online[here][made.action[s, b, here]]
+            errors[s, b, t], surprises[s, b, t] = agent.value.error(out, y), agent.value.surprise(out, y)
+    return errors.mean(-1), surprises
+
+
+@pytest.mark.parametrize("settings", [{}, {"double": True, "n_step": 3}, {"atoms": 7, "v_min": -3.0, "v_max": 3.0}])
+@pytest.mark.parametrize("burn_in", [0, 3])
+def test_the_error_of_sequences_is_that_of_their_steps(build, settings, burn_in):
+    agent = build(recurrent=True, burn_in=burn_in, dueling=True, gamma=0.9, **settings)
+    other = build(recurrent=True, seed=1, dueling=True, **settings)
+    agent.target.load_state_dict(other.q.state_dict())  # two networks, not one twice
+    made = window((1, 6, agent.span))
+    assert made.start[..., 1:].any()
+    with torch.no_grad():
+        error, surprise, q = agent.error(made)
+        errors, surprises = error_by_steps(agent, made)
+    assert error.shape == (1, 6)
+    assert surprise.shape == q.shape == (1, 6, 5)
+    torch.testing.assert_close(error, errors)
+    torch.testing.assert_close(surprise, surprises)
+
+
+@pytest.mark.parametrize("kind", [{}, {"loss": "mse"}, {"atoms": 7, "v_min": -2.0, "v_max": 6.0}, {"quantiles": 5}])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_every_sequence_counts_by_its_weight(build, kind, seeds):
+    """T5: as it does in DQN; and the priority of a sequence is 0.9 times its largest surprise and 0.1 times the mean."""
+    agent, heard = build(recurrent=True, alpha=0.5, seeds=seeds, n_step=2, **kind), []
+    agent.optimizer.param_groups[0]["lr"] = 0.0
+    made = window((seeds, 6, agent.span))
+    agent.replay.sequences = lambda size, length, beta: made
+    agent.replay.prioritize = lambda index, surprise: heard.append(surprise)
+    loss = agent.learn()["loss"]
+    with torch.no_grad():
+        error, surprise, _ = agent.error(made)
+    assert len(error.unique()) == 6 * seeds
+    torch.testing.assert_close(loss, (made.weight * error).mean(1))
+    assert heard[0].shape == (seeds, 6)
+    torch.testing.assert_close(heard[0], 0.9 * surprise.max(-1).values + 0.1 * surprise.mean(-1))
+
+
+def test_the_burn_in_teaches_nothing(build):
+    agent = build(recurrent=True, burn_in=3)
+    made = window((1, 6, agent.span), 0, 0)
+    made.obs.requires_grad_(True)
+    agent.error(made)[0].sum().backward()
+    assert not made.obs.grad[:, :, :3].any()
+    assert made.obs.grad[:, :, 3:-1].any(-1).all()
+    assert not made.obs.grad[:, :, -1:].any()  # only the target looks there
+
+
+def test_it_acts_by_what_the_whole_episode_gives(build):
+    """Step by step with the memory carried on, as unrolled at once; of each seed by its own network."""
+    agent = build(recurrent=True, seeds=2, lanes=2, epsilon=0.0, epsilon_end=0.0, warmup=10**6, capacity=1_000)
+    for _ in range(40):
+        agent.play()
+    frames, count = agent.replay.frames, agent.replay.count
+    obs = torch.from_numpy(frames.obs[: count * 4]).view(count, 2, 2, 4).permute(1, 2, 0, 3)
+    start = torch.from_numpy(np.equal(frames.age[: count * 4], 0)).view(count, 2, 2).permute(1, 2, 0)
+    assert start.sum() > 8
+    assert start[..., 0].all()
+    with torch.no_grad():
+        out, memory = agent.q(obs, torch.zeros(2, 2, 16), start)
+    acted = torch.from_numpy(agent.replay.action[: count * 4]).view(count, 2, 2).permute(1, 2, 0)
+    assert torch.equal(out[..., 0].argmax(-1), acted.long())
+    torch.testing.assert_close(torch.from_numpy(agent.recall).view(2, 2, 16), memory)
+
+
+def test_what_was_remembered_is_stored_and_brings_back_what_was_thought(build, monkeypatch):
+    """With the weights it acted with, a sequence from the middle of an episode gives the same Q without burn-in."""
+    agent, thought = build(recurrent=True, burn_in=0, seeds=2, lanes=2, warmup=10**6, capacity=1_000), []
+    mean = agent.value.mean
+    monkeypatch.setattr(agent.value, "mean", lambda out: thought.append(mean(out).clone()) or mean(out))
+    for _ in range(30):
+        agent.play()
+    q = torch.stack(thought).flatten(1, 2)  # (times, S * N, A)
+    made = agent.replay.sequences(200, agent.span)
+    with torch.no_grad():
+        out, _ = agent.q(made.obs, made.memory, made.start)
+    row, column = made.index // 4, made.index % 4
+    assert made.memory[~made.start[..., 0]].any(-1).all()  # there is something to remember
+    assert (~made.start[..., 0]).sum() > 100
+    for t in range(agent.span):
+        torch.testing.assert_close(out[:, :, t, :, 0], q[row + t, column])
+
+
+def test_learning_begins_with_the_first_whole_sequence(build):
+    agent = build(recurrent=True, warmup=0, train_every=1)
+    assert agent.span == 9
+    assert ["loss" in agent.step() for _ in range(12)] == [False] * 8 + [True] * 4
+
+
+def test_the_smallest_replay_holds_one_sequence(build):
+    agent = build(recurrent=True, warmup=0, train_every=1, capacity=9)
+    assert ["loss" in agent.step() for _ in range(30)] == [False] * 8 + [True] * 22
+
+
+@pytest.mark.parametrize("settings", [{}, {"alpha": 0.6, "seeds": 2}, {"lanes": 3, "n_step": 3, "stack": 2}])
+def test_resume_is_exact(build, snapshot, same, settings):
+    """T15: what it remembers in the middle of an episode, too."""
+    whole, resumed = (build(recurrent=True, **settings) for _ in range(2))
+    for _ in range(20):
+        whole.step()
+    assert whole.recall.any()
+    assert not whole.lanes.start.all()
+    resumed.step()
+    resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
+    np.testing.assert_array_equal(whole.recall, resumed.recall)
+    for _ in range(10):
+        whole.step()
+        resumed.step()
+    assert same(snapshot(whole), snapshot(resumed))
+
+
+def test_measuring_does_not_disturb(build, snapshot, same):
+    watched, control = build(recurrent=True), build(recurrent=True)
+    for _ in range(10):
+        watched.step()
+        control.step()
+        before = snapshot(watched)
+        watched.evaluate()
+        watched.predict(watched.lanes.obs, deterministic=False)
+        assert same(before, snapshot(watched))
+    assert same(snapshot(watched), snapshot(control))
+
+
+def test_memory_goes_on_while_it_explores(build):
+    """A random action is no reason not to look."""
+    agent = build(recurrent=True, epsilon=1.0, epsilon_end=1.0, lanes=2)
+    remembered = [agent.recall]
+    for _ in range(3):
+        agent.play()
+        remembered.append(agent.recall)
+    assert not remembered[0].any()
+    assert not any(np.array_equal(one, other) for one, other in pairwise(remembered))
+
+
+def test_seeds_side_by_side_have_nothing_in_common(build):
+    one, other = (build(recurrent=True, seeds=2, alpha=0.5) for _ in range(2))
+    for agent in (one, other):
+        for _ in range(10):
+            agent.play()
+    other.replay.reward.reshape(-1, 2)[:, 0] = 1e3
+    for agent in (one, other):
+        for _ in range(3):
+            agent.learn()
+    for ours, theirs in zip(weights(one.q), weights(other.q), strict=True):
+        assert not torch.equal(ours[0], ours[1])
+        assert not torch.equal(ours[0], theirs[0])
+        torch.testing.assert_close(ours[1], theirs[1])
+    assert not equal(weights(one.q), weights(one.target))
+
+
+# ---- predict
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_predictions_carry_a_state_until_an_episode_starts(build, seeds):
+    """The convention of Stable-Baselines3: (actions, state), state being a tuple that is handed in again."""
+    agent = build(recurrent=True, seeds=seeds)
+    obs, start = torch.randn(3, 10, 4), torch.zeros(3, 10, dtype=torch.bool)
+    start[1, 4] = start[:, 0] = True
+    state, actions = None, []
+    for t in range(10):
+        action, state = agent.predict(obs[:, t].numpy(), state=state, episode_start=start[:, t].numpy())
+        assert isinstance(state, tuple)
+        assert state[0].shape == (3, 16)
+        actions.append(action)
+    with torch.no_grad():
+        memory, x = torch.zeros(seeds, 3, 16), (y.expand(seeds, *y.shape) for y in (obs, start))
+        x, begins = x
+        out, after = agent.q(x, memory, begins)
+    np.testing.assert_array_equal(np.stack(actions, 1), out[0, ..., 0].argmax(-1).numpy())
+    np.testing.assert_allclose(state[0], after[0].numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_one_observation_at_a_time(build):
+    agent = build(recurrent=True)
+    obs = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    state, together = None, None
+    for one in obs:
+        action, state = agent.predict(one, state=state)
+        both, together = agent.predict(np.stack([one, one]), state=together)
+        assert np.shape(action) == ()
+        assert both.tolist() == [action, action]
+    np.testing.assert_allclose(together[0], np.repeat(state[0], 2, 0), rtol=1e-5, atol=1e-6)
+
+
+def test_it_is_taken_by_the_evaluation_of_stable_baselines3(build):
+    agent = build(recurrent=True)
+    returns = evaluate_policy(agent, [gym.make("CartPole-v1") for _ in range(3)], 6)
+    assert len(returns) >= 6
+    assert all(score >= 8 for score in returns)
