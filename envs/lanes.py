@@ -69,7 +69,6 @@ class Lanes:
         self.stack, self.clip_reward, self.life_loss = stack, clip_reward, life_loss
         self.worlds = _worlds(self.name, lanes, render_mode, sticky)
         self.actions, self.first_action, self.fps = self.worlds.actions, self.worlds.first_action, self.worlds.fps
-        self.envs: list[Any] = getattr(self.worlds, "envs", [])  # until `rlgen play` takes `fps`
         sight = self.worlds.sight
         self.dtype, self.scale = sight.dtype, sight.scale
         self.shape = (stack * sight.shape[0], *sight.shape[1:])

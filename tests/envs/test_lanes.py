@@ -1,5 +1,6 @@
 import importlib.util
 import logging
+import sys
 
 import gymnasium as gym
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from envs import Lanes
 from rlgen.core.errors import UserError
 from tests.envs import worlds
+
+MINATAR, BOX2D = (importlib.util.find_spec(package) is not None for package in ("minatar", "Box2D"))
 
 
 def play(lanes, steps, rng):
@@ -27,6 +30,7 @@ def counted(monkeypatch):
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_a_step_never_leaves_its_episode(count, counted):
+    """T2: no step from an episode's end to the start of the next is ever handed out, nor counted."""
     lanes, steps, stored, ends, starts = Lanes("TestCounting", count, seed=3), 200, 0, 0, []
     for obs, _, step in play(lanes, steps, np.random.default_rng(0)):
         np.testing.assert_array_equal(step.next_obs[:, 0], obs[:, 0])
@@ -45,6 +49,7 @@ def test_a_step_never_leaves_its_episode(count, counted):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_returns_are_the_true_ones(count, counted):
+    """T3: also those of the episodes after the first."""
     lanes, reported, how = Lanes("TestCounting", count, seed=1), [], set()
     for _, _, step in play(lanes, 150, np.random.default_rng(0)):
         reported += step.score[step.done].tolist()
@@ -71,6 +76,7 @@ def test_a_return_reported_is_not_overwritten_by_what_follows():
     ],
 )
 def test_a_time_limit_is_no_termination_unless_both_happen(world, ends, terminates):
+    """T1: and its successor is the true one."""
     lanes = Lanes(world, 2, seed=0)
     *before, last = [step for _, _, step in play(lanes, 5, np.random.default_rng(0))]
     assert not any(step.done.any() or step.terminated.any() for step in before)
@@ -110,13 +116,16 @@ def test_lanes_and_episodes_differ_and_follow_from_the_seed():
     np.testing.assert_array_equal(Lanes("CartPole", 9, 0).obs[:4], one[:4])  # a lane knows nothing of the others
 
 
-RESUMED = ["CartPole", "Acrobot", "MountainCar", "FrozenLake", "Taxi", "CliffWalking", "TestChain", "TestDict"]
+RESUMED = ["CartPole", "Acrobot", "MountainCar", "FrozenLake", "Taxi", "CliffWalking", "TestChain", "TestDict",
+           "TestScreen", "TestLives", "Catch", *(["MinAtar/Breakout", "MinAtar/Seaquest"] if MINATAR else []),
+           *(["LunarLander"] if BOX2D else [])]  # fmt: skip
 
 
 @pytest.mark.parametrize("before", [0, 37, 230])
 @pytest.mark.parametrize("name", RESUMED)  # FrozenLake slips: its transitions are random
 def test_resumed_in_mid_episode_the_future_is_the_same(name, before, caplog):
-    whole, other = Lanes(name, 3, seed=5), Lanes(name, 3, seed=5)
+    """T15: every lane stands where it stood, the stack of its frames and the actions allowed there included."""
+    whole, other = (Lanes(name, 3, seed=5, stack=2, life_loss=True) for _ in range(2))
     for _ in play(whole, before, np.random.default_rng(before)):
         pass
     saved = whole.state_dict()
@@ -125,7 +134,8 @@ def test_resumed_in_mid_episode_the_future_is_the_same(name, before, caplog):
         pass
     other.load_state_dict(saved)
     np.testing.assert_array_equal(whole.score, other.score)
-    np.testing.assert_array_equal(whole.obs, other.obs)
+    for ours, theirs in ((whole.obs, other.obs), (whole.legal, other.legal), (whole.length, other.length)):
+        np.testing.assert_array_equal(ours, theirs)
     futures = [play(lanes, 120, np.random.default_rng(7)) for lanes in (whole, other)]
     for (obs, _, step), (obs_, _, step_) in zip(*futures, strict=True):
         np.testing.assert_array_equal(obs, obs_)
@@ -189,12 +199,6 @@ def test_observations_without_a_fixed_size_are_refused(world):
 def test_actions_that_are_not_discrete_are_refused(world):
     with pytest.raises(UserError, match=f"^{world}-v. has the actions [^\n]*only discrete ones"):
         Lanes(world, 1, seed=0)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("Box2D") is not None, reason="Box2D is installed")
-def test_a_missing_package_is_named_with_the_way_to_get_it():
-    with pytest.raises(UserError, match=r"^LunarLander-v3 cannot be made: [^\n]*pip install [^\n]*box2d[^\n]*$"):
-        Lanes("LunarLander", 1, seed=0)
 
 
 def test_a_missing_module_is_one_clear_line():
@@ -291,3 +295,185 @@ def test_a_fault_of_an_environment_is_told_in_one_line(where):
 
     with pytest.raises(UserError, match=rf"^TestFaulty-{where}-v0 failed in {where}\(\): ValueError: a wheel$"):
         use()
+
+
+@pytest.mark.parametrize("stack", [1, 2, 4])
+@pytest.mark.parametrize("count", [1, 3])
+def test_stacked_frames_never_reach_back_across_the_start_of_an_episode(stack, count):
+    """T11: the newest last, the first of an episode repeated before there are enough, at each place of an episode."""
+    lanes, frames = Lanes("TestScreen", count, seed=0, stack=stack), [[] for _ in range(count)]
+    single, rng = Lanes("TestScreen", count, seed=0), np.random.default_rng(0)
+    assert lanes.shape == (2 * stack, 3, 5)
+    begun = np.ones(count, bool)
+    for _ in range(60):
+        np.testing.assert_array_equal(lanes.start, begun)
+        for lane in range(count):
+            frames[lane] = [*([] if begun[lane] else frames[lane]), single.obs[lane]]
+            expected = ([frames[lane][0]] * stack + frames[lane])[-stack:]
+            np.testing.assert_array_equal(lanes.obs[lane], np.concatenate(expected))
+        actions = rng.integers(3, size=count)
+        ours, theirs = lanes.step(actions), single.step(actions)
+        np.testing.assert_array_equal(ours.next_obs[:, -2:], theirs.next_obs)  # the true successor, also at the end
+        for lane in range(count):
+            expected = ([frames[lane][0]] * stack + frames[lane] + [theirs.next_obs[lane]])[-stack:]
+            np.testing.assert_array_equal(ours.next_obs[lane], np.concatenate(expected))
+        begun = theirs.over
+
+
+def test_vectors_are_stacked_too():
+    lanes = Lanes("CartPole", 2, seed=0, stack=3)
+    first = lanes.obs[:, :4].copy()
+    step = lanes.step(np.zeros(2, int))
+    assert lanes.shape == (12,)
+    np.testing.assert_array_equal(step.next_obs[:, :8], np.concatenate([first, first], 1))
+
+
+@pytest.mark.parametrize(
+    ("world", "shape", "dtype", "scale"),
+    [
+        ("TestImage", (3, 4, 4), np.uint8, 255), ("TestPlanes", (2, 3, 5), np.uint8, 1),
+        ("TestScreen", (2, 3, 5), np.uint8, 255), ("TestGrey", (1, 4, 6), np.uint8, 255),
+        ("TestHeat", (3, 4, 5), np.float32, 1), ("TestTable", (8,), np.float32, 1),
+        ("TestMemory", (7,), np.float32, 255), ("TestVector", (3,), np.float32, 1),
+        ("FrozenLake", (16,), np.float32, 1),
+    ],
+)  # fmt: skip
+def test_pixels_are_bytes_with_channels_first(world, shape, dtype, scale):
+    lanes = Lanes(world, 2, seed=0)
+    assert (lanes.shape, lanes.dtype, lanes.scale) == (shape, dtype, scale)
+    for obs, _, step in play(lanes, 9, np.random.default_rng(0)):
+        assert obs.shape == step.next_obs.shape == (2, *shape)
+        assert obs.dtype == step.next_obs.dtype == lanes.obs.dtype == dtype
+
+
+def test_channels_are_moved_not_mixed():
+    lanes = Lanes("TestImage", 1, seed=0)
+    env = gym.make("TestImage-v0")
+    seed = int(np.random.SeedSequence([0, 0, 0]).generate_state(1)[0])
+    raw, _ = env.reset(seed=seed)
+    np.testing.assert_array_equal(lanes.obs[0], raw.transpose(2, 0, 1))
+    for observation in (raw, lanes.obs[0]):
+        batch, single = lanes.vectors(observation)
+        assert single
+        np.testing.assert_array_equal(batch, lanes.obs)
+    batch, single = lanes.vectors(np.stack([raw, raw]))
+    assert (batch.shape, batch.dtype, single) == ((2, 3, 4, 4), np.uint8, False)
+
+
+def test_a_single_frame_is_no_stack():
+    lanes = Lanes("TestImage", 1, seed=0, stack=2)
+    assert lanes.vectors(lanes.obs)[0].shape == (1, 6, 4, 4)
+    with pytest.raises(UserError, match=r"has the shape \(6, 4, 4\)"):
+        lanes.vectors(np.zeros((4, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_lost_life_terminates_but_the_episode_goes_on(restart):
+    """T12: TestLives loses a life every third step and ends with the last of three; its rewards are -2, 0, 5, ..."""
+    lanes = Lanes("TestLives", 2, seed=0, restart=restart, life_loss=True, clip_reward=True)
+    steps = [step for _, _, step in play(lanes, 12, np.random.default_rng(0))]
+    assert [bool(step.terminated[1]) for step in steps[:9]] == [False, False, True] * 3
+    assert [bool(step.done[1]) for step in steps[:9]] == [False, False, True] * 3
+    assert [bool(step.over[1]) for step in steps[:9]] == [False] * 8 + [True]
+    assert [int(step.reward[1]) for step in steps[:9]] == [-1, 0, 1] * 3
+    assert [int(step.score[1]) for step in steps[:9]] == [-2, -2, 3, 1, 1, 6, 4, 4, 9]
+    assert [int(step.next_obs.argmax(1)[1]) for step in steps[:9]] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    if restart:
+        assert [int(step.score[1]) for step in steps[9:]] == [-2, -2, 3]
+        assert [bool(step.terminated[1]) for step in steps[9:]] == [False, False, True]
+    else:
+        assert lanes.over.all()
+        assert lanes.score.tolist() == [9, 9]
+
+
+def test_unless_asked_lives_and_signs_are_let_alone():
+    steps = [step for _, _, step in play(Lanes("TestLives", 1, seed=0), 9, np.random.default_rng(0))]
+    assert [bool(step.done[0]) for step in steps] == [False] * 8 + [True]
+    assert [int(step.reward[0]) for step in steps] == [-2, 0, 5] * 3
+
+
+def test_masks_are_those_of_where_a_lane_stands():
+    """Taxi tells which moves do something; a step's mask belongs to its successor, not to a new episode's start."""
+    lanes = Lanes("Taxi", 3, seed=0, limit=7)
+    envs, rng, differ = lanes.worlds.envs, np.random.default_rng(0), 0
+    assert lanes.legal.shape == (3, 6)
+
+    def mask(state):
+        return envs[0].unwrapped.action_mask(int(state)).astype(bool)
+
+    for _ in range(40):
+        step = lanes.step(rng.integers(6, size=3))
+        for lane in range(3):
+            np.testing.assert_array_equal(step.next_legal[lane], mask(step.next_obs[lane].argmax()))
+            np.testing.assert_array_equal(lanes.legal[lane], mask(lanes.obs[lane].argmax()))
+        differ += (step.next_legal != lanes.legal).any()
+    assert differ
+    assert Lanes("CartPole", 3, seed=0).legal.tolist() == [[True]] * 3
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_mask_needs_no_legal_action_where_nothing_follows(restart):
+    lanes = Lanes("TestMasked", 2, seed=0, restart=restart)
+    steps = [step for _, _, step in play(lanes, 8, np.random.default_rng(0))]
+    assert steps[3].terminated.all()
+    assert all(step.next_legal.any(1).all() for step in steps)
+    assert steps[0].next_legal.tolist() == [[True, False, False]] * 2
+    assert lanes.legal.any(1).all()
+
+
+@pytest.mark.parametrize("world", ["TestMaskedStart", "TestMaskedStep", "TestMaskedCut"])
+def test_a_mask_without_a_legal_action_is_refused(world):
+    with pytest.raises(UserError, match=f"^{world}-v0 gives an action_mask without any legal action$"):
+        for _ in play(Lanes(world, 2, seed=0), 5, np.random.default_rng(0)):
+            pass
+
+
+def test_a_mask_of_another_size_is_refused():
+    with pytest.raises(UserError, match=r"^TestMaskedWide-v0 failed in reset\(\): ValueError: [^\n]*$"):
+        Lanes("TestMaskedWide", 2, seed=0)
+
+
+def test_an_environment_without_a_limit_is_told_once(monkeypatch, caplog):
+    monkeypatch.setattr("envs.lanes.LIMIT", 40)
+    lanes = [Lanes("TestEndless", 2, seed=0) for _ in range(3)]
+    assert [lane.limit for lane in lanes] == [40] * 3
+    assert len(caplog.records) == 1
+    assert "TestEndless-v0 has no time limit" in caplog.text
+    assert "--max-episode-steps" in caplog.text
+    caplog.clear()
+    assert Lanes("TestEndless", 2, seed=0, limit=50).limit == 50
+    assert Lanes("CartPole", 2, seed=0).limit == 500
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("limit", [3, 9])
+@pytest.mark.parametrize("world", ["TestTruncated", "TestEndless"])
+def test_a_limit_that_is_asked_for_wins(world, limit):
+    """T1: it is no termination, and it may be longer than the environment's own."""
+    steps = [step for _, _, step in play(Lanes(world, 2, seed=0, limit=limit), 2 * limit, np.random.default_rng(0))]
+    assert [bool(step.over.all()) for step in steps] == ([False] * (limit - 1) + [True]) * 2
+    assert not any(step.terminated.any() for step in steps)
+    assert steps[limit - 1].score.tolist() == [limit] * 2
+
+
+def test_sticky_actions_where_there_are_none_are_refused():
+    for name in ("CartPole", "Taxi"):
+        with pytest.raises(UserError, match=f"^{name}-v. knows no sticky actions: [^\n]*--sticky$"):
+            Lanes(name, 1, seed=0, sticky=0.25)
+    assert Lanes("CartPole", 1, seed=0, sticky=0.0).actions == 2  # none is what it has
+
+
+@pytest.mark.skipif(not BOX2D, reason="Box2D is not installed: rlgen[box2d]")
+def test_lunar_lander():
+    lanes = Lanes("LunarLander", 2, seed=0)
+    assert (lanes.shape, lanes.actions, lanes.limit) == ((8,), 4, 1000)
+
+
+def test_without_box2d_the_way_to_get_it_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d", raising=False)
+    monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.lunar_lander", raising=False)
+    with pytest.raises(
+        UserError, match=r"^LunarLander-v3 cannot be made: [^\n]*pip install [^\n]*rlgen\[box2d\][^\n]*$"
+    ):
+        Lanes("LunarLander", 1, seed=0)

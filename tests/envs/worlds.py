@@ -1,12 +1,18 @@
 """Tiny environments whose every number a test can work out by itself."""
 
 import itertools
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+
+with warnings.catch_warnings(), suppress(ImportError):
+    warnings.simplefilter("ignore")  # where warnings are errors, the first import of Box2D ends in a crash
+    import Box2D  # noqa: F401
 
 
 class Counting(gym.Env):
@@ -179,6 +185,47 @@ class Faulty(Forgetful):
         return np.zeros((4, 4, 3), np.uint8)
 
 
+class Lives(gym.Env):
+    """Observes the time as one-hot; every third step costs one of three lives, and the game ends with the last."""
+
+    observation_space = spaces.Discrete(10)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return 0, {"lives": 3}
+
+    def step(self, action):
+        self.t += 1
+        lives = 3 - self.t // 3
+        return self.t, (5.0, -2.0, 0.0)[self.t % 3], lives == 0, False, {"lives": lives}
+
+
+class Masked(gym.Env):
+    """Allows its first action only, and none after step `none`; ends at its fourth step, if it `ends`."""
+
+    observation_space = spaces.Discrete(5)
+    action_space = spaces.Discrete(3)
+
+    def __init__(self, none: int = 4, ends: bool = True, width: int = 3) -> None:
+        self.none, self.ends, self.width = none, ends, width
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return 0, self._mask()
+
+    def step(self, action):
+        self.t += 1
+        return self.t, 1.0, self.ends and self.t == 4, False, self._mask()
+
+    def _mask(self):
+        mask = np.zeros(self.width, np.int8)
+        mask[0] = self.t < self.none
+        return {"action_mask": mask}
+
+
 def _register(name: str, entry: type[gym.Env], limit: int | None = None, **kwargs: Any) -> None:
     gym.register(f"Test{name}-v0", entry, max_episode_steps=limit, kwargs=kwargs)
 
@@ -206,3 +253,17 @@ _register("Sequence", Observed, 4, observation_space=spaces.Sequence(spaces.Disc
 _register("Graph", Observed, 4, observation_space=spaces.Graph(BOX, None))
 _register("Continuous", Observed, 4, observation_space=BOX, action_space=BOX)
 _register("Buttons", Observed, 4, observation_space=BOX, action_space=spaces.MultiDiscrete([2, 2]))
+_register(
+    "Screen", Observed, 7, observation_space=spaces.Box(0, 255, (2, 3, 5), np.uint8), action_space=spaces.Discrete(3)
+)
+_register("Planes", Observed, 4, observation_space=spaces.Box(0, 1, (2, 3, 5), bool))
+_register("Grey", Observed, 4, observation_space=spaces.Box(0, 255, (4, 6), np.uint8))
+_register("Heat", Observed, 4, observation_space=spaces.Box(-1, 1, (4, 5, 3), np.float32))
+_register("Table", Observed, 4, observation_space=spaces.Box(-1, 1, (2, 4), np.float32))
+_register("Memory", Observed, 4, observation_space=spaces.Box(0, 255, (7,), np.uint8))
+_register("Lives", Lives, 30)
+_register("Masked", Masked, 30)
+_register("MaskedStart", Masked, 30, none=0)
+_register("MaskedStep", Masked, 30, none=2)
+_register("MaskedCut", Masked, 4, ends=False)
+_register("MaskedWide", Masked, 30, width=4)

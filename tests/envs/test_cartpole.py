@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from envs import Lanes, lanes
+from envs.cartpole import CartPoles
+from envs.worlds import Singles
+
+
+def balanced(worlds, rng):
+    """Pushes that hold the first pole up, the last one not at all."""
+    _, _, angle, spin = worlds.state
+    return np.where(
+        rng.random(len(angle)) < np.linspace(0, 1, len(angle)), rng.integers(2, size=len(angle)), angle + spin > 0
+    ).astype(np.int64)
+
+
+def test_the_physics_is_gymnasium_s_to_the_bit():
+    """Starts, states in double precision, observations, rewards and ends, also of carts that are started again."""
+    count, rng, ends = 12, np.random.default_rng(0), 0
+    many, single = CartPoles("CartPole-v1", count), Singles("CartPole-v1", count)
+    seeds = [int(seed) for seed in rng.integers(2**32, size=count)]
+    np.testing.assert_array_equal(many.reset(np.arange(count), seeds), single.reset(np.arange(count), seeds))
+    for t in range(400):
+        actions = balanced(many, rng)
+        ours, theirs = many.step(actions, np.ones(count, bool)), single.step(actions, np.ones(count, bool))
+        for here, there in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(here, there)
+            assert here.dtype == there.dtype
+        np.testing.assert_array_equal(many.state.T, [env.unwrapped.state for env in single.envs])
+        fallen = np.flatnonzero(ours[2])
+        ends += len(fallen)
+        if len(fallen):
+            again = [1000 * t + int(lane) for lane in fallen]
+            np.testing.assert_array_equal(many.reset(fallen, again), single.reset(fallen, again))
+    assert ends > 20
+
+
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize("name", ["CartPole", "CartPole-v0"])
+def test_lanes_see_no_difference(name, restart, monkeypatch):
+    """T2, T3: neither in what is stored nor in the returns reported, nor at a time limit."""
+    many = Lanes(name, 5, seed=3, restart=restart, limit=30)
+    monkeypatch.setattr(lanes, "MANY", 6)
+    single, rng, ends = Lanes(name, 5, seed=3, restart=restart, limit=30), np.random.default_rng(0), []
+    assert (type(many.worlds), type(single.worlds)) == (CartPoles, Singles)
+    assert (many.limit, many.shape, many.dtype, many.scale) == (30, (4,), np.float32, 1)
+    for _ in range(100):
+        actions = balanced(many.worlds, rng)
+        ours, theirs = many.step(actions), single.step(actions)
+        for here, there in zip((*ours, many.obs, many.start), (*theirs, single.obs, single.start), strict=True):
+            np.testing.assert_array_equal(here, there)
+        ends += ours.terminated[ours.over].tolist()
+    assert set(ends) == {True, False}
+
+
+def test_limits_are_those_of_the_environment():
+    assert [Lanes(name, 9, 0).limit for name in ("CartPole-v0", "CartPole-v1")] == [200, 500]
+
+
+def test_pictures_are_drawn_by_gymnasium():
+    assert isinstance(Lanes("CartPole", 9, 0, render_mode="rgb_array").worlds, Singles)
