@@ -51,6 +51,19 @@ def test_the_ends_of_the_range_are_places_too(size):
     assert (priorities.draw(np.zeros((2, size)))[0] == 3).all()
 
 
+def test_rounding_at_the_edge_of_a_block_leads_to_no_place_without_a_priority():
+    """T5: a block's sum and its running sum differ in their last bits."""
+    seeds = 300
+    priorities, rng = Priorities(seeds, 2 * WIDTH), np.random.default_rng(0)
+    value = rng.random((seeds, 2 * WIDTH)) * 10.0 ** rng.integers(-3, 3, (seeds, 2 * WIDTH))
+    value[:, [0, WIDTH - 1, WIDTH, 2 * WIDTH - 1]] = 0
+    priorities.assign(np.tile(np.arange(2 * WIDTH), (seeds, 1)), value)
+    middle = (priorities.sums[:, 0] / priorities.sums.sum(1))[:, None]
+    for edge in (middle, np.full((seeds, 1), np.nextafter(1, 0))):
+        near = edge + np.spacing(edge) * np.arange(-8, 9 if edge is middle else 1)
+        assert (priorities.draw(near)[1] > 0).all()
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_frequencies_are_the_shares(seeds):
     """T5: chi-square against the priorities, for each seed its own."""
