@@ -85,10 +85,9 @@ class QLearning(Agent):
 
     def __init__(self, task: str, config: settings.QLearning, setup: Setup) -> None:
         super().__init__(task, config, setup)
-        space = self.lanes.worlds.sight.space
-        numbers = numbering(space)
+        numbers = numbering(self.lanes.worlds.sight.space)
         if numbers is None:
-            raise UserError(f"{task} has the observations {space}: a table needs discrete ones, like FrozenLake's")
+            raise UserError(f"{task} does not observe discrete numbers, as a table needs them: try dqn")
         states, self.weights = numbers
         self.q = np.full((config.seeds, states, self.lanes.actions), config.initial)  # (R, S, A)
         self.visits = np.zeros(self.q.shape, np.int64)
