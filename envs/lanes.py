@@ -77,9 +77,7 @@ class Lanes:
         self.episode = np.full(lanes, -1, np.int64)
         self.score = np.zeros(lanes)
         self.over = np.zeros(lanes, bool)  # lanes that stay where they ended
-        self.lost: NDArray[np.bool_] = np.zeros(
-            lanes, bool
-        )  # that `load_state_dict` could not bring back to where they stood
+        self.lost: NDArray[np.bool_] = self.over  # that `load_state_dict` could not bring back to where they stood
         self.played: list[NDArray[np.int64]] = []  # the actions (L,) of every step since the oldest running episode
         self.time = 0  # steps of these lanes
         self.begun = np.zeros(lanes, np.int64)  # when each lane's episode began
@@ -181,16 +179,17 @@ class Lanes:
 
     def _begin(self, which: NDArray[np.bool_]) -> None:
         """Begin the next episode in these lanes (L,)."""
-        lanes = np.flatnonzero(which)
+        (lanes,) = which.nonzero()
         self.episode[lanes] += 1
         seeds = [
             int(np.random.SeedSequence([self.seed, lane, episode]).generate_state(1)[0])
             for lane, episode in zip(lanes.tolist(), self.episode[lanes].tolist(), strict=True)
         ]
-        self.obs[lanes] = np.concatenate([self.worlds.reset(lanes, seeds)] * self.stack, 1)
+        frames = self.worlds.reset(lanes, seeds)
+        self.obs[lanes] = frames if self.stack == 1 else np.concatenate([frames] * self.stack, 1)
         self.score = np.where(which, 0.0, self.score)
         self.begun[lanes] = self.time
-        oldest = int(self.begun.min())
+        oldest = min(self.begun.tolist())
         self.due = oldest + self.limit  # before this time no episode is too long
         del self.played[: len(self.played) - (self.time - oldest)]
         self.legal = self.worlds.legal

@@ -62,26 +62,25 @@ class Singles:
         self.fps = float(env.metadata.get("render_fps") or 30)
         self.legal = np.ones((lanes, 1), bool)
         self.lives: NDArray[np.int64] | None = None
-        self.told = False  # the infos hold masks or lives
+        self.told: bool | None = None  # the infos hold masks or lives; seen at the first of them
 
     def reset(self, lanes: NDArray[np.int64], seeds: list[int]) -> NDArray[Any]:
         """Begin an episode from its seed in each of these lanes: (n, *frame)."""
-        observations, infos = [], {}
-        for lane, seed in zip(lanes.tolist(), seeds, strict=True):
+        raw, infos = np.zeros((len(lanes), *self.sight.raw), self.sight.dtype), {}
+        for i, (lane, seed) in enumerate(zip(lanes.tolist(), seeds, strict=True)):
             try:
-                obs, infos[lane] = self.envs[lane].reset(seed=seed)
+                raw[i], infos[lane] = self.envs[lane].reset(seed=seed)
             except Exception as error:
                 raise failed(self.name, "reset", error) from error
-            observations.append(obs)
-        if not self.told and ({"action_mask", "lives"} & set(infos[lane])):
-            self.told = True
+        if self.told is None:
+            self.told = bool({"action_mask", "lives"} & set(infos[lane]))
             if "action_mask" in infos[lane]:
                 self.legal = np.ones((len(self.envs), self.actions), bool)
             if "lives" in infos[lane]:
                 self.lives = np.zeros(len(self.envs), np.int64)
         if self.told:
             self._listen(infos, "reset")
-        return self.sight.frames(np.stack(observations))
+        return self.sight.frames(raw)
 
     def step(self, actions: NDArray[np.int64], live: NDArray[np.bool_]) -> Moved:
         """One step of the lanes that live."""
