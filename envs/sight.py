@@ -37,7 +37,7 @@ class Sight:
 
     def frames(self, raw: NDArray[Any]) -> NDArray[Any]:
         """(n, *raw) as the box has it -> (n, *shape)"""
-        if self.shape == self.raw:
+        if self.shape == self.raw and not self.channels_last:
             return raw.astype(self.dtype, copy=False)
         raw = np.moveaxis(raw, -1, 1) if self.channels_last else raw
         return np.ascontiguousarray(raw.reshape(-1, *self.shape), self.dtype)
