@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 SIZE = 10  # rows and columns; the basket has the last row
 FALL = SIZE - 1  # steps from the top to the basket
+REACH = 1  # columns to each side of the basket's middle that it covers too
 PERIOD = 5  # steps between apples: two are in the air at most times
 APPLES = 20  # per episode
 STEPS = FALL + PERIOD * (APPLES - 1)  # until the last of them has landed
@@ -23,7 +24,7 @@ class Catch(gym.Env[NDArray[np.uint8], Any]):
 
     An apple falls one row per step and drifts by -1, 0 or +1 columns, bouncing off the walls. Each one
     caught brings 1. It lands within reach of where the one before landed, so all can be caught: the best score is
-    20, and random play catches about 2. The game goes on for ever: the time limit of the registered environment
+    20, and random play catches about 6. The game goes on for ever: the time limit of the registered environment
     ends an episode as its 20th apple lands.
 
     Observes three planes (3, 10, 10) of 0 and 255: the basket, the apples, and where the apples were a step ago.
@@ -54,7 +55,7 @@ class Catch(gym.Env[NDArray[np.uint8], Any]):
         self.landed = None
         born, lands, _ = self.apples[0]
         if self.time - born == FALL:
-            self.landed = lands, lands == self.basket
+            self.landed = lands, abs(lands - self.basket) <= REACH
             del self.apples[0]
         if self.time % PERIOD == 0:
             self._drop(self.apples[-1][1], PERIOD)
@@ -81,11 +82,12 @@ class Catch(gym.Env[NDArray[np.uint8], Any]):
             draw.ellipse(_box(FALL, self.landed[0], (13, 27, 27, 33)), fill="#e8d8a0")
         elif self.landed:
             _draw_apple(draw, FALL - 0.2, self.landed[0])
-        corners = [(1, 12), (39, 12), (33, 36), (7, 36)]
+        left, right = -REACH * CELL, (REACH + 1) * CELL
+        corners = [(left + 1, 12), (right - 1, 12), (right - 12, 37), (left + 12, 37)]
         draw.polygon([_at(FALL, self.basket, corner) for corner in corners], fill=BASKET)
-        for y in (19, 27):
-            draw.line([_at(FALL, self.basket, (2 + y // 6, y)), _at(FALL, self.basket, (38 - y // 6, y))], WEAVE, FINER)
-        draw.rounded_rectangle(_box(FALL, self.basket, (0, 10, 40, 15)), 2 * FINER, fill=WEAVE)
+        for y in (20, 28):
+            draw.line([_at(FALL, self.basket, (x, y)) for x in (left + y // 3, right - y // 3)], WEAVE, FINER)
+        draw.rounded_rectangle(_box(FALL, self.basket, (left, 10, right, 15)), 2 * FINER, fill=WEAVE)
         return np.asarray(picture.reduce(FINER))
 
     def _drop(self, last: int, steps: int) -> None:
@@ -96,7 +98,7 @@ class Catch(gym.Env[NDArray[np.uint8], Any]):
 
     def _observe(self) -> NDArray[np.uint8]:
         planes = np.zeros((3, SIZE, SIZE), np.uint8)
-        planes[0, FALL, self.basket] = 255
+        planes[0, FALL, max(self.basket - REACH, 0) : self.basket + REACH + 1] = 255
         for apple in self.apples:
             age = self.time - apple[0]
             planes[1, age, _column(apple, age)] = 255

@@ -43,7 +43,7 @@ def test_all_apples_can_be_caught_and_chance_catches_few():
         assert len(seen) == 105
     rng = np.random.default_rng(0)
     scores = [play(lambda game: rng.integers(3), seed)[1].sum() for seed in range(60)]
-    assert 1 < np.mean(scores) < 3
+    assert 4 < np.mean(scores) < 7
 
 
 def test_the_planes_show_basket_apples_and_trail():
@@ -53,8 +53,8 @@ def test_the_planes_show_basket_apples_and_trail():
     assert seen.shape[1:] == (3, SIZE, SIZE)
     assert set(np.unique(seen)) == {0, 255}
     for before, now in pairwise(seen):
-        assert (now[0] > 0).sum() == 1
-        assert now[0, FALL].any()
+        assert not now[0, :FALL].any()
+        assert 2 <= (now[0] > 0).sum() <= 3  # of its three columns, one may stand beyond the edge
         assert abs(int(now[0, FALL].argmax()) - int(before[0, FALL].argmax())) <= 1
         still = before[1].copy()
         still[FALL - 1] = 0  # what was in the last row but one has landed
@@ -104,7 +104,7 @@ def test_the_picture_shows_the_basket_an_apple_caught_and_one_that_was_not():
     first = game.render()
     assert first.shape == (400, 400, 3)
     assert first.dtype == np.uint8
-    game.basket = (game.basket + 3) % SIZE
+    game.basket = (game.basket + 4) % SIZE
     moved = (game.render() != first).any(-1)
     assert moved[360:].any()
     assert not moved[:360].any()
