@@ -7,7 +7,7 @@ from gymnasium import spaces
 LEGAL = np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0, 1]], bool)  # (places, actions)
 
 
-class Masked(gym.Env):
+class Legal(gym.Env):
     """Four places drawn at random, each with actions of its own; the reward is the action's number / 4."""
 
     observation_space = spaces.Discrete(4)
@@ -52,5 +52,5 @@ class Cue(gym.Env):
         )
 
 
-gym.register("TestMasked-v0", Masked, max_episode_steps=8)
-gym.register("TestCue-v0", Cue)
+gym.register("TestLegal-v0", Legal, max_episode_steps=8)
+gym.register("TestCue-v0", Cue, max_episode_steps=10)

@@ -41,7 +41,7 @@ def walk(window, s, b, t, n, gamma):
 @pytest.mark.parametrize("n", [1, 3, 5])
 @pytest.mark.parametrize(("terminate", "truncate"), [(0.2, 0.2), (0.0, 0.4), (0.1, 0.1), (0.0, 0.0)])
 def test_returns_within_a_sequence_are_those_walked_step_by_step(n, terminate, truncate):
-    """T1, T4: none reaches across an end, the last row is not passed, and a row cut off too early counts for nothing."""
+    """T1, T4: none reaches across an end or past the last row, and what is cut off too early counts for nothing."""
     made = window((2, 6, 12), terminate, truncate)
     reward, discount, whole = n_step_returns(made, 0.9, n)
     assert reward.shape == discount.shape == whole.shape == (2, 6, 12 - n)
@@ -61,8 +61,8 @@ def test_returns_within_a_sequence_are_those_walked_step_by_step(n, terminate, t
 def error_by_steps(agent, made):
     """The error (S, B), surprises and Q of what is learned from, one window after the other, one step at a time."""
     config = agent.config
-    s, b, _ = made.reward.shape
-    errors, surprises = torch.zeros(s, b, config.length), torch.zeros(s, b, config.length)
+    shape = made.reward.shape[:2]
+    errors, surprises = torch.zeros(*shape, config.length), torch.zeros(*shape, config.length)
 
     def unroll(network, s, b):
         memory, rows = made.memory[s, b], []
@@ -74,7 +74,7 @@ def error_by_steps(agent, made):
             rows.append(out[0, 0])
         return rows
 
-    for s, b in np.ndindex(s, b):
+    for s, b in np.ndindex(*shape):
         online, target = unroll(agent.q, s, b), unroll(agent.target, s, b)
         for t in range(config.length):
             here = config.burn_in + t
@@ -111,7 +111,7 @@ def test_the_error_of_sequences_is_that_of_their_steps(build, settings, burn_in)
 @pytest.mark.parametrize("kind", [{}, {"loss": "mse"}, {"atoms": 7, "v_min": -2.0, "v_max": 6.0}, {"quantiles": 5}])
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_every_sequence_counts_by_its_weight(build, kind, seeds):
-    """T5: as it does in DQN; and the priority of a sequence is 0.9 times its largest surprise and 0.1 times the mean."""
+    """T5: as in DQN; and the priority of a sequence is 0.9 times its largest surprise and 0.1 times the mean."""
     agent, heard = build(recurrent=True, alpha=0.5, seeds=seeds, n_step=2, **kind), []
     agent.optimizer.param_groups[0]["lr"] = 0.0
     made = window((seeds, 6, agent.span))

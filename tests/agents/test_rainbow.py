@@ -159,7 +159,7 @@ def test_a_mask_is_honoured_by_munchausen(build, double):
 @pytest.mark.parametrize("settings", [{}, {"double": True}, {"munchausen": 0.9}, {"noisy": True}, {"seeds": 2}])
 def test_only_legal_actions_are_ever_taken(build, settings):
     """The environment itself refuses others; random, greedy, noisy, in training and in evaluation."""
-    agent = build("TestMasked", lanes=3, warmup=10, epsilon_steps=100, **settings)
+    agent = build("TestLegal", lanes=3, warmup=10, epsilon_steps=100, **settings)
     for _ in range(40):
         agent.step()
     assert agent.evaluate()["eval_return"].isfinite().all()
@@ -172,7 +172,7 @@ def test_only_legal_actions_are_ever_taken(build, settings):
 
 
 def test_random_actions_are_uniform_over_those_that_are_legal(build):
-    agent, size = build("TestMasked", lanes=4), 3_000
+    agent, size = build("TestLegal", lanes=4), 3_000
     legal = LEGAL[[0, 1, 2, 3]]
     drawn = np.stack([agent.uniform(legal) for _ in range(size)])
     for lane in range(4):
@@ -183,7 +183,7 @@ def test_random_actions_are_uniform_over_those_that_are_legal(build):
 
 
 def test_the_greedy_action_is_the_best_legal_one(build):
-    agent = build("TestMasked")
+    agent = build("TestLegal")
     agent.acting, agent.q = None, Table([[5.0, 9, 9, 6, 9]] * 4)
     obs, start = np.eye(4, dtype=np.float32), np.ones(4, bool)
     assert agent.greedy(obs, LEGAL, None, start)[0].tolist() == [3, 1, 1, 1]
@@ -406,7 +406,7 @@ def pairwise_cover(choices):
 
 def make(build, choice, **more):
     choice = {**TINY, **choice, **more}
-    return build("TestMasked", **KINDS[choice.pop("kind")], **choice)
+    return build("TestLegal", **KINDS[choice.pop("kind")], **choice)
 
 
 @pytest.mark.parametrize("kind", SWITCHES["kind"])
