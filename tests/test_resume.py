@@ -29,8 +29,10 @@ AGENT = {
     "sync_every": 60,
     "epsilon_steps": 300,
 }
-AGENT_PLAN = {"budget": 600, "log_every": 50, "eval_every": 300, "save_every": 100}
+AGENT_PLAN = {"budget": 600, "log_every": 50, "eval_every": 300, "save_every": 100, "eval_episodes": 5}
 TABLE_PLAN = {"budget": 1_400, "log_every": 100, "eval_every": 700, "save_every": 300, "eval_episodes": 3}
+RAINBOW = {name: value for name, value in AGENT.items() if name != "epsilon_steps"} | {"atoms": 11}
+RECURRENT = {"length": 6, "burn_in": 3, "train_every": 8}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # an epoch and a bit
 CASES = {
@@ -50,6 +52,12 @@ CASES = {
         },
     ),
     "dqn on a lake": ("dqn", "FrozenLake", {**AGENT, **AGENT_PLAN, "loss": "mse"}),
+    "dqn with a mask": ("dqn", "Taxi", {**AGENT, **AGENT_PLAN, "munchausen": 0.9, "alpha": 0.5, "dueling": True}),
+    "c51": ("c51", "CartPole", {**AGENT, **AGENT_PLAN, "atoms": 11}),
+    "qrdqn": ("qrdqn", "CartPole", {**AGENT, **AGENT_PLAN, "quantiles": 5, "lr_end": 1e-5, "lr_steps": 500}),
+    "rainbow": ("rainbow", "CartPole", {**RAINBOW, **AGENT_PLAN}),
+    "rainbow of two seeds": ("rainbow", "CartPole", {**RAINBOW, **AGENT_PLAN, "seeds": 2, "lanes": 2}),
+    "drqn": ("drqn", "CartPoleHidden", {**AGENT, **RECURRENT, **AGENT_PLAN, "alpha": 0.5}),
     "qlearning": ("qlearning", "GridWorld", {**TABLE_PLAN, "seeds": 3, "lanes": 2, "epsilon_steps": 900}),
     "qlearning with masks": ("qlearning", "Taxi", {**TABLE_PLAN, "lr_decay": 0.0}),
     "gan": ("gan", "digits", {**MODEL, **MODEL_PLAN, "conditional": True}),

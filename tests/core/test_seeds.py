@@ -85,6 +85,51 @@ def test_a_copy_has_weights_of_its_own_and_a_state(count):
     assert sum(p.numel() for p in target.parameters()) == count * (4 * 6 + 6 + 6 * 2 + 2)
 
 
+class Several(nn.Module):
+    """Takes and gives several tensors, draws what it is told to, and keeps something that is not saved."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+        self.register_buffer("noise", torch.zeros(3), persistent=False)
+        self.register_buffer("kept", torch.rand(3))
+
+    def forward(self, x, y, flag):
+        h = self.linear(x) * flag[..., None] + self.noise
+        return h, (h + y) * self.kept
+
+
+@pytest.mark.parametrize("count", [1, S])
+def test_several_inputs_and_outputs_stay_several(count):
+    torch.manual_seed(0)
+    seeds = Seeds(Several, count)
+    torch.manual_seed(0)
+    alone = [Several() for _ in range(count)]
+    x, y, flag = torch.randn(count, B, 4), torch.randn(count, B, 3), torch.rand(count, B) < 0.5
+    out = seeds(x, y, flag)
+    assert isinstance(out, tuple)
+    for s, network in enumerate(alone):
+        for ours, theirs in zip(out, network(x[s], y[s], flag[s]), strict=True):
+            torch.testing.assert_close(ours[s], theirs)
+
+
+@pytest.mark.parametrize("count", [1, S])
+def test_what_a_network_does_not_save_is_not_saved_of_many(count):
+    """But it counts: what is written into a buffer is what every network sees of its own."""
+    seeds = Seeds(Several, count)
+    (noise,) = (buffer for name, buffer in seeds.named_buffers() if name.endswith("noise"))
+    assert not any("noise" in name for name in seeds.state_dict())
+    assert sum("kept" in name for name in seeds.state_dict()) == 1
+    inputs = torch.randn(count, B, 4), torch.randn(count, B, 3), torch.ones(count, B)
+    before, _ = seeds(*inputs)
+    add = torch.arange(count * 3.0).view(count, 1, 3)
+    noise.copy_(add.reshape(noise.shape))
+    torch.testing.assert_close(seeds(*inputs)[0], before + add)
+    other = copy.deepcopy(seeds)
+    other.load_state_dict(seeds.state_dict())
+    torch.testing.assert_close(other(*inputs)[0], before + add)  # loading leaves it where it was
+
+
 def test_a_stream_is_the_same_for_the_same_seed_and_purpose():
     assert np.array_equal(numpy_stream(3, "replay").random(5), numpy_stream(3, "replay").random(5))
     assert torch.equal(torch.rand(5, generator=torch_stream(3, "a")), torch.rand(5, generator=torch_stream(3, "a")))
