@@ -138,7 +138,8 @@ def table(runs: Path, rows: list[Row]) -> str:
         steps = span([one["time"] for one in told])
         seconds = np.median([one["seconds"] for one in told])
         command = f"`rlgen {row.algorithm} {row.task}`"
-        cells = (command, f"{mean} [{low_}, {high_}]", f"{worst}, {best}", len(told), steps, f"{seconds:,.0f}", row.goal)
+        spread = f"{mean} [{low_}, {high_}]", f"{worst}, {best}"
+        cells = (command, *spread, len(told), steps, f"{seconds:,.0f}", row.goal)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
