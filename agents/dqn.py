@@ -4,7 +4,7 @@ Mnih et al. 2015, doi:10.1038/nature14236; Rainbow: Hessel et al. 2018, arXiv:17
 
 double          `DQN.learn`: who is the chooser of the next action      van Hasselt et al. 2016, arXiv:1509.06461
 dueling         `networks.Head`                                         Wang et al. 2016, arXiv:1511.06581
-prioritised     `priorities.Priorities`, `Replay.draw`                  Schaul et al. 2016, arXiv:1511.05952
+prioritised     `priorities.Priorities`, `Replay.sample`                Schaul et al. 2016, arXiv:1511.05952
 n-step          `Replay.sample`                                         Sutton 1988, doi:10.1007/BF00115009
 distributional  `values.Categorical`, or `values.Quantile`              Bellemare et al. 2017, Dabney et al. 2018
 noisy           `networks.NoisyLinear`                                  Fortunato et al. 2018, arXiv:1706.10295

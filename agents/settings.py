@@ -143,6 +143,47 @@ CARTPOLE = {
     "lr": 2e-3, "batch": 128, "width": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
     "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000,
 }  # fmt: skip
+BURSTS = {  # of double Q-learning, a gradient step for every two environment steps
+    "double": True, "batch": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
+}  # fmt: skip
+SMALL = {  # worlds of few states: what is known of one spreads from step to step
+    "lanes": 8, "double": True, "batch": 128, "depth": 1, "train_every": 32, "updates": 8, "sync_every": 512,
+}  # fmt: skip
+
+DEEP: dict[str, dict[str, Any]] = {
+    "CartPole": CARTPOLE,
+    "Acrobot": {**BURSTS, "budget": 100_000, "lr": 5e-4, "epsilon_end": 0.02},
+    # Nothing is won before chance has once led to the top: explore for longer.
+    "MountainCar": {
+        **BURSTS, "budget": 100_000,
+        "lr": 2e-3, "gamma": 0.98, "n_step": 5, "epsilon_steps": 30_000, "epsilon_end": 0.07,
+    },
+    "FrozenLake": {
+        **SMALL, "budget": 50_000, "lr_end": 1e-4, "lr_steps": 50_000, "epsilon_end": 0.5,
+    },
+    "Taxi": {
+        **SMALL, "budget": 50_000, "lr": 2e-3, "train_every": 64, "updates": 16, "sync_every": 256, "epsilon_end": 0.1,
+    },
+    "GridWorld": {**SMALL, "budget": 30_000, "gamma": 0.95, "epsilon_end": 0.2},
+    "Catch": {
+        "budget": 25_000, "stop_at": 19.9, "eval_every": 2_500, "lanes": 4, "batch": 32, "depth": 1, "gamma": 0.9,
+        "sync_every": 200, "epsilon_steps": 5_000, "epsilon_end": 0.02, "warmup": 500, "capacity": 40_000,
+    },
+    "MinAtar/*": {
+        "budget": 1_000_000, "log_every": 5_000, "eval_every": 100_000, "save_every": 100_000,
+        "double": True, "lanes": 16, "train_every": 64, "updates": 4, "batch": 128, "n_step": 3, "depth": 1,
+        "lr": 3e-4, "adam_eps": 1e-5, "sync_every": 2_048,
+        "epsilon_steps": 100_000, "epsilon_end": 0.02, "warmup": 5_000, "capacity": 100_000,
+    },
+    # The network, the optimiser's rate and the batch of rl-baselines3-zoo; double, and n = 3 for a faster start.
+    "ALE/*": {
+        "budget": 10_000_000, "log_every": 10_000, "eval_every": 250_000, "save_every": 500_000, "eval_episodes": 5,
+        "stack": 4, "clip_reward": True, "life_loss": True, "width": 512, "depth": 1,
+        "double": True, "lanes": 8, "train_every": 16, "updates": 4, "batch": 32, "n_step": 3,
+        "lr": 1e-4, "adam_eps": 1e-5, "sync_every": 8_000,
+        "epsilon_steps": 250_000, "epsilon_end": 0.01, "warmup": 20_000, "capacity": 100_000,
+    },
+}  # fmt: skip
 
 QLEARNING: dict[str, dict[str, Any]] = {
     # Slippery ice needs many visits; where the goal is far, values that begin too high lead there.
@@ -161,7 +202,7 @@ QLEARNING: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> task -> settings, those of the Plan included
-    "dqn": {"CartPole": CARTPOLE},
+    "dqn": DEEP,
     "qlearning": QLEARNING,
 }
 

@@ -46,5 +46,5 @@ class Interrupted(UserError):
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """`": did you mean CartPole?"`, or nothing where no choice is near."""
     by_lower = {choice.lower(): choice for choice in choices}
-    near = get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
+    near = get_close_matches(name.lower(), by_lower, cutoff=0.85) or get_close_matches(name.lower(), by_lower)
     return f": did you mean {' or '.join(by_lower[match] for match in near)}?" if near else ""

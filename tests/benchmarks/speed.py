@@ -183,12 +183,13 @@ def atari(rounds: int, steps: int) -> None:
 
 def built(algorithm: str, task: str, **settings: Any) -> Any:
     """An agent with its tuned settings, those given replaced."""
+    import envs
     from rlgen import catalog
     from rlgen.core.config import resolve
     from rlgen.core.settings import Setup
 
     entry = catalog.find(algorithm)
-    return entry.algorithm(task, resolve(entry.config, *entry.presets(task), settings), Setup(seed=0))
+    return entry.algorithm(task, resolve(entry.config, *entry.presets(task, envs.resolve(task)), settings), Setup(seed=0))
 
 
 def overhead(rounds: int) -> None:
