@@ -159,6 +159,12 @@ DEEP: dict[str, dict[str, Any]] = {
         **BURSTS, "budget": 100_000,
         "lr": 2e-3, "gamma": 0.98, "n_step": 5, "epsilon_steps": 30_000, "epsilon_end": 0.07,
     },
+    # It must not be content to hover: look far ahead, and keep being pushed about.
+    "LunarLander": {
+        "budget": 100_000, "stop_at": 240.0, "eval_every": 5_000, "eval_episodes": 30,
+        "double": True, "width": 256, "n_step": 3, "gamma": 0.995, "lr": 5e-4, "batch": 128, "capacity": 100_000,
+        "train_every": 16, "updates": 16, "sync_every": 250, "epsilon_steps": 12_000, "epsilon_end": 0.1,
+    },
     "FrozenLake": {
         **SMALL, "budget": 50_000, "lr_end": 1e-4, "lr_steps": 50_000, "epsilon_end": 0.5,
     },
@@ -176,6 +182,8 @@ DEEP: dict[str, dict[str, Any]] = {
         "lr": 3e-4, "adam_eps": 1e-5, "sync_every": 2_048,
         "epsilon_steps": 100_000, "epsilon_end": 0.02, "warmup": 5_000, "capacity": 100_000,
     },
+    "MinAtar/Freeway": {"budget": 500_000},
+    "MinAtar/SpaceInvaders": {"budget": 750_000},
     # The network, the optimiser's rate and the batch of rl-baselines3-zoo; double, and n = 3 for a faster start.
     "ALE/*": {
         "budget": 10_000_000, "log_every": 10_000, "eval_every": 250_000, "save_every": 500_000, "eval_episodes": 5,
