@@ -62,6 +62,7 @@ class DQN:
     # Network
     width: PositiveInt = 128  # hidden units per layer
     depth: PositiveInt = 2  # hidden layers, after the convolutions where observations are images
+    layer_norm: bool = False  # keep each hidden layer's mean and scale, so that values do not run away (Gallici 2024)
 
     def __post_init__(self) -> None:
         if self.atoms > 1 and self.quantiles > 1:
@@ -182,8 +183,10 @@ DEEP: dict[str, dict[str, Any]] = {
         "lr": 3e-4, "adam_eps": 1e-5, "sync_every": 2_048,
         "epsilon_steps": 100_000, "epsilon_end": 0.02, "warmup": 5_000, "capacity": 100_000,
     },
+    "MinAtar/Asterix": {"budget": 2_000_000, "double": False, "munchausen": 0.9},
     "MinAtar/Freeway": {"budget": 500_000},
-    "MinAtar/SpaceInvaders": {"budget": 750_000},
+    "MinAtar/Seaquest": {"budget": 2_000_000, "double": False, "munchausen": 0.9},
+    "MinAtar/SpaceInvaders": {"budget": 500_000},
     # The network, the optimiser's rate and the batch of rl-baselines3-zoo; double, and n = 3 for a faster start.
     "ALE/*": {
         "budget": 10_000_000, "log_every": 10_000, "eval_every": 250_000, "save_every": 500_000, "eval_episodes": 5,
