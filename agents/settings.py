@@ -138,11 +138,12 @@ class QLearning:
 
 
 # A few large bursts against a target that stands still learn more per second than many small steps, and n = 3 carries
-# the reward back faster; a solved evaluation ends the run before the policy can drift away again.
+# the reward back faster; layer norm keeps the values from running away while they do, and a solved evaluation ends
+# the run before the policy can drift away again.
 CARTPOLE = {
     "budget": 30_000, "stop_at": 495.0, "log_every": 500, "eval_every": 1_000, "save_every": 10_000,
     "lr": 2e-3, "batch": 128, "width": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
-    "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000,
+    "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000, "layer_norm": True,
 }  # fmt: skip
 BURSTS = {  # of double Q-learning, a gradient step for every two environment steps
     "double": True, "batch": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
@@ -154,17 +155,19 @@ SMALL = {  # worlds of few states: what is known of one spreads from step to ste
 DEEP: dict[str, dict[str, Any]] = {
     "CartPole": CARTPOLE,
     "CartPoleHidden": {**CARTPOLE, "budget": 50_000},  # cannot do it: one look does not tell how fast things move
-    "Acrobot": {**BURSTS, "budget": 100_000, "lr": 5e-4, "epsilon_end": 0.02},
+    "Acrobot": {
+        **BURSTS, "budget": 100_000, "stop_at": -77.0, "eval_every": 5_000, "eval_episodes": 30,
+        "lr": 5e-4, "epsilon_end": 0.02,
+    },
     # Nothing is won before chance has once led to the top: explore for longer.
     "MountainCar": {
-        **BURSTS, "budget": 100_000,
+        **BURSTS, "budget": 100_000, "stop_at": -102.0, "eval_every": 5_000, "eval_episodes": 30,
         "lr": 2e-3, "gamma": 0.98, "n_step": 5, "epsilon_steps": 30_000, "epsilon_end": 0.07,
     },
-    # It must not be content to hover: look far ahead, and keep being pushed about.
-    "LunarLander": {
-        "budget": 100_000, "stop_at": 240.0, "eval_every": 5_000, "eval_episodes": 30,
-        "double": True, "width": 256, "n_step": 3, "gamma": 0.995, "lr": 5e-4, "batch": 128, "capacity": 100_000,
-        "train_every": 16, "updates": 16, "sync_every": 250, "epsilon_steps": 12_000, "epsilon_end": 0.1,
+    "LunarLander": {  # look far ahead, and keep being pushed about: it must not be content to hover
+        **BURSTS, "budget": 100_000, "stop_at": 240.0, "eval_every": 5_000, "eval_episodes": 30, "layer_norm": True,
+        "width": 256, "gamma": 0.995, "lr": 6e-4, "capacity": 100_000, "train_every": 32, "updates": 16,
+        "sync_every": 250, "epsilon_steps": 12_000, "epsilon_end": 0.1,
     },
     "FrozenLake": {
         **SMALL, "budget": 50_000, "lr_end": 1e-4, "lr_steps": 50_000, "epsilon_end": 0.5,
