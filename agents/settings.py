@@ -141,7 +141,7 @@ class QLearning:
 # the reward back faster; layer norm keeps the values from running away while they do, and a solved evaluation ends
 # the run before the policy can drift away again.
 CARTPOLE = {
-    "budget": 30_000, "stop_at": 495.0, "log_every": 500, "eval_every": 1_000, "save_every": 10_000,
+    "budget": 30_000, "stop_at": 500.0, "log_every": 500, "eval_every": 1_000, "save_every": 10_000,
     "lr": 2e-3, "batch": 128, "width": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
     "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000, "layer_norm": True,
 }  # fmt: skip
@@ -186,9 +186,9 @@ DEEP: dict[str, dict[str, Any]] = {
         "lr": 3e-4, "adam_eps": 1e-5, "sync_every": 2_048,
         "epsilon_steps": 100_000, "epsilon_end": 0.02, "warmup": 5_000, "capacity": 100_000,
     },
-    "MinAtar/Asterix": {"budget": 2_000_000, "double": False, "munchausen": 0.9},
+    "MinAtar/Asterix": {"budget": 2_000_000, "double": False, "munchausen": 0.9, "layer_norm": True},
     "MinAtar/Freeway": {"budget": 500_000},
-    "MinAtar/Seaquest": {"budget": 2_000_000, "double": False, "munchausen": 0.9},
+    "MinAtar/Seaquest": {"budget": 2_000_000, "double": False, "munchausen": 0.9, "layer_norm": True},
     "MinAtar/SpaceInvaders": {"budget": 500_000},
     # The network, the optimiser's rate and the batch of rl-baselines3-zoo; double, and n = 3 for a faster start.
     "ALE/*": {
