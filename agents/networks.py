@@ -110,7 +110,7 @@ def hidden(linear: nn.Module, shape: Shape) -> list[nn.Module]:
 
     It keeps temporal-difference learning from running away: Gallici et al. 2024, arXiv:2407.04811.
     """
-    return [linear, *([nn.LayerNorm(shape.width)] if shape.layer_norm else []), nn.ReLU()]
+    return [linear, *([nn.LayerNorm(shape.width)] if shape.layer_norm else []), nn.ReLU(inplace=True)]
 
 
 def torso(obs: tuple[int, ...], shape: Shape, depth: int) -> tuple[nn.Sequential, int]:
@@ -124,7 +124,7 @@ def torso(obs: tuple[int, ...], shape: Shape, depth: int) -> tuple[nn.Sequential
         channels, height, wide = obs
         plan = [(32, 8, 4), (64, 4, 2), (64, 3, 1)] if min(height, wide) >= 36 else [(16, 3, 1)]
         for filters, kernel, stride in plan:
-            layers += [nn.Conv2d(channels, filters, kernel, stride), nn.ReLU()]
+            layers += [nn.Conv2d(channels, filters, kernel, stride), nn.ReLU(inplace=True)]
             channels, height, wide = filters, (height - kernel) // stride + 1, (wide - kernel) // stride + 1
         obs = (channels, height, wide)
     layers.append(nn.Flatten())

@@ -70,8 +70,11 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
         too_long = math.isfinite(clip)  # nobody looks, so it is scaled in any case, by 1 perhaps
     if too_long:
         scale = (clip / (norm + 1e-6)).clamp(max=1.0)
-        for g in grads:
-            g.mul_(scale.view(-1, *[1] * (g.dim() - 1)) if seeds > 1 else scale)
+        if seeds == 1:
+            torch._foreach_mul_(grads, scale[0])
+        else:
+            for g in grads:
+                g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
     optimizer.step()
     return norm
 

@@ -35,7 +35,17 @@ ZOO: dict[str, dict[str, Any]] = {  # hyperparams/dqn.yml of rl-baselines3-zoo, 
         "train_every": 4, "updates": 4, "epsilon_steps": 12_000, "epsilon_end": 0.1,
     },
 }  # fmt: skip
-SAME = {"width": 256, "depth": 2, "double": False, "n_step": 1, "loss": "huber", "tau": 1.0, "clip": 10.0, "lanes": 1}
+SAME = {
+    "eval_episodes": 1,
+    "width": 256,
+    "depth": 2,
+    "double": False,
+    "n_step": 1,
+    "loss": "huber",
+    "tau": 1.0,
+    "clip": 10.0,
+    "lanes": 1,
+}
 PEER = """
 import json, sys, time, gymnasium, torch
 from stable_baselines3 import DQN
