@@ -132,4 +132,5 @@ class Quantile:
 
 def take(out: Tensor, action: Tensor) -> Tensor:
     """The K numbers of one action each: (..., A, K), (...) -> (..., K)."""
-    return out.take_along_dim(action[..., None, None], -2).squeeze(-2)
+    index = action[..., None, None].expand(*action.shape, 1, out.shape[-1])
+    return out.gather(-2, index).squeeze(-2)

@@ -101,9 +101,13 @@ def train(runs: Path, row: Row, seed: int) -> str:
     name = f"{row.algorithm}-{row.task.replace('/', '-')}-{seed}"
     result = runs / f"{name}.json"
     if not result.exists():
-        shutil.rmtree(runs / name, ignore_errors=True)
-        words = [row.algorithm, row.task, "--seed", str(seed), "--threads", "1", "--json", "--quiet"]
-        words += ["--runs", str(runs), "--name", name]
+        resumed = any((runs / name).glob("checkpoints/*"))
+        if resumed:
+            words = ["resume", name, "--json", "--quiet", "--runs", str(runs)]
+        else:
+            shutil.rmtree(runs / name, ignore_errors=True)
+            words = [row.algorithm, row.task, "--seed", str(seed), "--threads", "1", "--json", "--quiet"]
+            words += ["--runs", str(runs), "--name", name]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
             env = {**os.environ, "CI": "true"}
             process = subprocess.Popen([sys.executable, "-m", "rlgen", *words], stdout=out, stderr=errors, env=env)
@@ -112,7 +116,8 @@ def train(runs: Path, row: Row, seed: int) -> str:
             out.seek(0), errors.seek(0)
             if process.returncode:
                 return f"{name}: exit {process.returncode}: {errors.read().decode().strip()}"
-            result.write_text(json.dumps({**json.load(out), "cpu": used.ru_utime + used.ru_stime}))
+            cpu = {} if resumed else {"cpu": used.ru_utime + used.ru_stime}
+            result.write_text(json.dumps({**json.load(out), **cpu}))
     told = read(result)
     return f"{name}: {told['score']:.2f} after {told['time']:,} steps, {told.get('cpu', 0):.0f} s of CPU"
 

@@ -36,16 +36,9 @@ ZOO: dict[str, dict[str, Any]] = {  # hyperparams/dqn.yml of rl-baselines3-zoo, 
     },
 }  # fmt: skip
 SAME = {
-    "eval_episodes": 1,
-    "width": 256,
-    "depth": 2,
-    "double": False,
-    "n_step": 1,
-    "loss": "huber",
-    "tau": 1.0,
-    "clip": 10.0,
-    "lanes": 1,
-}
+    "width": 256, "depth": 2, "layer_norm": False, "double": False, "n_step": 1, "loss": "huber", "tau": 1.0,
+    "clip": 10.0, "lanes": 1, "eval_episodes": 1,
+}  # fmt: skip
 PEER = """
 import json, sys, time, gymnasium, torch
 from stable_baselines3 import DQN
