@@ -122,9 +122,12 @@ def torso(obs: tuple[int, ...], shape: Shape, depth: int) -> tuple[nn.Sequential
     layers: list[nn.Module] = []
     if len(obs) == 3 and min(obs[1:]) >= 3:
         channels, height, wide = obs
-        plan = [(32, 8, 4), (64, 4, 2), (64, 3, 1)] if min(height, wide) >= 36 else [(16, 3, 1)]
-        for filters, kernel, stride in plan:
-            layers += [nn.Conv2d(channels, filters, kernel, stride), nn.ReLU(inplace=True)]
+        large = min(height, wide) >= 36
+        # A CPU is faster by a quarter where the channels of a pixel lie together, but not at a few pixels.
+        layout = torch.channels_last if large else torch.contiguous_format
+        for filters, kernel, stride in [(32, 8, 4), (64, 4, 2), (64, 3, 1)] if large else [(16, 3, 1)]:
+            convolution = nn.Conv2d(channels, filters, kernel, stride)
+            layers += [convolution.to(memory_format=layout), nn.ReLU(inplace=True)]  # type: ignore[call-overload]
             channels, height, wide = filters, (height - kernel) // stride + 1, (wide - kernel) // stride + 1
         obs = (channels, height, wide)
     layers.append(nn.Flatten())
@@ -137,7 +140,7 @@ def torso(obs: tuple[int, ...], shape: Shape, depth: int) -> tuple[nn.Sequential
 
 def pixels(obs: Tensor, scale: float) -> Tensor:
     """Pixels as numbers from 0 to 1; vectors as they are."""
-    return obs if obs.is_floating_point() else obs.float() / scale
+    return obs if obs.is_floating_point() else obs.float().div_(scale)
 
 
 class NoisyLinear(nn.Module):
