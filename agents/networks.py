@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rlgen.core.seeds import Conv2d, Linear, Seeds, along, linear
+from rlgen.core.seeds import Conv2d, Linear, Seeds, linear
 
 Plain = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # a layer without torch
 
@@ -164,17 +164,20 @@ class NoisyLinear(nn.Module):
         self.register_buffer("noise_out", torch.zeros(outputs), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """y = (μ + σ ⊙ ε_out ε_inᵀ) x + μ_b + σ_b ⊙ ε_out (eq. 9 to 11), without forming the noisy matrix."""
-        noise = linear(x * along(self.noise_in, x), self.weight_sigma, self.bias_sigma)
-        return linear(x, self.weight, self.bias) + along(self.noise_out, x) * noise
+        """y = (μ + σ ⊙ ε_out ε_inᵀ) x + μ_b + σ_b ⊙ ε_out (eq. 9 to 11)"""
+        noise = self.noise_out.unsqueeze(-1) * self.noise_in.unsqueeze(-2)
+        weight = torch.addcmul(self.weight, self.weight_sigma, noise)
+        return linear(x, weight, torch.addcmul(self.bias, self.bias_sigma, self.noise_out))
 
 
 @torch.no_grad()
 def draw_noise(network: nn.Module, generator: torch.Generator) -> None:
     """Fresh noise f(ε), f(x) = sgn(x) √|x|, in every noisy layer; of several seeds each has its own."""
-    for noise in _noise(network):
-        noise.copy_(torch.randn(noise.shape, generator=generator, device=generator.device))
-        noise.copy_(noise.sign() * noise.abs().sqrt_())
+    if old := _noise(network):
+        sizes = [x.numel() for x in old]
+        drawn = torch.randn(sum(sizes), generator=generator, device=generator.device)
+        new = torch.split(drawn.abs().sqrt_().copysign_(drawn), sizes)
+        torch._foreach_copy_(old, [fresh.view_as(x) for fresh, x in zip(new, old, strict=True)])
 
 
 def silence(network: nn.Module) -> None:

@@ -96,8 +96,3 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows = x.flatten(1, -2)  # (S, N, features)
     y = torch.bmm(rows, weight.mT) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, weight.mT)
     return y.view(*x.shape[:-1], -1)
-
-
-def along(features: Tensor, x: Tensor) -> Tensor:
-    """What goes with the features of x, (F,) or S times (S, F), in a shape that broadcasts with x, ([S,] ..., F)."""
-    return features if features.dim() == 1 else features.view(len(features), *[1] * (x.dim() - 2), -1)

@@ -6,9 +6,14 @@ import torch
 from torch import nn
 
 from rlgen.core.algorithm import descend
-from rlgen.core.seeds import Conv2d, Linear, Seeds, along, derive, numpy_stream, torch_stream
+from rlgen.core.seeds import Conv2d, Linear, Seeds, derive, numpy_stream, torch_stream
 
 S, B = 3, 8
+
+
+def along(features, x):
+    """What goes with the features of x, of one network (F,) or of several (S, F)."""
+    return features if features.dim() == 1 else features[:, None]
 
 
 class Scaled(nn.Module):
