@@ -1,4 +1,5 @@
 import os
+import platform
 
 import pytest
 import torch
@@ -76,3 +77,19 @@ def test_denormals_are_flushed():
     device.choose(Setup(), accelerate=False)
     if torch.set_flush_denormal(True):  # where the processor can
         assert (torch.tensor([1e-38]) * 1e-3).item() == 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep what is freed")
+def test_freed_memory_is_kept():
+    """Pages given back to the system are faulted in again, one by one, by the next tensor of the same size."""
+    import resource
+
+    device.choose(Setup(), accelerate=False)
+
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(12 * 2**20)  # 48 MiB, 12,288 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    faults()
+    assert sum(faults() for _ in range(4)) < 4 * 12_000
