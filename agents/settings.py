@@ -171,7 +171,7 @@ DEEP: dict[str, dict[str, Any]] = {
     "LunarLander": {  # look far ahead, and keep being pushed about: it must not be content to hover
         **BURSTS, "budget": 100_000, "stop_at": 240.0, "eval_every": 5_000, "eval_episodes": 30, "layer_norm": True,
         "width": 256, "gamma": 0.995, "lr": 6e-4, "capacity": 100_000, "train_every": 32, "updates": 16,
-        "sync_every": 250, "epsilon_steps": 12_000, "epsilon_end": 0.1,
+        "sync_every": 250, "epsilon_steps": 12_000, "epsilon_end": 0.1, "lr_end": 5e-5, "lr_steps": 100_000,
     },
     "FrozenLake": {
         **SMALL, "budget": 50_000, "lr_end": 1e-4, "lr_steps": 50_000, "epsilon_end": 0.5,

@@ -116,3 +116,12 @@ def test_the_tuned_settings_solve_cartpole(tmp_path):
         run = rlgen.train("dqn", "CartPole", runs=tmp_path, seed=seed)
         scores.append(api.score(rlgen.load(run), entry, episodes=100)["mean"])
     assert sum(score >= 475 for score in scores) >= 4, scores
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "score"), [("GridWorld", 0.4), ("Catch", 19)])
+def test_the_tuned_settings_master_worlds_of_our_own(task, score, tmp_path):
+    """Where the best is 0.65 and 20; who stands still has -1 and about 4."""
+    run = rlgen.train("dqn", task, runs=tmp_path, seeds=3)
+    scores = api.score(rlgen.load(run), catalog.find("dqn"), episodes=200)["per_seed"]
+    assert sum(one >= score for one in scores) >= 2, scores
