@@ -8,7 +8,7 @@ from gymnasium.spaces import Discrete, MultiDiscrete, Tuple
 from numpy.typing import NDArray
 
 from envs import lanes
-from envs.names import resolve
+from envs.names import resolve, specification
 
 LARGEST = 10**8  # numbers in `transition`: a larger one is none of the small worlds this is for
 
@@ -30,7 +30,7 @@ class MDP(NamedTuple):
 def mdp(name: str) -> MDP | None:
     """The process behind an environment with a table `P` like those of gymnasium's toy text; None for any other."""
     name = resolve(name)
-    spec = gym.spec(name)
+    spec = specification(name)
     env: Any = gym.make(spec, disable_env_checker=True)
     table, start = (getattr(env.unwrapped, attribute, None) for attribute in ("P", "initial_state_distrib"))
     env.close()

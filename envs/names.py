@@ -6,6 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 from envs.minatar import GAMES
 from rlgen.core.errors import UserError, did_you_mean
@@ -51,6 +52,17 @@ def resolve(name: str) -> str:
     raise UserError(
         f"no environment {name!r}{hint or f': `rlgen list` names some, and any gymnasium id will do{more}'}"
     )
+
+
+def specification(name: str) -> EnvSpec:
+    """What gymnasium knows of an id; of `module:Name-v0` after importing the module, which registers it.
+
+    Raises ImportError and gymnasium's errors.
+    """
+    module, _, identity = name.rpartition(":")
+    if module:
+        import_module(module)
+    return gym.spec(identity)
 
 
 def short(identity: str) -> str:

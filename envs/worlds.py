@@ -10,6 +10,7 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.wrappers import FlattenObservation
 from numpy.typing import NDArray
 
+from envs.names import specification
 from envs.sight import Sight
 from rlgen.core.errors import UserError
 
@@ -58,7 +59,7 @@ class Singles:
         self.sight = Sight(name, env.observation_space)
         if not isinstance(env.observation_space, Box):
             self.envs = [FlattenObservation(env) for env in self.envs]
-        self.limit = gym.spec(name).max_episode_steps
+        self.limit = specification(name).max_episode_steps
         self.fps = float(env.metadata.get("render_fps") or 30)
         self.legal = np.ones((lanes, 1), bool)
         self.lives: NDArray[np.int64] | None = None
@@ -141,7 +142,7 @@ def _make(name: str, render_mode: str | None, sticky: float | None) -> gym.Env[A
     try:
         # Lanes keeps to the order of calls and cuts episodes off, so the wrappers that do are left out.
         spec = dataclasses.replace(
-            gym.spec(name), max_episode_steps=None, order_enforce=False, disable_env_checker=True
+            specification(name), max_episode_steps=None, order_enforce=False, disable_env_checker=True
         )
         return gym.make(spec, **wanted)
     except (gym.error.Error, ImportError) as error:

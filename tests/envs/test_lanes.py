@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from envs import Lanes
+from envs.mdp import mdp
 from rlgen.core.errors import UserError
 from tests.envs import worlds
 
@@ -477,3 +478,17 @@ def test_without_box2d_the_way_to_get_it_is_told(monkeypatch):
         UserError, match=r"^LunarLander-v3 cannot be made: [^\n]*pip install [^\n]*rlgen\[box2d\][^\n]*$"
     ):
         Lanes("LunarLander", 1, seed=0)
+
+
+def test_an_environment_of_another_package_is_imported_with_it(tmp_path, monkeypatch):
+    """In a process of its own `import my_games` has not been said by anybody; here the package is new."""
+    (tmp_path / "my_games.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('Mine-v3', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=7)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    lanes = Lanes("my_games:Mine-v3", 2, seed=0)
+    assert lanes.shape == (4,)
+    assert [lanes.step(np.zeros(2, np.int64)).over.any() for _ in range(7)][-1]
+    assert mdp("my_games:Mine-v3") is None
+    gym.registry.pop("Mine-v3")

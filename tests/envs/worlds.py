@@ -257,6 +257,7 @@ _register(
     "Screen", Observed, 7, observation_space=spaces.Box(0, 255, (2, 3, 5), np.uint8), action_space=spaces.Discrete(3)
 )
 _register("Planes", Observed, 4, observation_space=spaces.Box(0, 1, (2, 3, 5), bool))
+_register("Film", Observed, 6, observation_space=spaces.Box(0, 255, (36, 36, 1), np.uint8))
 _register("Grey", Observed, 4, observation_space=spaces.Box(0, 255, (4, 6), np.uint8))
 _register("Heat", Observed, 4, observation_space=spaces.Box(-1, 1, (4, 5, 3), np.float32))
 _register("Table", Observed, 4, observation_space=spaces.Box(-1, 1, (2, 4), np.float32))
