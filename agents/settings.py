@@ -226,13 +226,32 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> task -> settings
         "CartPoleHidden": {
             "budget": 100_000, "stop_at": 475.0, "eval_every": 5_000, "lr": 2e-3, "batch": 64, "width": 64,
             "length": 8, "burn_in": 8, "n_step": 3, "train_every": 64, "updates": 16, "sync_every": 64,
+            "layer_norm": True, "lr_end": 2e-4, "lr_steps": 100_000,
         },
     },
     "qlearning": QLEARNING,
 }  # fmt: skip
 
 EXPECTED: dict[str, dict[str, str]] = {  # algorithm -> task -> what the tuned settings reached when measured
-    "dqn": {"CartPole": "499 to 500 in 10 of 10 seeds after 4,000 to 16,000 steps; 9 s on one core"},
+    "dqn": {
+        "CartPole": "496 to 500 in 10 of 10 seeds after 1,000 to 11,000 steps; 12 s on one core",
+        "Acrobot": "-85 to -79 in 5 seeds after at most 100,000 steps; 2 min on one core",
+        "MountainCar": "-115 to -101 in 5 seeds after at most 100,000 steps; 2 min on one core",
+        "LunarLander": "178 to 247 in 5 seeds after at most 100,000 steps; 4 min on one core",
+        "FrozenLake": "0.77 to 0.78 in 5 seeds, which is the optimum within chance; 26 s on one core",
+        "Taxi": "7.4 to 7.7 in 5 seeds; the optimum is 7.9; 49 s on one core",
+        "GridWorld": "0.42 to 0.61 in 5 seeds; the optimum is 0.65; 18 s on one core",
+        "Catch": "19.7 to 20.0 in 5 seeds, of 20; 29 s on one core",
+        "MinAtar/Breakout": "16 in 1 seed",
+        "MinAtar/Asterix": "22 in 1 seed; 19 min on one core",
+        "MinAtar/Freeway": "56 to 60 in 3 seeds",
+        "MinAtar/Seaquest": "7.5 in 1 seed; 22 min on one core",
+        "MinAtar/SpaceInvaders": "54 in 1 seed",
+    },
+    "c51": {"CartPole": "480 to 500 in 5 seeds after 6,000 to 12,000 steps; 15 s on one core"},
+    "qrdqn": {"CartPole": "496 to 500 in 5 seeds after 4,000 to 13,000 steps; 30 s on one core"},
+    "rainbow": {"CartPole": "498 to 500 in 5 seeds after 7,000 to 24,000 steps; 54 s on one core"},
+    "drqn": {"CartPoleHidden": "500 in 3 of 3 seeds after 30,000 to 45,000 steps; 4 min on one core"},
     "qlearning": {
         "FrozenLake": "0.740 in 5 of 5 seeds; no policy has more than 0.744 within 100 steps",
         "GridWorld": "0.646 in 5 of 5 seeds, which is the optimum",

@@ -12,6 +12,7 @@ included, which other work on the machine hardly changes. Takes hours in full; n
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -45,9 +46,9 @@ ROWS = [
     Row("dqn", "LunarLander", 5, "154 ± 79 (zoo, one run), 195 ± 28 (sb3-contrib)"),
     Row("dqn", "FrozenLake", 5, "optimum 0.74"),
     Row("dqn", "Taxi", 5, "optimum 7.9"),
-    Row("dqn", "GridWorld", 5, "optimum"),
-    Row("dqn", "Catch", 5, "optimum"),
-    Row("drqn", "CartPoleHidden", 5, "500"),
+    Row("dqn", "GridWorld", 5, "optimum 0.65"),
+    Row("dqn", "Catch", 5, "optimum 20"),
+    Row("drqn", "CartPoleHidden", 5, "at most 500"),
     Row("dqn", "CartPoleHidden", 5, "feed-forward, cannot"),
     Row("c51", "CartPole", 5, ""),
     Row("qrdqn", "CartPole", 5, ""),
@@ -140,15 +141,16 @@ def table(runs: Path, rows: list[Row]) -> str:
         if not told:
             continue
         scores = np.array([one["score"] for one in told])
-        low, high = statistics.bootstrap(scores)
+        low, high = statistics.bootstrap(scores) if len(scores) > 1 else (math.nan, math.nan)
         digits = 2 if np.abs(scores).max() < 2 else 1
         mean, low_, high_, worst, best = (
             f"{x:.{digits}f}" for x in (scores.mean(), low, high, scores.min(), scores.max())
         )
         steps = span([one["time"] for one in told])
-        seconds = f"{np.median([one['cpu'] for one in told]):,.0f}" if all("cpu" in one for one in told) else ""
+        known = [one["cpu"] for one in told if "cpu" in one]  # not of those that were resumed
+        seconds = f"{np.median(known):,.0f}" if known else ""
         command = f"`rlgen {row.algorithm} {row.task}`"
-        spread = f"{mean} [{low_}, {high_}]", f"{worst}, {best}"
+        spread = (f"{mean} [{low_}, {high_}]", f"{worst}, {best}") if len(scores) > 1 else (mean, "")
         cells = (command, *spread, len(told), steps, seconds, row.goal)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
