@@ -147,6 +147,8 @@ def _make(name: str, render_mode: str | None, sticky: float | None) -> gym.Env[A
         return gym.make(spec, **wanted)
     except (gym.error.Error, ImportError) as error:
         hint = str(error).rstrip(".").replace("gymnasium[box2d]", "rlgen[box2d]")
+        if isinstance(error, ModuleNotFoundError):
+            hint += ": install it, or put its folder on PYTHONPATH"
         raise UserError(f"{name} cannot be made: {hint}") from None
     except Exception as error:
         raise failed(name, "make", error) from error

@@ -428,15 +428,15 @@ def _say(entry: catalog.Entry, result: dict[str, Any]) -> str:
     if entry.kind is catalog.AGENT:
         low, high = result["ci95"]
         seeds = result.get("per_seed", [])
-        whose = (
-            f"of {len(seeds)} seeds over {result['episodes']} fresh episodes each"
-            if seeds
-            else (f"over {result['episodes']} fresh episodes")
-        )
+        over = f"over {result['episodes']} fresh episodes"
+        if seeds:
+            over = f"of {len(seeds)} seeds {over} each"
         score = (
-            f"greedy  mean return {_number(result['mean'])} {whose} (95 % interval {_number(low)} to {_number(high)},"
+            f"greedy  mean return {_number(result['mean'])} {over} (95 % interval {_number(low)} to {_number(high)},"
             f" IQM {_number(result['iqm'])}, spread {_number(result['std'])})"
-        ) + (f"\nseeds   {'  '.join(map(_number, seeds))}" if seeds else "")
+        )
+        if seeds:
+            score += f"\nseeds   {'  '.join(map(_number, seeds))}"
         if "optimum" not in result:
             return score
         best = result["optimum"]

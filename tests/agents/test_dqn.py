@@ -468,7 +468,7 @@ def test_an_evaluation_depends_on_weights_and_seed_alone(build, seeds):
 def test_rollouts_return_what_greedy_episodes_bring(build):
     agent = build("TestChain", seeds=2)
     for name, value in agent.q.network.named_parameters():
-        value.data.fill_(float(name.endswith("0/bias")))
+        value.data.fill_(float(name.endswith("0.bias")))
     one_right_one_left = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     agent.q.weight("head.advantage.2.bias").data.copy_(one_right_one_left)
     np.testing.assert_array_equal(agent.rollout(6, seed=0), [[1] * 6, [0] * 6])

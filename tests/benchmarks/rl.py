@@ -4,6 +4,7 @@
     python tests/benchmarks/rl.py train --runs runs/table --tasks CartPole Acrobot --seeds 10
     python tests/benchmarks/rl.py table --runs runs/table                 # prints it
     python tests/benchmarks/rl.py table --runs runs/table --write README.md
+    python tests/benchmarks/rl.py optimum                                 # what the best policy has on those episodes
 
 A row is a command; each of its seeds is a process of its own, on one thread, and scored by its last weights over 100
 fresh greedy episodes. The interval is the 95 % bootstrap over seeds; the time is the processor's, evaluations and start
@@ -12,7 +13,6 @@ included, which other work on the machine hardly changes. Takes hours in full; n
 
 import argparse
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -24,8 +24,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rlgen import statistics
+import envs
+from agents.tabular import value_iteration
+from envs.mdp import mdp
+from rlgen import api, catalog, statistics
+from rlgen.core.config import resolve
+from rlgen.core.settings import Setup
 
 BEGIN, END = "<!-- rl table: tests/benchmarks/rl.py -->", "<!-- end of rl table -->"
 
@@ -66,8 +72,8 @@ ROWS = [
 def main() -> None:
     """Read the words."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["train", "table"])
-    parser.add_argument("--runs", type=Path, required=True, help="folder of the runs of the table")
+    parser.add_argument("what", choices=["train", "table", "optimum"])
+    parser.add_argument("--runs", type=Path, default=Path("runs/table"), help="folder of the runs of the table")
     parser.add_argument("--tasks", nargs="*", help="only these")
     parser.add_argument("--algorithms", nargs="*", help="only these")
     parser.add_argument("--seeds", type=int, help="instead of the number in the row")
@@ -83,6 +89,8 @@ def main() -> None:
         with ThreadPoolExecutor(given.jobs) as pool:
             for line in pool.map(lambda job: train(given.runs, *job), jobs(rows, given.seeds)):
                 print(line, flush=True)
+    elif given.what == "optimum":
+        print("\n".join(map(best, ("FrozenLake", "Taxi", "GridWorld"))))
     else:
         text = table(given.runs, rows)
         print(text)
@@ -141,19 +149,33 @@ def table(runs: Path, rows: list[Row]) -> str:
         if not told:
             continue
         scores = np.array([one["score"] for one in told])
-        low, high = statistics.bootstrap(scores) if len(scores) > 1 else (math.nan, math.nan)
-        digits = 2 if np.abs(scores).max() < 2 else 1
-        mean, low_, high_, worst, best = (
-            f"{x:.{digits}f}" for x in (scores.mean(), low, high, scores.min(), scores.max())
-        )
+        mean, *others = figures(scores)
+        spread = ("{} [{}, {}]".format(mean, *others[:2]), ", ".join(others[2:])) if len(scores) > 1 else (mean, "")
         steps = span([one["time"] for one in told])
         known = [one["cpu"] for one in told if "cpu" in one]  # not of those that were resumed
         seconds = f"{np.median(known):,.0f}" if known else ""
         command = f"`rlgen {row.algorithm} {row.task}`"
-        spread = (f"{mean} [{low_}, {high_}]", f"{worst}, {best}") if len(scores) > 1 else (mean, "")
         cells = (command, *spread, len(told), steps, seconds, row.goal)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def figures(scores: NDArray[np.float64]) -> list[str]:
+    """Mean, its interval over seeds, worst and best."""
+    digits = 2 if np.abs(scores).max() < 2 else 1
+    return [f"{x:.{digits}f}" for x in (scores.mean(), *statistics.bootstrap(scores), scores.min(), scores.max())]
+
+
+def best(task: str) -> str:
+    """What the best policy has on the 100 episodes that agents are scored on, beside its exact mean."""
+    entry = catalog.find("qlearning")
+    config = resolve(entry.config, *entry.presets(task, envs.resolve(task)))
+    agent = entry.algorithm(task, config, Setup(seed=0))
+    process = mdp(task)
+    assert process is not None
+    agent.q[:] = value_iteration(process, gamma=0.9999)
+    score = api.score(agent, entry)
+    return f"{task}: {score['mean']:.3f}, exactly {score['optimum']:.3f}"
 
 
 def span(times: list[int]) -> str:

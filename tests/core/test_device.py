@@ -92,4 +92,4 @@ def test_freed_memory_is_kept():
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     faults()
-    assert sum(faults() for _ in range(4)) < 4 * 12_000
+    assert sum(faults() for _ in range(16)) < 8 * 12_288  # half of what they would be

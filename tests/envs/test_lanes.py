@@ -203,7 +203,7 @@ def test_actions_that_are_not_discrete_are_refused(world):
 
 
 def test_a_missing_module_is_one_clear_line():
-    with pytest.raises(UserError, match=r"^nowhere:Nothing-v0 cannot be made: [^\n]*$"):
+    with pytest.raises(UserError, match=r"^nowhere:Nothing-v0 cannot be made: [^\n]*'nowhere': [^\n]* on PYTHONPATH$"):
         Lanes("nowhere:Nothing-v0", 1, seed=0)
 
 
