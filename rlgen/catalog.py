@@ -106,6 +106,13 @@ CATALOG = {
               "Tabular Q-learning, for worlds with few states (Watkins 1989)", "FrozenLake"),
         Entry("gan", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
               "Generative adversarial network (Goodfellow 2014)", "mnist"),
+        Entry("lsgan", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
+              "GAN by least squares (Mao 2017)", "mnist", {"loss": "lsgan"}, like="gan"),
+        Entry("hinge", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
+              "GAN by the hinge loss (Lim & Ye 2017, Miyato 2018)", "mnist", {"loss": "hinge"}, like="gan"),
+        Entry("wgan-gp", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
+              "Wasserstein GAN with gradient penalty (Gulrajani 2017)", "mnist",
+              {"loss": "wgan", "spectral": False, "gradient_penalty": 10.0, "critics": 5, "beta1": 0.0}, like="gan"),
     )
 }  # fmt: skip
 
