@@ -213,7 +213,15 @@ def judge(model: Any, samples: int = 10_000, seed: int = 0, progress: bool = Fal
     from rlgen.generative import metrics
 
     with tqdm(total=samples, unit=" samples", disable=not (progress and sys.stderr.isatty()), leave=False) as bar:
-        return {**_scalars(model.evaluate()), **metrics.evaluate(model, samples, seed, bar.update)}
+        own = {**_scalars(model.final()), **({"protocol": model.protocol} if model.protocol else {})}
+        return {**own, **metrics.evaluate(model, samples, seed, bar.update)}
+
+
+def probe(model: Any, images: int = 10_000, seed: int = 0) -> dict[str, Any]:
+    """What the code of an autoencoder is worth to a classifier; see `rlgen.generative.probe`."""
+    from rlgen.generative.probe import probe
+
+    return probe(model, images, seed)
 
 
 def film(agent: Any, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:

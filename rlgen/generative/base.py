@@ -55,6 +55,7 @@ class Generative(Stateful):
     """Trains on one minibatch per step. A model with one loss writes `loss`; others write `update` instead."""
 
     score: ClassVar[str | None] = None  # no number yet ranks samples
+    protocol: str | None = None  # what a likelihood is of: static or dynamic binarisation, or 8-bit
     optimizer: torch.optim.Optimizer
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None:
@@ -105,6 +106,14 @@ class Generative(Stateful):
     def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
         """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`."""
         raise NotImplementedError
+
+    def evaluate(self) -> Metrics:
+        """Metrics that depend on weights and seed alone; touches no training state."""
+        raise NotImplementedError
+
+    def final(self) -> Metrics:
+        """What `rlgen eval` tells: the same, measured longer where a model has something to measure longer."""
+        return self.evaluate()
 
 
 def parts(model: Generative, count: int, seed: int = 0, labels: Tensor | None = None) -> Iterator[Tensor]:

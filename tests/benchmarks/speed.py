@@ -189,7 +189,9 @@ def built(algorithm: str, task: str, **settings: Any) -> Any:
     from rlgen.core.settings import Setup
 
     entry = catalog.find(algorithm)
-    return entry.algorithm(task, resolve(entry.config, *entry.presets(task, envs.resolve(task)), settings), Setup(seed=0))
+    return entry.algorithm(
+        task, resolve(entry.config, *entry.presets(task, envs.resolve(task)), settings), Setup(seed=0)
+    )
 
 
 def overhead(rounds: int) -> None:
