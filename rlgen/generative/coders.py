@@ -131,7 +131,7 @@ def _thrice(depth: int, channels: int) -> list[nn.Module]:
 
 def _told(h: Tensor, y: Tensor | None, classes: int) -> Tensor:
     """(B, F) with the label beside it."""
-    return h if y is None else torch.cat([h, F.one_hot(y, classes).to(h)], 1)
+    return torch.cat([h, F.one_hot(y, classes).to(h)], 1) if y is not None and classes else h
 
 
 def _checked(shape: Shape) -> Shape:
