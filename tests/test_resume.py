@@ -34,6 +34,7 @@ TABLE_PLAN = {"budget": 1_400, "log_every": 100, "eval_every": 700, "save_every"
 RAINBOW = {name: value for name, value in AGENT.items() if name != "epsilon_steps"} | {"atoms": 11}
 RECURRENT = {"length": 6, "burn_in": 3, "train_every": 8}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
+CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "anneal": 1_200, "threads": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # an epoch and a bit
 CASES = {
     "dqn": ("dqn", "CartPole", {**AGENT, **AGENT_PLAN}),
@@ -61,6 +62,10 @@ CASES = {
     "qlearning": ("qlearning", "GridWorld", {**TABLE_PLAN, "seeds": 3, "lanes": 2, "epsilon_steps": 900}),
     "qlearning with masks": ("qlearning", "Taxi", {**TABLE_PLAN, "lr_decay": 0.0}),
     "gan": ("gan", "digits", {**MODEL, **MODEL_PLAN, "conditional": True}),
+    "ae": ("ae", "digits", {**CODER, **MODEL_PLAN, "gaussian": 0.3, "sparse": 2}),
+    "ae of convolutions": ("ae", "digits", {**CODER, **MODEL_PLAN, "network": "convolutional", "masked": 0.3}),
+    "vae": ("vae", "digits", {**CODER, **MODEL_PLAN, "conditional": True, "warmup": 1_000}),
+    "vae of greys": ("vae", "digits", {**CODER, **MODEL_PLAN, "likelihood": "mixture", "free_bits": 0.1}),
 }
 
 
@@ -183,7 +188,7 @@ def test_a_resumed_run_is_the_one_that_never_stopped(runs, case, how):
 def test_something_was_learned_meanwhile(runs):
     """Equal because trained equally, not because nothing happens."""
     for case, (algorithm, _, _) in CASES.items():
-        name = "generator" if algorithm == "gan" else "q"
+        name = {"gan": "generator", "ae": "network", "vae": "network"}.get(algorithm, "q")
         trained, fresh = state(runs / f"{case} straight"), start(case, runs, f"{case} fresh").algorithm.state_dict()
         assert differences(trained[name], fresh[name]) != []
 
