@@ -36,7 +36,7 @@ AGENT = Kind(
 MODEL = Kind(
     name="model",
     unit="images",
-    shown={"discriminator_loss": "D loss", "generator_loss": "G loss", "loss": "loss"},
+    shown={"discriminator_loss": "D loss", "generator_loss": "G loss", "loss": "loss", "eval_nats": "test nats"},
     time="images seen",
     value="loss",
     metrics=".*loss",
@@ -106,6 +106,11 @@ CATALOG = {
               "Tabular Q-learning, for worlds with few states (Watkins 1989)", "FrozenLake"),
         Entry("gan", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
               "Generative adversarial network (Goodfellow 2014)", "mnist"),
+        Entry("pixelcnn", MODEL, "rlgen.generative.pixelcnn:PixelCNN", "rlgen.generative.settings:PixelCNN",
+              "Pixels one by one, by masked convolutions (van den Oord 2016)", "mnist"),
+        Entry("gated-pixelcnn", MODEL, "rlgen.generative.pixelcnn:PixelCNN", "rlgen.generative.settings:PixelCNN",
+              "The same by two stacks of gated ones, without blind spot (van den Oord 2016)", "mnist",
+              {"gated": True}, like="pixelcnn"),
     )
 }  # fmt: skip
 
