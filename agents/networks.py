@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Dense = list[tuple[NDArray[np.float32], NDArray[np.float32]]]  # weight (inputs, outputs) and bias of linear layers
+Plain = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # a layer without torch
 
 
 class Shape(Protocol):
@@ -23,6 +23,8 @@ class Shape(Protocol):
     def dueling(self) -> bool: ...  # noqa: D102
     @property
     def noisy(self) -> bool: ...  # noqa: D102
+    @property
+    def layer_norm(self) -> bool: ...  # noqa: D102
 
 
 class QNetwork(nn.Module):
@@ -34,7 +36,7 @@ class QNetwork(nn.Module):
     def __init__(self, obs: tuple[int, ...], actions: int, k: int, shape: Shape, scale: float = 1.0) -> None:
         super().__init__()
         self.scale = scale
-        self.torso, features = torso(obs, shape.width, shape.depth - 1)
+        self.torso, features = torso(obs, shape, shape.depth - 1)
         self.head = Head(features, actions, k, shape)
 
     def forward(self, obs: Tensor) -> Tensor:
@@ -52,7 +54,7 @@ class RecurrentQNetwork(nn.Module):
     def __init__(self, obs: tuple[int, ...], actions: int, k: int, shape: Shape, scale: float = 1.0) -> None:
         super().__init__()
         self.scale = scale
-        self.torso, features = torso(obs, shape.width, shape.depth - 1)
+        self.torso, features = torso(obs, shape, shape.depth - 1)
         self.inputs = nn.Linear(features, 4 * shape.width)
         self.recurrent = nn.Linear(shape.width, 4 * shape.width, bias=False)
         self.head = Head(shape.width, actions, k, shape)
@@ -89,8 +91,8 @@ class Head(nn.Module):
         linear = NoisyLinear if shape.noisy else nn.Linear
 
         def stream(rows: int) -> nn.Sequential:
-            hidden, out = linear(features, shape.width), linear(shape.width, rows * k)
-            return nn.Sequential(hidden, nn.ReLU(), out, nn.Unflatten(-1, (rows, k)))
+            layers = hidden(linear(features, shape.width), shape)
+            return nn.Sequential(*layers, linear(shape.width, rows * k), nn.Unflatten(-1, (rows, k)))
 
         self.advantage = stream(actions)
         self.value = stream(1) if shape.dueling else None
@@ -103,8 +105,16 @@ class Head(nn.Module):
         return self.value(h) + advantage - advantage.mean(-2, keepdim=True)  # type: ignore[no-any-return]
 
 
-def torso(obs: tuple[int, ...], width: int, depth: int) -> tuple[nn.Sequential, int]:
-    """Layers from an observation to features, and how many features there are.
+def hidden(linear: nn.Module, shape: Shape) -> list[nn.Module]:
+    """A hidden layer: a linear one, and where asked layer norm, Ba et al. 2016, arXiv:1607.06450.
+
+    It keeps temporal-difference learning from running away: Gallici et al. 2024, arXiv:2407.04811.
+    """
+    return [linear, *([nn.LayerNorm(shape.width)] if shape.layer_norm else []), nn.ReLU()]
+
+
+def torso(obs: tuple[int, ...], shape: Shape, depth: int) -> tuple[nn.Sequential, int]:
+    """Layers from an observation to features, `depth` of them linear, and how many features there are.
 
     Images below 36 pixels: the one convolution of MinAtar, Young & Tian 2019, arXiv:1903.03176;
     larger ones: the three of Mnih et al. 2015, doi:10.1038/nature14236. Below 3 there is nothing to convolve.
@@ -120,8 +130,8 @@ def torso(obs: tuple[int, ...], width: int, depth: int) -> tuple[nn.Sequential, 
     layers.append(nn.Flatten())
     features = torch.Size(obs).numel()
     for _ in range(depth):
-        layers += [nn.Linear(features, width), nn.ReLU()]
-        features = width
+        layers += hidden(nn.Linear(features, shape.width), shape)
+        features = shape.width
     return nn.Sequential(*layers), features
 
 
@@ -173,37 +183,49 @@ def _noise(network: nn.Module) -> list[Tensor]:
     return [buffer for name, buffer in network.named_buffers() if name.endswith(("noise_in", "noise_out"))]
 
 
-def in_numpy(network: QNetwork) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+def in_numpy(network: QNetwork) -> Plain:
     """The same function of vectors on the same weights, which stay shared: (B, *obs) -> (B, A), K being 1.
 
     For the one or few observations an agent acts on, dispatching to torch costs more than the arithmetic.
     """
-    body, (*advantage, last) = _dense(network.torso), _dense(network.head.advantage)
-    value = _dense(network.head.value) if network.head.value else []
-
-    def relus(h: NDArray[np.float32], layers: Dense) -> NDArray[np.float32]:
-        for weight, bias in layers:
-            h = h @ weight
-            h += bias
-            np.maximum(h, 0, out=h)
-        return h
+    body, advantage = _steps(network.torso), _steps(network.head.advantage)
+    value = _steps(network.head.value) if network.head.value else []
 
     @np.errstate(over="ignore", invalid="ignore")  # `descend` has the say on what is not finite
     def forward(obs: NDArray[np.float32]) -> NDArray[np.float32]:
-        h = relus(obs.reshape(len(obs), -1), body)
-        q = relus(h, advantage) @ last[0] + last[1]
-        if not value:
-            return np.asarray(q)
-        *hidden, (weight, bias) = value
-        return np.asarray(relus(h, hidden) @ weight + bias + q - q.mean(-1, keepdims=True))
+        h = _through(body, obs.reshape(len(obs), -1))
+        q = _through(advantage, h)
+        return _through(value, h) + q - q.mean(-1, keepdims=True) if value else q
 
     return forward
 
 
-def _dense(layers: nn.Sequential) -> Dense:
-    """(inputs, outputs) and (outputs,) of every linear layer, sharing the memory of its weights."""
-    return [
-        (layer.weight.detach().numpy().T, layer.bias.detach().numpy())
-        for layer in layers
-        if isinstance(layer, nn.Linear)
-    ]
+def _through(steps: list[Plain], h: NDArray[np.float32]) -> NDArray[np.float32]:
+    for step in steps:
+        h = step(h)
+    return h
+
+
+def _steps(layers: nn.Sequential) -> list[Plain]:
+    """What each layer does to (B, features), sharing the memory of its weights."""
+    return [_plain(layer) for layer in layers if not isinstance(layer, nn.Flatten | nn.Unflatten)]
+
+
+def _plain(layer: nn.Module) -> Plain:
+    if isinstance(layer, nn.ReLU):
+        return lambda h: np.maximum(h, 0, out=h)
+    assert isinstance(layer, nn.Linear | nn.LayerNorm)
+    weight, bias = layer.weight.detach().numpy().T, layer.bias.detach().numpy()
+
+    def linear(h: NDArray[np.float32]) -> NDArray[np.float32]:
+        h = h @ weight
+        h += bias
+        return h
+
+    def norm(h: NDArray[np.float32]) -> NDArray[np.float32]:
+        h = h - h.mean(-1, keepdims=True)
+        h *= weight / np.sqrt(np.square(h).mean(-1, keepdims=True) + layer.eps)
+        h += bias
+        return h
+
+    return linear if isinstance(layer, nn.Linear) else norm

@@ -62,6 +62,7 @@ class DQN:
     # Network
     width: PositiveInt = 128  # hidden units per layer
     depth: PositiveInt = 2  # hidden layers, after the convolutions where observations are images
+    layer_norm: bool = False  # keep each hidden layer's mean and scale, so that values do not run away (Gallici 2024)
 
     def __post_init__(self) -> None:
         if self.atoms > 1 and self.quantiles > 1:
@@ -137,11 +138,12 @@ class QLearning:
 
 
 # A few large bursts against a target that stands still learn more per second than many small steps, and n = 3 carries
-# the reward back faster; a solved evaluation ends the run before the policy can drift away again.
+# the reward back faster; layer norm keeps the values from running away while they do, and a solved evaluation ends
+# the run before the policy can drift away again.
 CARTPOLE = {
     "budget": 30_000, "stop_at": 495.0, "log_every": 500, "eval_every": 1_000, "save_every": 10_000,
     "lr": 2e-3, "batch": 128, "width": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
-    "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000,
+    "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000, "layer_norm": True,
 }  # fmt: skip
 BURSTS = {  # of double Q-learning, a gradient step for every two environment steps
     "double": True, "batch": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
@@ -152,11 +154,20 @@ SMALL = {  # worlds of few states: what is known of one spreads from step to ste
 
 DEEP: dict[str, dict[str, Any]] = {
     "CartPole": CARTPOLE,
-    "Acrobot": {**BURSTS, "budget": 100_000, "lr": 5e-4, "epsilon_end": 0.02},
+    "CartPoleHidden": {**CARTPOLE, "budget": 50_000},  # cannot do it: one look does not tell how fast things move
+    "Acrobot": {
+        **BURSTS, "budget": 100_000, "stop_at": -77.0, "eval_every": 5_000, "eval_episodes": 30,
+        "lr": 5e-4, "epsilon_end": 0.02,
+    },
     # Nothing is won before chance has once led to the top: explore for longer.
     "MountainCar": {
-        **BURSTS, "budget": 100_000,
+        **BURSTS, "budget": 100_000, "stop_at": -102.0, "eval_every": 5_000, "eval_episodes": 30,
         "lr": 2e-3, "gamma": 0.98, "n_step": 5, "epsilon_steps": 30_000, "epsilon_end": 0.07,
+    },
+    "LunarLander": {  # look far ahead, and keep being pushed about: it must not be content to hover
+        **BURSTS, "budget": 100_000, "stop_at": 240.0, "eval_every": 5_000, "eval_episodes": 30, "layer_norm": True,
+        "width": 256, "gamma": 0.995, "lr": 6e-4, "capacity": 100_000, "train_every": 32, "updates": 16,
+        "sync_every": 250, "epsilon_steps": 12_000, "epsilon_end": 0.1,
     },
     "FrozenLake": {
         **SMALL, "budget": 50_000, "lr_end": 1e-4, "lr_steps": 50_000, "epsilon_end": 0.5,
@@ -175,6 +186,10 @@ DEEP: dict[str, dict[str, Any]] = {
         "lr": 3e-4, "adam_eps": 1e-5, "sync_every": 2_048,
         "epsilon_steps": 100_000, "epsilon_end": 0.02, "warmup": 5_000, "capacity": 100_000,
     },
+    "MinAtar/Asterix": {"budget": 2_000_000, "double": False, "munchausen": 0.9},
+    "MinAtar/Freeway": {"budget": 500_000},
+    "MinAtar/Seaquest": {"budget": 2_000_000, "double": False, "munchausen": 0.9},
+    "MinAtar/SpaceInvaders": {"budget": 500_000},
     # The network, the optimiser's rate and the batch of rl-baselines3-zoo; double, and n = 3 for a faster start.
     "ALE/*": {
         "budget": 10_000_000, "log_every": 10_000, "eval_every": 250_000, "save_every": 500_000, "eval_episodes": 5,
@@ -203,8 +218,14 @@ QLEARNING: dict[str, dict[str, Any]] = {
 
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> task -> settings, those of the Plan included
     "dqn": DEEP,
+    "drqn": {
+        "CartPoleHidden": {
+            "budget": 100_000, "stop_at": 475.0, "eval_every": 5_000, "lr": 2e-3, "batch": 64, "width": 64,
+            "length": 8, "burn_in": 8, "n_step": 3, "train_every": 64, "updates": 16, "sync_every": 64,
+        },
+    },
     "qlearning": QLEARNING,
-}
+}  # fmt: skip
 
 EXPECTED: dict[str, dict[str, str]] = {  # algorithm -> task -> what the tuned settings reached when measured
     "dqn": {"CartPole": "499 to 500 in 10 of 10 seeds after 4,000 to 16,000 steps; 9 s on one core"},

@@ -75,6 +75,11 @@ class Entry:
         tables: Mapping[str, Mapping[str, Any]] = _get(self.settings.split(":")[0] + ":TUNED")
         return tables.get(self.name, {})
 
+    @property
+    def tuned_for(self) -> list[str]:
+        """Tasks, or patterns of them, for which there are such settings, those of the entry it is like included."""
+        return list(dict.fromkeys([*(find(self.like).tuned if self.like else ()), *self.tuned]))
+
     def presets(self, *task: str) -> list[Mapping[str, Any]]:
         """Layers of settings for a task, by all of its names; later ones win: of the entry it is like, own, tuned."""
         tuned = (values for pattern, values in self.tuned.items() if any(fnmatchcase(name, pattern) for name in task))

@@ -119,7 +119,7 @@ def _training_command(entry: catalog.Entry) -> Any:
         session = api.prepare(entry.name, task, given, runs=runs, name=name, file=file, argv=sys.argv)
         _train(session, quiet, json_)
 
-    tuned = ", ".join(entry.tuned) or "none yet"
+    tuned = ", ".join(entry.tuned_for) or "none yet"
     typed = typer.Typer(add_completion=False)
     typed.command(
         entry.name,

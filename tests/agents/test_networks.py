@@ -10,8 +10,8 @@ from agents.networks import Head, NoisyLinear, QNetwork, RecurrentQNetwork, draw
 from rlgen.core.seeds import Seeds
 
 
-def shape(width=8, depth=2, *, dueling=False, noisy=False):
-    return SimpleNamespace(width=width, depth=depth, dueling=dueling, noisy=noisy)
+def shape(width=8, depth=2, *, dueling=False, noisy=False, layer_norm=False):
+    return SimpleNamespace(width=width, depth=depth, dueling=dueling, noisy=noisy, layer_norm=layer_norm)
 
 
 def stream(seed=0):
@@ -90,10 +90,26 @@ def agree(network, fast, obs=(4,)):
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("dueling", [False, True])
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("obs", [(4,), (2, 3)])
-def test_numpy_gives_what_torch_gives(depth, dueling, obs):
-    network = QNetwork(obs, 3, 1, shape(16, depth, dueling=dueling))
+def test_numpy_gives_what_torch_gives(depth, dueling, layer_norm, obs):
+    network = QNetwork(obs, 3, 1, shape(16, depth, dueling=dueling, layer_norm=layer_norm))
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += 0.1 * torch.randn_like(weight)  # as training leaves them: gains not 1, shifts not 0
     agree(network, in_numpy(network), obs)
+
+
+def test_layer_norm_makes_the_scale_of_what_it_sees_unimportant():
+    """Every hidden layer has one, those of both streams of dueling too; but for biases, which scale does not reach."""
+    network = QNetwork((4,), 3, 1, shape(16, 3, dueling=True, layer_norm=True))
+    assert sum(isinstance(layer, torch.nn.LayerNorm) for layer in network.modules()) == 4
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.bias.zero_()
+        x = torch.randn(5, 4)
+        torch.testing.assert_close(network(1000 * x), network(x), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("dueling", [False, True])

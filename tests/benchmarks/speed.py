@@ -189,7 +189,8 @@ def built(algorithm: str, task: str, **settings: Any) -> Any:
     from rlgen.core.settings import Setup
 
     entry = catalog.find(algorithm)
-    return entry.algorithm(task, resolve(entry.config, *entry.presets(task, envs.resolve(task)), settings), Setup(seed=0))
+    config = resolve(entry.config, *entry.presets(task, envs.resolve(task)), settings)
+    return entry.algorithm(task, config, Setup(seed=0))
 
 
 def overhead(rounds: int) -> None:
