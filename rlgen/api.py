@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rlgen import catalog, statistics
 from rlgen.catalog import Entry
-from rlgen.core.algorithm import Algorithm
+from rlgen.core.algorithm import Algorithm, Metrics
 from rlgen.core.config import check_names, resolve
 from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
@@ -182,8 +182,7 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
     return of all policies within the time limit, those included that mind how much time is left.
     """
     if entry.kind is catalog.MODEL:
-        metrics = {name: torch.as_tensor(value) for name, value in trained.evaluate().items()}
-        return {name: value.item() for name, value in metrics.items() if value.ndim == 0}
+        return _scalars(trained.evaluate())
     from agents.tabular import optimum
 
     returns = trained.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
@@ -202,6 +201,27 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
     if (known := optimum(trained.lanes)) is not None:
         result["optimum"] = known
     return result if len(returns) == 1 else {**result, "per_seed": returns.mean(1).tolist()}
+
+
+def judge(model: Any, samples: int = 10_000, seed: int = 0, progress: bool = False) -> dict[str, Any]:
+    """What `score` says of a model, and how good its samples are beside real test images (under "floor").
+
+    Draws as many `samples` as there are test images at most; `progress` shows a bar on a terminal.
+    """
+    from tqdm import tqdm
+
+    from rlgen.generative import metrics
+
+    with tqdm(total=samples, unit=" samples", disable=not (progress and sys.stderr.isatty()), leave=False) as bar:
+        own = {**_scalars(model.final()), **({"protocol": model.protocol} if model.protocol else {})}
+        return {**own, **metrics.evaluate(model, samples, seed, bar.update)}
+
+
+def probe(model: Any, images: int = 10_000, seed: int = 0) -> dict[str, Any]:
+    """What the code of an autoencoder is worth to a classifier; see `rlgen.generative.probe`."""
+    from rlgen.generative.probe import probe
+
+    return probe(model, images, seed)
 
 
 def film(agent: Any, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
@@ -239,6 +259,12 @@ def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: boo
 def runs_folder(runs: str | Path | None) -> Path:
     """Where runs are kept: as given, or $RLGEN_RUNS, or `runs` here."""
     return Path(runs or os.environ.get("RLGEN_RUNS") or "runs")
+
+
+def _scalars(metrics: Metrics) -> dict[str, float]:
+    """The numbers among them, not the pictures."""
+    tensors = {name: torch.as_tensor(value) for name, value in metrics.items()}
+    return {name: value.item() for name, value in tensors.items() if value.ndim == 0}
 
 
 def _also(entry: Entry, task: str) -> list[str]:

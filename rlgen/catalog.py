@@ -36,7 +36,13 @@ AGENT = Kind(
 MODEL = Kind(
     name="model",
     unit="images",
-    shown={"discriminator_loss": "D loss", "generator_loss": "G loss", "loss": "loss", "eval_nats": "test nats"},
+    shown={
+        "discriminator_loss": "D loss",
+        "generator_loss": "G loss",
+        "loss": "loss",
+        "eval_nats": "test nats",
+        "eval_mse": "test mse",
+    },
     time="images seen",
     value="loss",
     metrics=".*loss",
@@ -116,6 +122,17 @@ CATALOG = {
         Entry("gated-pixelcnn", MODEL, "rlgen.generative.pixelcnn:PixelCNN", "rlgen.generative.settings:PixelCNN",
               "The same by two stacks of gated ones, without blind spot (van den Oord 2016)", "mnist",
               {"gated": True}, like="pixelcnn"),
+        Entry("lsgan", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
+              "GAN by least squares (Mao 2017)", "mnist", {"loss": "lsgan"}, like="gan"),
+        Entry("hinge", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
+              "GAN by the hinge loss (Lim & Ye 2017, Miyato 2018)", "mnist", {"loss": "hinge"}, like="gan"),
+        Entry("wgan-gp", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
+              "Wasserstein GAN with gradient penalty (Gulrajani 2017)", "mnist",
+              {"loss": "wgan", "spectral": False, "gradient_penalty": 10.0, "critics": 5, "beta1": 0.0}, like="gan"),
+        Entry("ae", MODEL, "rlgen.generative.autoencoder:Autoencoder", "rlgen.generative.settings:Autoencoder",
+              "Autoencoder: plain, denoising or k-sparse (Hinton 2006)", "mnist"),
+        Entry("vae", MODEL, "rlgen.generative.vae:VAE", "rlgen.generative.settings:VAE",
+              "Variational autoencoder (Kingma & Welling 2014)", "mnist"),
     )
 }  # fmt: skip
 

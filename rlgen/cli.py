@@ -308,6 +308,38 @@ def sample(
     print(path)
 
 
+@app.command(
+    rich_help_panel=LOOK, epilog=examples("rlgen probe latest", "rlgen probe ae-mnist-1 --images 60000 --json")
+)
+def probe(
+    run: RunName = "latest",
+    images: Annotated[
+        int, typer.Option("--images", min=10, help="Labelled images that linear classifiers and neighbours have.")
+    ] = 10_000,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """Classify test images by the code of an autoencoder, beside raw pixels, and by networks that start from it."""
+    from rlgen import api
+
+    folder, entry = _entry_of(runs, run)
+    if entry.kind is not catalog.MODEL:
+        raise UserError(f"{folder.name} is an agent, and a probe looks at the codes of autoencoders")
+    result = api.probe(api.load(folder, checkpoint=checkpoint), images, seed)
+    if json_:
+        print(json.dumps(result))
+        return
+    print(f"test images classified right, of {result['test_images']:,}; learned from {result['images']:,}")
+    shares = [[name, *(f"{row[on]:.2%}" for on in ("pixels", "code"))] for name, row in result["classifiers"].items()]
+    _table(["classifier", "on pixels", "on the code"], shares)
+    print("\nnetworks of the encoder and a linear layer, learned from so many labels")
+    ways = ("frozen", "tuned", "scratch")
+    shares = [[f"{labels:,}", *(f"{row[way]:.2%}" for way in ways)] for labels, row in result["networks"].items()]
+    _table(["labels", "encoder frozen", "fine-tuned", "from scratch"], shares)
+
+
 @app.command("list", rich_help_panel=LOOK, epilog=examples("rlgen list", "rlgen list --json"))
 def list_all(json_: Json = False) -> None:
     """List algorithms, environments, datasets and tuned presets."""

@@ -67,7 +67,7 @@ def test_names_are_forgiving(task, name):
 def test_unknown_names_are_refused(tmp_path):
     with pytest.raises(UserError, match='no dataset "minst": did you mean mnist'):
         data.resolve("minst")
-    with pytest.raises(UserError, match="there are mnist, fashion-mnist, digits, folder:PATH"):
+    with pytest.raises(UserError, match="there are mnist, fashion-mnist, cifar10, digits, folder:PATH"):
         data.resolve("celeba")
     with pytest.raises(DataError, match="is not a folder"):
         data.resolve(f"folder:{tmp_path}/none")

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from rlgen import data
 from rlgen.core import device
 from rlgen.core.algorithm import Metrics, descend
+from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.seeds import derive
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
 
+PART = 1_000  # samples made before anybody is told
 LEGIBLE = 400  # pixels: narrower sheets of samples are enlarged
 
 
@@ -53,15 +55,37 @@ class Generative(Stateful):
     """Trains on one minibatch per step. A model with one loss writes `loss`; others write `update` instead."""
 
     score: ClassVar[str | None] = None  # no number yet ranks samples
+    protocol: str | None = None  # what a likelihood is of: static or dynamic binarisation, or 8-bit
     optimizer: torch.optim.Optimizer
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None:
         self.config, self.seed, self.time = config, setup.seed, 0
         self.device = device.choose(setup, accelerate=True)
-        dataset = data.load(task, data=config.data, size=config.size)
-        self.task, self.classes = dataset.name, dataset.classes
+        self.task = data.resolve(task)
+        dataset = self.real("train")
+        self.classes = dataset.classes
         self.shape = tuple(dataset.images.shape[1:])  # (C, H, W)
         self.data = Minibatches(dataset, config.batch, setup.seed, self.device)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether `sample` takes labels."""
+        return bool(getattr(self.config, "conditional", False))
+
+    def real(self, split: data.Split) -> data.Dataset:
+        """The images of a split as the model is to make them; who trains on something else, says so here."""
+        skip_bad = getattr(self.config, "skip_bad", False)
+        return data.load(self.task, split, data=self.config.data, size=self.config.size, skip_bad=skip_bad)
+
+    def label(self, name: str) -> int:
+        """The number of the class called `name`, or with that number. Raises UserError where there is none."""
+        if not self.conditional:
+            raise UserError(f"this model was trained without --conditional: it cannot be told to make {name}")
+        if name in self.classes:
+            return self.classes.index(name)
+        if name.isdecimal() and int(name) < len(self.classes):
+            return int(name)
+        raise UserError(f"{self.task} has no class {name}{did_you_mean(name, self.classes) or _choices(self.classes)}")
 
     def step(self) -> Metrics:
         """One minibatch, one update."""
@@ -82,6 +106,25 @@ class Generative(Stateful):
     def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
         """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`."""
         raise NotImplementedError
+
+    def evaluate(self) -> Metrics:
+        """Metrics that depend on weights and seed alone; touches no training state."""
+        raise NotImplementedError
+
+    def final(self) -> Metrics:
+        """What `rlgen eval` tells: the same, measured longer where a model has something to measure longer."""
+        return self.evaluate()
+
+
+def parts(model: Generative, count: int, seed: int = 0, labels: Tensor | None = None) -> Iterator[Tensor]:
+    """`count` images of a model, a thousand at a time: any number fits in memory. Those of `labels` (N,), if given.
+
+    The first thousand are those of `model.sample(1_000, seed=seed)`, the later ones have seeds of their own.
+    """
+    for start in range(0, count, PART):
+        size = min(PART, count - start)
+        given = {} if labels is None else {"labels": labels[start : start + size]}
+        yield model.sample(size, seed=derive(seed, f"samples from {start}") if start else seed, **given)
 
 
 @torch.no_grad()
@@ -115,3 +158,7 @@ def sheet(images: Tensor, columns: int = 8) -> Tensor:
     picture = tiles.permute(2, 0, 3, 1, 4).reshape(channels, -1, columns * (width + 1))[:, :-1, :-1]
     scale = -(-LEGIBLE // picture.shape[-1])
     return picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+
+
+def _choices(classes: tuple[str, ...]) -> str:
+    return f": there are {', '.join(classes[:12])}{', ...' if len(classes) > 12 else ''}"

@@ -41,6 +41,21 @@ class Causal(nn.Module):
         return self.canvas
 
 
+class Network(Causal):
+    """What predicts each pixel from those before it, of whole images or, within `drawing`, of the next pixel."""
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) in [0, 1], (B,) -> (B, C · K, H, W), the K numbers of a colour side by side; (B, C) -> (B, C · K)."""
+        raise NotImplementedError
+
+    def begin_row(self, x: Tensor, y: Tensor | None = None) -> None:
+        """All rows of images x (B, C, H, W) above the next pixel are known now."""
+
+    def remember(self, x: Tensor) -> None:
+        """The next pixel (B, C) is known now."""
+        raise NotImplementedError
+
+
 @contextmanager
 def drawing(network: nn.Module, count: int, height: int, width: int) -> Iterator[Canvas]:
     """Within, `network` takes pixels (B, C) or rows (B, C, 1, W) in order and remembers what later ones need."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rlgen.generative import settings
 from rlgen.generative.autoregressive import Autoregressive
-from rlgen.generative.causal import Causal, CausalConv, View, colours, spread
+from rlgen.generative.causal import Causal, CausalConv, Network, View, colours, spread
 
 Links = dict[nn.Module, Any]  # what each block of the vertical stack tells its fellow in the horizontal one
 
@@ -19,13 +19,13 @@ class PixelCNN(Autoregressive):
 
     Config = settings.PixelCNN
 
-    def build(self, outputs: int, classes: int) -> nn.Module:
+    def build(self, outputs: int, classes: int) -> Network:
         """One masked stack, or two gated ones."""
         network = GatedNetwork if self.config.gated else ResidualNetwork
         return network(self.shape, outputs, self.config, classes)
 
 
-class ResidualNetwork(Causal):
+class ResidualNetwork(Network):
     """One stack of masked convolutions: of type A from the image, of type B after it.
 
     `levels` are resolutions, each half of the one before, as in PixelCNN++ (Salimans et al. 2017, arXiv:1701.05517):
@@ -48,9 +48,6 @@ class ResidualNetwork(Causal):
             h = h + (self.place if self.canvas is None else self.place[:, self.canvas.row, self.canvas.column])
         out: Tensor = self.head(self.body(h, y))
         return out
-
-    def begin_row(self, x: Tensor, y: Tensor | None = None) -> None:
-        """Nothing to prepare before a row is drawn: this stack takes every pixel as it comes."""
 
     def remember(self, x: Tensor) -> None:
         """The next pixel (B, C) is known now."""
@@ -147,7 +144,7 @@ class Head(nn.Module):
         return out
 
 
-class GatedNetwork(Causal):
+class GatedNetwork(Network):
     """Two stacks: one over the rows above, one along the row, which learns from the first. No pixel before is missed."""
 
     def __init__(self, shape: Sequence[int], outputs: int, config: settings.PixelCNN, classes: int) -> None:
