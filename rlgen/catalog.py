@@ -122,6 +122,8 @@ CATALOG = {
         Entry("gated-pixelcnn", MODEL, "rlgen.generative.pixelcnn:PixelCNN", "rlgen.generative.settings:PixelCNN",
               "The same by two stacks of gated ones, without blind spot (van den Oord 2016)", "mnist",
               {"gated": True}, like="pixelcnn"),
+        Entry("pixelrnn", MODEL, "rlgen.generative.pixelrnn:PixelRNN", "rlgen.generative.settings:PixelRNN",
+              "Pixels one by one, by LSTMs that scan rows or diagonals (van den Oord 2016)", "mnist"),
         Entry("lsgan", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",
               "GAN by least squares (Mao 2017)", "mnist", {"loss": "lsgan"}, like="gan"),
         Entry("hinge", MODEL, "rlgen.generative.gan:GAN", "rlgen.generative.settings:GAN",

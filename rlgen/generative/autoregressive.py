@@ -1,4 +1,4 @@
-"""Images one pixel after the other: p(x) = Π p(xᵢ | x₁ … xᵢ₋₁), trained by maximum likelihood, drawn in raster order."""
+"""Images one pixel after the other: p(x) = Π p(xᵢ | x₁ … xᵢ₋₁), learned by maximum likelihood, drawn row by row."""
 
 import copy
 import math
@@ -14,7 +14,7 @@ from rlgen.core.schedule import cosine
 from rlgen.core.seeds import derive, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.base import Generative, Minibatches, evaluating, follow, sheet
-from rlgen.generative.causal import Network, drawing
+from rlgen.generative.causal import CausalConv, Network, drawing
 from rlgen.generative.likelihoods import (
     Likelihood,
     binarise,
@@ -91,7 +91,7 @@ class Autoregressive(Generative):
         return -self.likelihood.log_prob(out, x).flatten(1).sum(1)
 
     def evaluate(self) -> Metrics:
-        """-log p(x) of all test images under the averaged weights, samples, and test images completed from their top."""
+        """-log p(x) of all test images by the averaged weights; samples; completions of test images."""
         with evaluating(self.average):
             batches = (self._test(slice(i, i + TOGETHER)) for i in range(0, len(self.held_out), TOGETHER))
             nats = torch.cat([self.nats(self.average(x, y), x) for x, y in batches]).double().mean()
@@ -137,8 +137,9 @@ class Autoregressive(Generative):
         return torch.cat(parts)
 
     def parameter_count(self) -> int:
-        """Trainable numbers, those of hidden taps not counted."""
-        return count(self.network)
+        """Trainable numbers, those of taps that are hidden not counted."""
+        masks = (m.mask for m in self.network.modules() if isinstance(m, CausalConv) and m.mask is not None)
+        return count(self.network) - sum(int((mask == 0).sum()) for mask in masks)
 
     def _test(self, which: slice) -> tuple[Tensor, Tensor | None]:
         """Test images (B, C, H, W) in [0, 1], and their labels (B,) for a conditional model."""
@@ -147,7 +148,7 @@ class Autoregressive(Generative):
         return x, None if labels is None else labels[which].to(self.device)
 
     def _sheets(self) -> Metrics:
-        """Pictures (C, H', W'), always from the same noise: samples, and test images completed from their upper half."""
+        """Pictures (C, H', W'), always of the same noise: samples, and test images completed from their upper half."""
         seed, columns = derive(self.seed, "sheet"), self.columns
         labels = torch.arange(columns).repeat(ROWS) if self.conditional else None
         samples = self.sample(ROWS * columns, seed=seed, labels=labels)

@@ -45,7 +45,7 @@ class Network(Causal):
     """What predicts each pixel from those before it, of whole images or, within `drawing`, of the next pixel."""
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) in [0, 1], (B,) -> (B, C · K, H, W), the K numbers of a colour side by side; (B, C) -> (B, C · K)."""
+        """(B, C, H, W) in [0, 1], (B,) -> (B, C · K, H, W), a colour's K numbers side by side; (B, C) -> (B, C · K)."""
         raise NotImplementedError
 
     def begin_row(self, x: Tensor, y: Tensor | None = None) -> None:
@@ -93,7 +93,7 @@ class CausalConv(Causal):
         rate: int = 1,
         gain: float = 1.0,
     ) -> None:
-        """`inputs` (I,) and `outputs` (O,) name the colour of each feature; `rate` is how many pixels one stands for."""
+        """`inputs` (I,) and `outputs` (O,) name the colour of each feature; its inputs lie `rate` pixels apart."""
         super().__init__()
         side = kernel // 2
         above = 0 if view == "horizontal" else side
@@ -112,7 +112,7 @@ class CausalConv(Causal):
         self.register_buffer("mask", None if mask.all() else mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, I, H, W) -> (B, O, H', W'), H' and W' divided by the stride and rounded up; within `drawing` see there."""
+        """(B, I, H, W) -> (B, O, H', W'), sides divided by the stride and rounded up; or a pixel or a row."""
         if self.canvas is not None:
             return self._pixel(x) if x.dim() == 2 else self._row(x)
         if not (self.above or self.left):
@@ -128,22 +128,23 @@ class CausalConv(Causal):
 
     def remember(self, x: Tensor) -> None:
         """Keep what is known of the next pixel (B, I), for later ones to see."""
-        past, _ = self._memory(x)
-        past[:, self.drawn.row // self.rate + self.above, self.drawn.column // self.rate + self.left] = x
+        canvas = self.drawn
+        self._memory(x)[0][:, canvas.row // self.rate + self.above, canvas.column // self.rate + self.left] = x
 
     def _pixel(self, x: Tensor) -> Tensor:
         """(B, I) -> (B, O) at the next pixel."""
-        past, weight = self._memory(x)
+        past, weight, bias = self._memory(x)
         if past is None:
-            return F.linear(x, weight, self.bias)
-        i, j, step = self.drawn.row // self.rate, self.drawn.column // self.rate, self.dilation
-        past[:, i + self.above, j + self.left] = x
-        seen = past[:, i : i + self.above + 1 : step, j : j + self.left + self.right + 1 : step]
-        return F.linear(seen.reshape(len(x), -1), weight, self.bias)
+            return F.linear(x, weight, bias)
+        canvas, above, left, step = self.drawn, self.above, self.left, self.dilation
+        i, j = canvas.row // self.rate, canvas.column // self.rate
+        past[:, i + above, j + left] = x
+        seen = past[:, i : i + above + 1 : step, j : j + left + self.right + 1 : step]
+        return F.linear(seen.reshape(len(x), -1), weight, bias)
 
     def _row(self, x: Tensor) -> Tensor:
         """(B, I, 1, W) -> (B, O, 1, W'): the next row of a vertical view."""
-        past, _ = self._memory(x)
+        past = self._memory(x)[0]
         if past is None:
             return F.conv2d(x, self.live, self.bias)
         i = self.drawn.row // self.rate
@@ -151,22 +152,31 @@ class CausalConv(Causal):
         seen = past[:, i : i + self.above + 1].permute(0, 3, 1, 2)
         return F.conv2d(seen, self.live, self.bias, self.stride, 0, self.dilation)
 
-    def _memory(self, x: Tensor) -> tuple[Any, Tensor]:
-        """All past inputs (B, rows, columns, I) within a margin of zeros, and the weight (O, rows · columns · I)."""
+    def _memory(self, x: Tensor) -> tuple[Any, Tensor, Tensor]:
+        """All past inputs (B, rows, columns, I) within a margin of zeros; weight (O, rows · columns · I) and bias."""
         memory = self.drawn.memory
         if self not in memory:
             past = None
             if self.above or self.left:
                 rows, columns = (-(-side // self.rate) for side in (self.drawn.height, self.drawn.width))
                 past = x.new_zeros(len(x), rows + self.above, columns + self.left + self.right, self.weight.shape[1])
-            memory[self] = past, self.live.permute(0, 2, 3, 1).flatten(1).contiguous()
-        found: tuple[Any, Tensor] = memory[self]
+            memory[self] = past, self.live.permute(0, 2, 3, 1).flatten(1).contiguous(), self.bias
+        found: tuple[Any, Tensor, Tensor] = memory[self]
         return found
 
 
 def colours(features: int, channels: int) -> Tensor:
     """Which of the `channels` of an image each of some `features` belongs to: (features,)."""
     return torch.arange(features) * channels // features
+
+
+def label_bias(classes: int, features: int) -> nn.Embedding | None:
+    """What each class adds to some features, nothing at first; None where there are no classes."""
+    if not classes:
+        return None
+    bias = nn.Embedding(classes, features)
+    nn.init.zeros_(bias.weight)
+    return bias
 
 
 def spread(per_image: Tensor, like: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rlgen.generative import settings
 from rlgen.generative.autoregressive import Autoregressive
-from rlgen.generative.causal import Causal, CausalConv, Network, View, colours, spread
+from rlgen.generative.causal import Causal, CausalConv, Network, View, colours, label_bias, spread
 
 Links = dict[nn.Module, Any]  # what each block of the vertical stack tells its fellow in the horizontal one
 
@@ -21,28 +21,26 @@ class PixelCNN(Autoregressive):
 
     def build(self, outputs: int, classes: int) -> Network:
         """One masked stack, or two gated ones."""
-        network = GatedNetwork if self.config.gated else ResidualNetwork
-        return network(self.shape, outputs, self.config, classes)
+        config = self.config
+        if config.gated:
+            return GatedNetwork(self.shape, outputs, config, classes)
+        return MaskedNetwork(self.shape, outputs, config, Level(config, self.shape[0], classes))
 
 
-class ResidualNetwork(Network):
-    """One stack of masked convolutions: of type A from the image, of type B after it.
+class MaskedNetwork(Network):
+    """A masked convolution of type A from the image, then a body that sees no more than type B, then a prediction."""
 
-    `levels` are resolutions, each half of the one before, as in PixelCNN++ (Salimans et al. 2017, arXiv:1701.05517):
-    what is far away costs little there. One level is the network of the paper.
-    """
-
-    def __init__(self, shape: Sequence[int], outputs: int, config: settings.PixelCNN, classes: int) -> None:
+    def __init__(self, shape: Sequence[int], outputs: int, config: settings.Autoregressive, body: nn.Module) -> None:
         super().__init__()
         channels, height, width = shape
         trunk, image = colours(config.width, channels), colours(channels, channels)
         self.see = CausalConv(image, trunk, config.first_kernel, kind="A")
         self.place = nn.Parameter(torch.zeros(config.width, height, width)) if config.place else None
-        self.body = Level(config, channels, classes)
+        self.body = body
         self.head = Head(trunk, outputs, config, channels)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) in [0, 1] -> (B, C · outputs, H, W); within `drawing` the next pixel, (B, C) -> (B, C · outputs)."""
+        """(B, C, H, W) in [0, 1] -> (B, C · K, H, W), or the next pixel (B, C) -> (B, C · K)."""
         h = self.see(2 * x - 1)  # so that the zeros around an image are no colour
         if self.place is not None:
             h = h + (self.place if self.canvas is None else self.place[:, self.canvas.row, self.canvas.column])
@@ -55,7 +53,10 @@ class ResidualNetwork(Network):
 
 
 class Level(nn.Module):
-    """Residual blocks at one resolution, around those at half of it."""
+    """Residual blocks at one resolution, around those at half of it: what is far away costs little there.
+
+    From PixelCNN++ (Salimans et al. 2017, arXiv:1701.05517). One level is the stack of the paper.
+    """
 
     def __init__(self, config: settings.PixelCNN, channels: int, classes: int, depth: int = 0) -> None:
         super().__init__()
@@ -117,7 +118,7 @@ class Residual(nn.Module):
         self.squeeze = CausalConv(here, inside, gain=2**0.5) if config.bottleneck else None
         self.masked = CausalConv(inside, inside, config.kernel, rate=rate, gain=2**0.5)
         self.widen = CausalConv(inside, here, gain=0.5)
-        self.label = nn.Embedding(classes, len(inside)) if classes else None
+        self.label = label_bias(classes, len(inside))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, D, H, W) -> (B, D, H, W), or a pixel (B, D) -> (B, D)."""
@@ -132,7 +133,7 @@ class Residual(nn.Module):
 class Head(nn.Module):
     """What the trunk knows of a pixel, to what is predicted of it: two 1×1 convolutions."""
 
-    def __init__(self, trunk: Tensor, outputs: int, config: settings.PixelCNN, channels: int) -> None:
+    def __init__(self, trunk: Tensor, outputs: int, config: settings.Autoregressive, channels: int) -> None:
         super().__init__()
         hidden = colours(config.head, channels)
         self.hidden = CausalConv(trunk, hidden, gain=2**0.5)
@@ -145,7 +146,7 @@ class Head(nn.Module):
 
 
 class GatedNetwork(Network):
-    """Two stacks: one over the rows above, one along the row, which learns from the first. No pixel before is missed."""
+    """Two stacks: one over the rows above, one along the row, which hears of the first. No pixel before is missed."""
 
     def __init__(self, shape: Sequence[int], outputs: int, config: settings.PixelCNN, classes: int) -> None:
         super().__init__()
@@ -158,7 +159,7 @@ class GatedNetwork(Network):
         self.head = Head(trunk, outputs, config, channels)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) in [0, 1] -> (B, C · outputs, H, W); within `drawing` the next pixel, (B, C) -> (B, C · outputs)."""
+        """(B, C, H, W) in [0, 1] -> (B, C · K, H, W), or the next pixel (B, C) -> (B, C · K)."""
         x = 2 * x - 1
         links = self._above(F.pad(x, (0, 0, 1, -1)), y) if self.canvas is None else self.canvas.memory
         out: Tensor = self.head(self.body.beside(self.see_left(x), links, y))
@@ -228,10 +229,10 @@ class Gated(Causal):
         self.horizontal = CausalConv(here, two, config.kernel, view="horizontal", rate=rate)
         self.link = CausalConv(nothing, two)
         self.out = CausalConv(here, here)
-        self.label = nn.Embedding(classes, 2 * len(two)) if classes else None
+        self.label = label_bias(classes, 2 * len(two))
 
     def above(self, v: Tensor, links: Links, y: Tensor | None) -> Tensor:
-        """(B, D, H, W) -> (B, D, H, W), or a row (B, D, 1, W) -> (B, D, 1, W); leaves a word for `beside` in `links`."""
+        """(B, D, H, W) -> (B, D, H, W), or a row (B, D, 1, W) -> (B, D, 1, W); leaves `links` for `beside`."""
         a = self.vertical(v)
         if self.label is not None:
             a = a + spread(self.label(y).chunk(2, 1)[0], a)

@@ -202,7 +202,7 @@ class PixelRNN(Autoregressive):
     scan: Literal["row", "diagonal"] = "row"  # the Row LSTM, or the Diagonal BiLSTM, which misses no pixel
 
 
-AUTOREGRESSIVE = {"log_every": 5_000, "eval_every": 100_000, "save_every": 25_000}
+PIXELS = {"log_every": 5_000, "eval_every": 100_000, "save_every": 25_000}
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset -> settings, those of the Plan included
     "ae": {
         "mnist": {
@@ -280,9 +280,16 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset -> setti
         "digits": {"size": 28, "budget": 150_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
     },
     "pixelcnn": {
-        "mnist": {"budget": 600_000, "anneal": 600_000, **AUTOREGRESSIVE},
-        "fashion-mnist": {"budget": 600_000, "anneal": 600_000, "likelihood": "mixture", **AUTOREGRESSIVE},
-        "digits": {"budget": 150_000, "anneal": 150_000, "levels": 2, "likelihood": "mixture", **AUTOREGRESSIVE},
+        "mnist": {"budget": 600_000, "anneal": 600_000, **PIXELS},
+        "fashion-mnist": {"budget": 600_000, "anneal": 600_000, "likelihood": "mixture", **PIXELS},
+        "cifar10": {"budget": 300_000, "anneal": 300_000, "likelihood": "mixture", "width": 24, **PIXELS},
+        "digits": {"budget": 150_000, "anneal": 150_000, "levels": 2, "likelihood": "mixture", **PIXELS},
+    },
+    "pixelrnn": {
+        "mnist": {"budget": 300_000, "anneal": 300_000, **PIXELS},
+        "fashion-mnist": {"budget": 300_000, "anneal": 300_000, "likelihood": "mixture", **PIXELS},
+        "cifar10": {"budget": 150_000, "anneal": 150_000, "likelihood": "mixture", "width": 24, **PIXELS},
+        "digits": {"budget": 150_000, "anneal": 150_000, "likelihood": "mixture", **PIXELS},
     },
 }
 
