@@ -34,6 +34,8 @@ TABLE_PLAN = {"budget": 1_400, "log_every": 100, "eval_every": 700, "save_every"
 RAINBOW = {name: value for name, value in AGENT.items() if name != "epsilon_steps"} | {"atoms": 11}
 RECURRENT = {"length": 6, "burn_in": 3, "train_every": 8}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
+PIXELS = {"width": 4, "head": 4, "first_kernel": 3, "batch": 100, "anneal": 1_200, "threads": 1}
+SCANS = {**PIXELS, "layers": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # an epoch and a bit
 CASES = {
     "dqn": ("dqn", "CartPole", {**AGENT, **AGENT_PLAN}),
@@ -61,6 +63,9 @@ CASES = {
     "qlearning": ("qlearning", "GridWorld", {**TABLE_PLAN, "seeds": 3, "lanes": 2, "epsilon_steps": 900}),
     "qlearning with masks": ("qlearning", "Taxi", {**TABLE_PLAN, "lr_decay": 0.0}),
     "gan": ("gan", "digits", {**MODEL, **MODEL_PLAN, "conditional": True}),
+    "pixelcnn": ("pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "growth": 2, "conditional": True}),
+    "gated-pixelcnn": ("gated-pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "blocks": 2, "levels": 1}),
+    "pixelrnn": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "likelihood": "bernoulli", "binarise": "static"}),
 }
 
 
@@ -183,7 +188,7 @@ def test_a_resumed_run_is_the_one_that_never_stopped(runs, case, how):
 def test_something_was_learned_meanwhile(runs):
     """Equal because trained equally, not because nothing happens."""
     for case, (algorithm, _, _) in CASES.items():
-        name = "generator" if algorithm == "gan" else "q"
+        name = {"gan": "generator"}.get(algorithm, "network" if "pixel" in algorithm else "q")
         trained, fresh = state(runs / f"{case} straight"), start(case, runs, f"{case} fresh").algorithm.state_dict()
         assert differences(trained[name], fresh[name]) != []
 

@@ -117,7 +117,7 @@ class Residual(nn.Module):
         inside = here[::2] if config.bottleneck else here
         self.squeeze = CausalConv(here, inside, gain=2**0.5) if config.bottleneck else None
         self.masked = CausalConv(inside, inside, config.kernel, rate=rate, gain=2**0.5)
-        self.widen = CausalConv(inside, here, gain=0.5)
+        self.widen = CausalConv(inside, here, gain=(config.levels * config.blocks) ** -0.5)  # variances add up
         self.label = label_bias(classes, len(inside))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -76,10 +76,11 @@ class RowLSTM(Causal):
 
 
 class DiagonalBiLSTM(Causal):
-    """Two scans along the diagonals, which together miss no pixel.
+    """Two scans along the diagonals, which together miss no pixel but one: the last of the row above.
 
     In the first, the state of a pixel follows from the one above it and the one to its left. In the second, from the
-    one above and the one to its right; what it finds is heard one row further down.
+    one above and the one to its right; what it finds is heard one row further down. What is told of a row's pixels has
+    seen those before them, so its last pixel is seen by the image's own convolution alone, if that is wide enough.
     """
 
     def __init__(self, here: Tensor, classes: int) -> None:
@@ -107,18 +108,18 @@ class DiagonalBiLSTM(Causal):
 
     def _state(self, gates: Tensor, x: Tensor) -> Tensor:
         """The same of the next pixel: (B, 4D), (B, D) -> (B, D)."""
-        canvas, width = self.drawn, self.drawn.width
-        if self not in canvas.memory:
-            # Of both scans h and c of a row and, last, of what lies beside the image; and what the row was told.
-            canvas.memory[self] = x.new_zeros(2, 2, *x.shape, width + 1), x.new_zeros(*x.shape, width)
-        (left, right), row = canvas.memory[self]
-        if canvas.column == 0 and canvas.row > 0:
-            told = self.right(row.unsqueeze(2)).squeeze(2)  # (B, 4D, W)
-            for j in reversed(range(width)):
-                _cell(told[..., j], right, j, (j + 1) % (width + 1), self.states[1])
-        j = canvas.column
-        row[..., j] = x
-        h: Tensor = _cell(gates, left, j, j - 1, self.states[0]) + right[0, ..., j]
+        canvas, (height, width) = self.drawn, (self.drawn.height, self.drawn.width)
+        if self not in canvas.memory:  # h and c of every pixel in both scans, in a margin of zeros; what was told of it
+            states = x.new_zeros(2, 2, *x.shape, height + 1, width + 1)
+            canvas.memory[self] = states, x.new_zeros(*x.shape, height, width)
+        (left, right), told = canvas.memory[self]
+        i, j = canvas.row, canvas.column
+        if i > 0 and j == 0:
+            row = self.right(told[:, :, i - 1 : i]).squeeze(2)  # (B, 4D, W)
+            for k in range(width):
+                _cell(row[..., width - 1 - k], right, i - 1, k, self.states[1])
+        told[..., i, j] = x
+        h: Tensor = _cell(gates, left, i, j, self.states[0]) + right[0, ..., i, width - j]
         return h
 
 
@@ -145,11 +146,11 @@ def lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return o.sigmoid() * c.tanh(), c
 
 
-def _cell(gates: Tensor, past: Tensor, j: int, beside: int, weight: Tensor) -> Tensor:
-    """(B, 4D) -> (B, D) at column j, whose place in `past` (2, B, D, W + 1) holds what is above until it is done."""
-    seen = past[0][..., [j, beside]].flatten(1)
-    h, c = lstm(gates + F.linear(seen, weight.flatten(1)), past[1, ..., beside])
-    past[0, ..., j], past[1, ..., j] = h, c
+def _cell(gates: Tensor, past: Tensor, i: int, j: int, weight: Tensor) -> Tensor:
+    """(B, 4D) -> (B, D) at the j-th pixel that a scan meets in row i; `past` is (2, B, D, 1 + H, 1 + W)."""
+    seen = torch.stack([past[0, ..., i, j + 1], past[0, ..., i + 1, j]], 2)  # above and beside
+    h, c = lstm(gates + F.linear(seen.flatten(1), weight.flatten(1)), past[1, ..., i + 1, j])
+    past[0, ..., i + 1, j + 1], past[1, ..., i + 1, j + 1] = h, c
     return h
 
 
