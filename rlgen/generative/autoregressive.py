@@ -87,7 +87,7 @@ class Autoregressive(Generative):
 
     def nats(self, out: Tensor, x: Tensor) -> Tensor:
         """-log p(x) of each image: what the network says (B, C · K, H, W), (B, C, H, W) -> (B,)."""
-        out = out.unflatten(1, (x.shape[1], -1)).movedim(2, -1)
+        out = out.reshape(len(x), x.shape[1], -1, *x.shape[2:]).movedim(2, -1)
         return -self.likelihood.log_prob(out, x).flatten(1).sum(1)
 
     def evaluate(self) -> Metrics:
@@ -131,7 +131,7 @@ class Autoregressive(Generative):
         known = known.expand(len(x), *x.shape[2:])
         parts = []
         with evaluating(self.average):
-            for part in torch.arange(len(x)).split(TOGETHER):
+            for part in torch.split(torch.arange(len(x)), TOGETHER):
                 y = None if labels is None else labels[part].to(self.device)
                 parts.append(draw(self.average, self.likelihood, x[part].to(self.device), known[part], y, noise).cpu())
         return torch.cat(parts)
@@ -180,7 +180,7 @@ def draw(
             for canvas.column in range(width):
                 pixel, given = x[:, :, canvas.row, canvas.column], known[:, canvas.row, canvas.column]  # views
                 for c in range(channels):  # each colour sees those before it
-                    out = network(pixel, y).unflatten(1, (channels, -1))[:, c]
+                    out = network(pixel, y).view(batch, channels, -1)[:, c]
                     u = torch.rand(batch, generator=noise, dtype=x.dtype).to(x.device)
                     pixel[:, c] = torch.where(given, pixel[:, c], likelihood.sample(out, u))
                 network.remember(pixel)

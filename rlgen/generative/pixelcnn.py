@@ -1,7 +1,7 @@
 """PixelCNN: each pixel sees only what came before. van den Oord et al. 2016, arXiv:1601.06759 and 1606.05328."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -100,9 +100,10 @@ class Coarser(Causal):
         if canvas is None:
             return F.pixel_shuffle(self.up(F.relu(inner(low))), 2)[:, :, : x.shape[2], : x.shape[3]]
         i, (cell, j) = canvas.row // self.rate % 2, divmod(canvas.column // self.rate, 2)
-        row_of_cells = canvas.memory.setdefault(self, {})
+        row_of_cells: dict[int, Tensor] = canvas.memory.setdefault(self, {})
         if i == j == 0:
-            row_of_cells[cell] = self.up(F.relu(inner(low))).unflatten(1, (-1, 2, 2))
+            four = self.up(F.relu(inner(low)))
+            row_of_cells[cell] = four.reshape(len(x), -1, 2, 2, *four.shape[2:])
         cells = row_of_cells[cell][:, :, i]  # (B, D, 2) or (B, D, 2, 1, W / 2)
         if x.dim() == 2:
             return cells[:, :, j]
@@ -200,21 +201,21 @@ class GatedLevel(nn.Module):
     def above(self, v: Tensor, links: Links, y: Tensor | None) -> Tensor:
         """(B, D, H, W) -> (B, D, H, W), or a row (B, D, 1, W) -> (B, D, 1, W)."""
         for block in self.before:
-            v = block.above(v, links, y)
+            v = cast(Gated, block).above(v, links, y)
         if self.after:
             v = v + self.coarser_above(v, lambda low: self.lower.above(low, links, y))
         for block in self.after:
-            v = block.above(v, links, y)
+            v = cast(Gated, block).above(v, links, y)
         return v
 
     def beside(self, h: Tensor, links: Links, y: Tensor | None) -> Tensor:
         """(B, D, H, W) -> (B, D, H, W), or a pixel (B, D) -> (B, D)."""
         for block in self.before:
-            h = block.beside(h, links, y)
+            h = cast(Gated, block).beside(h, links, y)
         if self.after:
             h = h + self.coarser_beside(h, lambda low: self.lower.beside(low, links, y))
         for block in self.after:
-            h = block.beside(h, links, y)
+            h = cast(Gated, block).beside(h, links, y)
         return h
 
 

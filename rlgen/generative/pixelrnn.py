@@ -128,15 +128,16 @@ def scan(gates: Tensor, weight: Tensor) -> Tensor:
 
     Rows are skewed, each by one column more than the one above, so that a diagonal becomes a column.
     """
-    height, width = gates.shape[2:]
-    skewed = F.pad(gates, (0, height)).flatten(2)[..., : height * (width + height - 1)]
-    h = c = torch.zeros_like(gates[:, : gates.shape[1] // 4, :, 0])  # (B, D, H), to the left of the image
+    batch, features, height, width = gates.shape
+    diagonals = width + height - 1
+    skewed = F.pad(gates, (0, height)).flatten(2)[..., : height * diagonals].reshape(batch, -1, height, diagonals)
+    h = c = gates.new_zeros(batch, features // 4, height)  # to the left of the image
     columns = []
-    for column in skewed.unflatten(2, (height, -1)).unbind(3):
+    for column in skewed.unbind(3):
         h, c = lstm(column + F.conv1d(F.pad(h, (1, 0)), weight), c)
         columns.append(h)
-    straight = F.pad(torch.stack(columns, 3).flatten(2), (0, height)).unflatten(2, (height, -1))
-    return straight[..., :width]
+    straight = F.pad(torch.stack(columns, 3).flatten(2), (0, height))
+    return straight.reshape(batch, -1, height, width + height)[..., :width]
 
 
 def lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
