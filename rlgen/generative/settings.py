@@ -19,7 +19,14 @@ def _in_fours(size: int) -> int:
     return size
 
 
+def _odd(side: int) -> int:
+    if side % 2 == 0:
+        raise ValueError("must be odd: a kernel has a centre")
+    return side
+
+
 Size = Annotated[int, Field(ge=8, le=64), AfterValidator(_in_fours)]
+Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 LikelihoodName = Literal["bernoulli", "logistic", "mixture", "softmax"]
 Binarise = Literal["dynamic", "static", "none"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -64,6 +71,16 @@ class GAN:
             raise UserError("--loss wgan: nothing bounds the critic: give --gradient-penalty 10, or --spectral")
         if self.loss == "wgan" and self.augment == "adaptive":
             raise UserError("--augment adaptive: a Wasserstein critic has no sign to adapt to: take diffaugment")
+
+
+def check_likelihood(config: Any, given: Container[str]) -> None:
+    """Raise UserError where what is typed belongs to another likelihood."""
+    if "binarise" in given and config.likelihood != "bernoulli":
+        raise UserError(
+            f"--binarise {config.binarise}: --likelihood {config.likelihood} is of grey levels: leave it out"
+        )
+    if "components" in given and config.likelihood != "mixture":
+        raise UserError(f"--components {config.components}: only --likelihood mixture has them")
 
 
 @dataclass(frozen=True)
@@ -124,14 +141,68 @@ class VAE(Coder):
 
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""
-        if "binarise" in given and self.likelihood != "bernoulli":
-            raise UserError(
-                f"--binarise {self.binarise}: --likelihood {self.likelihood} is of grey levels: leave it out"
-            )
-        if "components" in given and self.likelihood != "mixture":
-            raise UserError(f"--components {self.components}: only --likelihood mixture has them")
+        check_likelihood(self, given)
 
 
+@dataclass(frozen=True)
+class Autoregressive:
+    """What models that take one pixel after the other share."""
+
+    # Learning
+    lr: Rate = 2e-3  # step size of Adam
+    anneal: NonNegativeInt = 0  # images over which the step size falls to a hundredth, in half a cosine; 0 keeps it
+    batch: PositiveInt = 32  # images per gradient step
+    ema: Decay = 0.999  # share of its past the averaged network, which is scored and makes the samples, keeps per step
+    conditional: bool = False  # give the network the label, to choose what is made
+    precision: Precision = "auto"  # of the multiplications in training; auto takes bfloat16 where that is faster
+    # Likelihood
+    likelihood: LikelihoodName = "bernoulli"  # of black and white, or of 256 levels: logistic, mixture, softmax
+    binarise: Binarise = "dynamic"  # before a bernoulli: anew each time, once for ever (static), or not
+    components: PositiveInt = 10  # logistics in a mixture
+    # Network
+    width: PositiveInt = 16  # features of a pixel
+    first_kernel: Odd = 7  # side of the masked convolution of the image
+    head: PositiveInt = 32  # features between the last layer and the prediction
+    place: bool = True  # learn what is usual at each place of the image
+    # Data
+    data: str | None = None  # folder that holds the dataset, such as MNIST/raw; none looks in the usual places
+    size: Size | None = None  # scale images to SIZE x SIZE pixels; none leaves them as they are
+    skip_bad: bool = False  # leave out pictures of a folder that cannot be read
+
+    def check(self, given: Container[str]) -> None:
+        """Raise UserError where settings contradict each other."""
+        check_likelihood(self, given)
+
+
+@dataclass(frozen=True)
+class PixelCNN(Autoregressive):
+    """An autoregressive model of masked convolutions."""
+
+    # Network
+    blocks: PositiveInt = 3  # residual blocks at each resolution
+    levels: PositiveInt = 3  # resolutions, each half of the one before; 1 is the network of the paper
+    growth: PositiveInt = 3  # how many times as many features each resolution has as the one before
+    kernel: Odd = 3  # side of the masked convolutions in the blocks
+    bottleneck: bool = False  # convolve half of the features, between two 1x1 convolutions, as in the paper
+    gated: bool = False  # two stacks of gated convolutions, without a blind spot, for one masked stack
+
+    def check(self, given: Container[str]) -> None:
+        """Raise UserError where settings contradict each other."""
+        super().check(given)
+        if self.gated and self.bottleneck:
+            raise UserError("--bottleneck: gated blocks have none; leave it or --gated out")
+
+
+@dataclass(frozen=True)
+class PixelRNN(Autoregressive):
+    """An autoregressive model of recurrent layers."""
+
+    # Network
+    layers: PositiveInt = 3  # recurrent layers, each added to what the one before has to say
+    scan: Literal["row", "diagonal"] = "row"  # the Row LSTM, or the Diagonal BiLSTM, which misses less
+
+
+PIXELS = {"log_every": 5_000, "eval_every": 100_000, "save_every": 25_000}
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset -> settings, those of the Plan included
     "ae": {
         "mnist": {
@@ -207,6 +278,18 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset -> setti
         "fashion-mnist": {"budget": 300_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
         "cifar10": {"budget": 1_000_000, "log_every": 5_000, "eval_every": 50_000, "save_every": 50_000},
         "digits": {"size": 28, "budget": 150_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
+    },
+    "pixelcnn": {
+        "mnist": {"budget": 500_000, "anneal": 500_000, **PIXELS},
+        "fashion-mnist": {"budget": 500_000, "anneal": 500_000, "likelihood": "mixture", **PIXELS},
+        "cifar10": {"budget": 300_000, "anneal": 300_000, "likelihood": "mixture", "width": 24, **PIXELS},
+        "digits": {"budget": 150_000, "anneal": 150_000, "levels": 2, "likelihood": "mixture", **PIXELS},
+    },
+    "pixelrnn": {
+        "mnist": {"budget": 300_000, "anneal": 300_000, **PIXELS},
+        "fashion-mnist": {"budget": 300_000, "anneal": 300_000, "likelihood": "mixture", **PIXELS},
+        "cifar10": {"budget": 150_000, "anneal": 150_000, "likelihood": "mixture", "width": 24, **PIXELS},
+        "digits": {"budget": 150_000, "anneal": 150_000, "likelihood": "mixture", **PIXELS},
     },
 }
 
