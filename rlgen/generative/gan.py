@@ -9,6 +9,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from rlgen.core import device
 from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import derive, initial_weights, torch_stream
@@ -69,17 +70,21 @@ class GAN(Generative):
         self.steps += 1
         turn = self.steps % self.config.critics == 0  # of the generator
         z = torch.randn(len(x), self.config.latent, generator=self.noise).to(self.device)
-        with torch.set_grad_enabled(turn):
+        with torch.set_grad_enabled(turn), self._precision():
             fake = self.generator(z, y)
 
-        judging, metrics = self._judge(self.augment(x), self.augment(fake.detach()), y)
+        real, shown = self.augment(x), self.augment(fake.detach())
+        with self._precision():
+            judging, metrics = self._judge(real, shown, y)
         judging_norm = descend(self.discriminator_optimizer, judging)
         metrics |= {"discriminator_loss": judging.detach(), "discriminator_gradient": judging_norm}
         if not turn:
             return metrics
 
         self.discriminator.requires_grad_(False)  # its gradients would be wasted
-        making = self.game.made(self.discriminator(self.augment(fake), y))
+        shown = self.augment(fake)
+        with self._precision():
+            making = self.game.made(self.discriminator(shown, y))
         making_norm = descend(self.generator_optimizer, making)
         self.discriminator.requires_grad_(True)
 
@@ -169,6 +174,12 @@ class GAN(Generative):
                 y = None if labels is None else labels[i : i + TOGETHER].to(self.device)
                 parts.append(self.average(z[i : i + TOGETHER].to(self.device), y).cpu())
         return torch.cat(parts)
+
+    def _precision(self) -> torch.autocast:
+        """Within it, convolutions and matrix products may be computed in bfloat16; weights stay as they are."""
+        wanted = self.config.precision
+        half = wanted == "bfloat16" or (wanted == "auto" and device.half(self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
 
     def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
         """Short memories: the other player moves, so what was downhill a while ago is no longer."""

@@ -45,7 +45,7 @@ class Generator(nn.Module):
             z = torch.cat([z, F.one_hot(y, self.classes)], 1)
         h = self.project(z).unflatten(1, (self.side, self.side, -1)).permute(0, 3, 1, 2)  # channels last in memory
         image: Tensor = self.grow(h)
-        return image.sigmoid()
+        return image.float().sigmoid()  # also where the layers before compute in half precision
 
 
 class ResidualGenerator(Generator):
@@ -90,7 +90,7 @@ class Discriminator(nn.Module):
         logit: Tensor = self.judge(h).squeeze(1)
         if self.match is not None:
             logit = logit + (self.match(y) * h).sum(1)  # the projection of Miyato & Koyama 2018
-        return logit
+        return logit.float()
 
     def _judging(self, norm: Callable[[nn.Module], nn.Module], features: int, classes: int) -> None:
         self.judge = norm(nn.Linear(features, 1))
