@@ -57,9 +57,10 @@ class GAN(Generative):
         self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device
         self.chance = torch_stream(setup.seed, "chance")  # of augmentations and penalties
         self.augment = {
-            "none": Unchanged, "diffaugment": lambda: DiffAugment(self.chance),
-            "adaptive": lambda: Adaptive(self.chance, config.augment_images),
-        }[config.augment]()  # fmt: skip
+            "none": Unchanged(),
+            "diffaugment": DiffAugment(self.chance),
+            "adaptive": Adaptive(self.chance, config.augment_images),
+        }[config.augment]
         self.steps = 0  # of the discriminator
         self.columns = len(self.classes) if config.conditional else COLUMNS  # of the sheet of samples
         self.held_out = self.real("test")
@@ -151,7 +152,7 @@ class GAN(Generative):
         angle = torch.cosine_similarity(start, end, -1).clamp(-1, 1).acos()[..., None]  # (rows, 1, 1)
         z = (((1 - at) * angle).sin() * start + (at * angle).sin() * end) / angle.sin()
         labels = (torch.arange(rows) % len(self.classes)).repeat_interleave(columns) if self.conditional else None
-        return self._images(z.flatten(0, 1), labels).unflatten(0, (rows, columns))
+        return self._images(z.flatten(0, 1), labels).view(rows, columns, *self.shape)
 
     def parameter_count(self) -> int:
         """Trainable numbers of both networks."""

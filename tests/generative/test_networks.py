@@ -78,7 +78,7 @@ def test_without_spectral_norm_weights_are_their_own(architecture):
 
 
 def test_larger_images_start_as_small():
-    """Up to 32 pixels the side doubles twice, above three times: no network starts from a side above 9, odd ones aside."""
+    """Up to 32 pixels the side doubles twice, above three times: the first side stays small."""
     assert [Generator(4, 1, size, 2).side for size in (8, 28, 32, 40, 56, 64)] == [2, 7, 8, 5, 7, 8]
 
 
