@@ -261,7 +261,7 @@ def test_a_wrong_cifar10_is_refused(cifar10, monkeypatch):
     whole = path.read_bytes()
     for broken in (whole[: len(whole) // 2], b"rubbish", b""):
         path.write_bytes(broken)
-        with pytest.raises(DataError, match="CIFAR-10|wrong"):
+        with pytest.raises(DataError, match=r"CIFAR-10|wrong"):
             data.load("cifar10")
     with pytest.raises(DataError, match=r"is not the true cifar-10-binary\.tar\.gz"):
         cifar.ARCHIVE.check(path)

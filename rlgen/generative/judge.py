@@ -164,7 +164,7 @@ def _digest(*datasets: Dataset) -> str:
         digest.update(repr((dataset.images.shape, dataset.classes)).encode())
         for tensor in (dataset.images, dataset.labels):
             if tensor is not None:
-                digest.update(memoryview(tensor.contiguous().numpy()))
+                digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()[:12]
 
 

@@ -30,11 +30,11 @@ def main() -> None:
     for folder in folders or (train(arguments.algorithm, seed, arguments.runs) for seed in arguments.seeds):
         info = folder.info
         found = api.judge(rlgen.load(folder), seed=1_000 + info["seed"])
-        floor = found["floor"]["lenet_fid"]
+        floor, shares = found["floor"]["lenet_fid"], " ".join(f"{share:.1%}" for share in found["classes"].values())
         print(
             f"seed {info['seed']}: {info['time']:,} images in {info['seconds']:.0f} s;"
             f" lenet_fid {found['lenet_fid']:.2f} (floor {floor:.2f}, target {3 * floor + 5:.2f});"
-            f" classes {found['classes_found']:.0f}/10: {' '.join(f'{share:.1%}' for share in found['classes'].values())};"
+            f" classes {found['classes_found']:.0f}/10: {shares};"
             f" confidence {found['confidence']:.1%}",
             flush=True,
         )
