@@ -88,7 +88,7 @@ def test_who_can_be_asked_is_asked_for_the_classes_of_the_test_images():
     assert result["obeyed"] == pytest.approx(result["judge_accuracy"])
     wrong = metrics.evaluate(model(TEST.images[ORDER].flip(0), conditional=True))
     assert wrong["obeyed"] < 0.3
-    assert wrong["lenet_fid"] == pytest.approx(result["lenet_fid"], abs=1e-6)
+    assert wrong["lenet_fid"] == pytest.approx(result["lenet_fid"], rel=1e-4)  # the same images
 
 
 def test_without_labels_it_says_what_is_left_out():
