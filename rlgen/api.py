@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -208,11 +208,9 @@ def judge(model: Any, samples: int = 10_000, seed: int = 0, progress: bool = Fal
 
     Draws as many `samples` as there are test images at most; `progress` shows a bar on a terminal.
     """
-    from tqdm import tqdm
-
     from rlgen.generative import metrics
 
-    with tqdm(total=samples, unit=" samples", disable=not (progress and sys.stderr.isatty()), leave=False) as bar:
+    with _bar(samples, progress) as bar:
         own = {**_scalars(model.final()), **({"protocol": model.protocol} if model.protocol else {})}
         return {**own, **metrics.evaluate(model, samples, seed, bar.update)}
 
@@ -222,6 +220,24 @@ def probe(model: Any, images: int = 10_000, seed: int = 0) -> dict[str, Any]:
     from rlgen.generative.probe import probe
 
     return probe(model, images, seed)
+
+
+def draw(
+    model: Any, count: int, *, label: str | None = None, seed: int = 0, progress: bool = False
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """`count` samples of a model, a thousand at a time: how many came before, and images (N, C, H, W) in [0, 1].
+
+    All of one class where a `label` is given, its name or number; `progress` shows a bar on a terminal.
+    """
+    from rlgen.generative.base import parts
+
+    labels = None if label is None else torch.full((count,), model.label(label))
+    with _bar(count, progress) as bar:
+        start = 0
+        for part in parts(model, count, seed, labels):
+            yield start, part.cpu().numpy()
+            start += len(part)
+            bar.update(len(part))
 
 
 def film(agent: Any, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
@@ -265,6 +281,12 @@ def _scalars(metrics: Metrics) -> dict[str, float]:
     """The numbers among them, not the pictures."""
     tensors = {name: torch.as_tensor(value) for name, value in metrics.items()}
     return {name: value.item() for name, value in tensors.items() if value.ndim == 0}
+
+
+def _bar(count: int, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=count, unit=" samples", disable=not (progress and sys.stderr.isatty()), leave=False)
 
 
 def _also(entry: Entry, task: str) -> list[str]:

@@ -13,7 +13,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ class Source:
 
     folder: str  # inside a data folder, as torchvision has it
     mirrors: tuple[str, ...]
-    files: dict[str, tuple[File, ...]]  # images and labels of each split
+    files: Mapping[str, tuple[File, ...]]  # images and labels of each split
 
 
 def locate(source: Source, file: File, data: str | Path | None = None) -> Path:

@@ -263,7 +263,7 @@ def test_resume_with_settings_that_do_not_fit_the_checkpoint(rlgen, trained):
     assert "dqn-CartPole-1" in err
 
 
-def test_a_model_from_training_to_samples(rlgen):
+def test_a_model_from_training_to_samples(rlgen, monkeypatch):
     small = ["--budget", "192", "--batch", "64", "--log-every", "64", "--eval-every", "128", "--size", "8"]
     code, out, err = rlgen("gan", "Digits", *small, "--width", "4", "--discriminator-width", "4", "--json")
     assert code == 0, err
@@ -279,10 +279,43 @@ def test_a_model_from_training_to_samples(rlgen):
     assert 0 <= images.min() < images.max() <= 1
     rlgen("sample", "latest", "--count", 5, "--out", "again.png", "--npy", "again.npy", "--seed", 2)
     assert np.array_equal(images, np.load("again.npy"))
-    assert "eval_accuracy" in json.loads(rlgen("eval", "latest", "--json")[1])
+    from rlgen import idx
+    from rlgen.generative import judge
+
+    monkeypatch.setattr(idx, "cache", lambda: Path("cache").absolute())
+    monkeypatch.setattr(judge, "STEPS", 20)
+    scores = json.loads(rlgen("eval", "latest", "--json")[1])
+    assert "eval_accuracy" in scores
+    assert scores["samples"] == 299
+    assert scores["floor"].keys() <= scores.keys()
+    assert 0 <= scores["floor"]["lenet_fid"] < scores["lenet_fid"]
+    code, out, _ = rlgen("eval", "latest", "--samples", 100)
+    assert code == 0
+    assert re.search(r"^copied +[0-9.e-]+ +0.01", out, re.MULTILINE)
+    assert "no distances: 100 images are too few" in out
     assert "rlgen sample" in rlgen("play", "latest")[2]
     assert rlgen("sample", "latest", "--out", "five.jpg")[0] == 2
     assert rlgen("eval", "latest", "--checkpoint", "best")[0] == 2  # no score ranks its evaluations
+
+
+def test_samples_of_one_class_and_more_than_a_picture_holds(rlgen, monkeypatch):
+    from rlgen import cli
+    from rlgen.generative import base
+
+    small = ["--budget", "64", "--batch", "64", "--size", "8", "--width", "4", "--discriminator-width", "4", "-q"]
+    assert rlgen("gan", "digits", *small, "--conditional")[0] == 0
+    assert rlgen("sample", "latest", "--count", 30, "--label", "seven")[0] == 2
+    assert "digits has no class 10: there are 0, 1, 2" in rlgen("sample", "latest", "--label", "10")[2]
+    rlgen("sample", "latest", "--count", 8, "--label", 7, "--npy", "whole.npy")
+    monkeypatch.setattr(base, "PART", 8)
+    monkeypatch.setattr(cli, "SHOWN", 12)
+    code, _, err = rlgen("sample", "latest", "--count", 20, "--label", 7, "--npy", "parts.npy", "--out", "some.png")
+    assert code == 0
+    assert "some.png shows the first 12" in err
+    parts = np.load("parts.npy")
+    assert parts.shape == (20, 1, 8, 8)
+    assert np.array_equal(parts[:8], np.load("whole.npy"))
+    assert len({image.tobytes() for image in parts}) == 20
 
 
 def test_where_mnist_cannot_be_had(rlgen, monkeypatch):

@@ -34,6 +34,7 @@ TABLE_PLAN = {"budget": 1_400, "log_every": 100, "eval_every": 700, "save_every"
 RAINBOW = {name: value for name, value in AGENT.items() if name != "epsilon_steps"} | {"atoms": 11}
 RECURRENT = {"length": 6, "burn_in": 3, "train_every": 8}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
+RESIDUAL = {"size": 8, "architecture": "residual", "r1": 1.0, "r1_every": 4, "augment": "diffaugment"}
 CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "anneal": 1_200, "threads": 1}
 PIXELS = {"width": 4, "head": 4, "first_kernel": 3, "batch": 100, "anneal": 1_200, "threads": 1}
 SCANS = {**PIXELS, "layers": 1}
@@ -64,6 +65,9 @@ CASES = {
     "qlearning": ("qlearning", "GridWorld", {**TABLE_PLAN, "seeds": 3, "lanes": 2, "epsilon_steps": 900}),
     "qlearning with masks": ("qlearning", "Taxi", {**TABLE_PLAN, "lr_decay": 0.0}),
     "gan": ("gan", "digits", {**MODEL, **MODEL_PLAN, "conditional": True}),
+    "lsgan adapting": ("lsgan", "digits", {**MODEL, **MODEL_PLAN, "augment": "adaptive", "augment_images": 2_000}),
+    "residual hinge": ("hinge", "digits", {**MODEL, **MODEL_PLAN, **RESIDUAL}),
+    "wgan-gp": ("wgan-gp", "digits", {**MODEL, **MODEL_PLAN, "size": 8, "discriminator_width": 4, "critics": 4}),
     "ae": ("ae", "digits", {**CODER, **MODEL_PLAN, "gaussian": 0.3, "sparse": 2}),
     "ae of convolutions": ("ae", "digits", {**CODER, **MODEL_PLAN, "network": "convolutional", "masked": 0.3}),
     "vae": ("vae", "digits", {**CODER, **MODEL_PLAN, "conditional": True, "warmup": 1_000}),

@@ -60,7 +60,8 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, y: Tensor | Non
     `mix` (B,) in [0, 1] says where between, once for all numbers of an image.
     """
     gradient = _gradient(critic, torch.lerp(fake, real, mix.view(-1, 1, 1, 1)), y)
-    return (gradient.norm(dim=1) - 1).square().mean()
+    norm: Tensor = torch.linalg.vector_norm(gradient, dim=1)
+    return (norm - 1).square().mean()
 
 
 def r1_penalty(critic: Critic, real: Tensor, y: Tensor | None) -> Tensor:

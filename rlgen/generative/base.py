@@ -17,6 +17,7 @@ from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
 
 PART = 1_000  # samples made before anybody is told
+FEW = 12  # classes that can be named in a line
 LEGIBLE = 400  # pixels: narrower sheets of samples are enlarged
 
 
@@ -85,7 +86,8 @@ class Generative(Stateful):
             return self.classes.index(name)
         if name.isdecimal() and int(name) < len(self.classes):
             return int(name)
-        raise UserError(f"{self.task} has no class {name}{did_you_mean(name, self.classes) or _choices(self.classes)}")
+        hint = "" if len(self.classes) <= FEW else did_you_mean(name, self.classes)
+        raise UserError(f"{self.task} has no class {name}{hint or _choices(self.classes)}")
 
     def step(self) -> Metrics:
         """One minibatch, one update."""
@@ -161,4 +163,4 @@ def sheet(images: Tensor, columns: int = 8) -> Tensor:
 
 
 def _choices(classes: tuple[str, ...]) -> str:
-    return f": there are {', '.join(classes[:12])}{', ...' if len(classes) > 12 else ''}"
+    return f": there are {', '.join(classes[:FEW])}{', ...' if len(classes) > FEW else ''}"

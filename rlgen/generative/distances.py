@@ -38,7 +38,7 @@ def kernel_distance(x: Tensor, y: Tensor) -> float:
     x, y = x.double(), y.double()
 
     def total(a: Tensor, b: Tensor) -> Tensor:
-        return torch.stack([(part @ b.T / a.shape[1] + 1).pow_(3).sum() for part in a.split(ROWS)]).sum()
+        return torch.stack([(part @ b.T / a.shape[1] + 1).pow_(3).sum() for part in torch.split(a, ROWS)]).sum()
 
     def within(a: Tensor) -> Tensor:
         diagonal = (a.square().sum(1) / a.shape[1] + 1).pow(3).sum()
@@ -53,7 +53,7 @@ def manifolds(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Manifolds:
     real_reach, fake_reach = _reach(real, k), _reach(fake, k)
     reached = torch.zeros(len(fake), dtype=torch.long)  # by how many real points, each of the samples
     recalled = covered = 0
-    for part, reach in zip(real.split(ROWS), real_reach.split(ROWS), strict=True):
+    for part, reach in zip(torch.split(real, ROWS), torch.split(real_reach, ROWS), strict=True):
         distance = torch.cdist(part, fake)  # (rows, M)
         inside = distance <= reach[:, None]
         reached += inside.sum(0)
@@ -74,7 +74,7 @@ def nearest(images: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
     """
     x, y = images.flatten(1).float() / 255, among.flatten(1)
     best, index = torch.full((len(x),), torch.inf), torch.zeros(len(x), dtype=torch.long)
-    for start, part in zip(range(0, len(y), 10 * ROWS), y.split(10 * ROWS), strict=True):
+    for start, part in zip(range(0, len(y), 10 * ROWS), torch.split(y, 10 * ROWS), strict=True):
         part = part.float() / 255
         found = (part.square().sum(1) - 2 * x @ part.T).min(1)  # |x - y|² but for |x|², which ranks nothing
         closer = found.values < best
@@ -85,5 +85,5 @@ def nearest(images: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
 def _reach(points: Tensor, k: int) -> Tensor:
     """(N,) distance of each point to its k-th neighbour, itself not counted."""
     return torch.cat(
-        [torch.cdist(part, points).topk(k + 1, largest=False).values[:, -1] for part in points.split(ROWS)]
+        [torch.cdist(part, points).topk(k + 1, largest=False).values[:, -1] for part in torch.split(points, ROWS)]
     )

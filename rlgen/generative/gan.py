@@ -9,6 +9,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from rlgen.core import device
 from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import derive, initial_weights, torch_stream
@@ -56,9 +57,10 @@ class GAN(Generative):
         self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device
         self.chance = torch_stream(setup.seed, "chance")  # of augmentations and penalties
         self.augment = {
-            "none": Unchanged, "diffaugment": lambda: DiffAugment(self.chance),
-            "adaptive": lambda: Adaptive(self.chance, config.augment_images),
-        }[config.augment]()  # fmt: skip
+            "none": Unchanged(),
+            "diffaugment": DiffAugment(self.chance),
+            "adaptive": Adaptive(self.chance, config.augment_images),
+        }[config.augment]
         self.steps = 0  # of the discriminator
         self.columns = len(self.classes) if config.conditional else COLUMNS  # of the sheet of samples
         self.held_out = self.real("test")
@@ -69,17 +71,21 @@ class GAN(Generative):
         self.steps += 1
         turn = self.steps % self.config.critics == 0  # of the generator
         z = torch.randn(len(x), self.config.latent, generator=self.noise).to(self.device)
-        with torch.set_grad_enabled(turn):
+        with torch.set_grad_enabled(turn), self._precision():
             fake = self.generator(z, y)
 
-        judging, metrics = self._judge(self.augment(x), self.augment(fake.detach()), y)
+        real, shown = self.augment(x), self.augment(fake.detach())
+        with self._precision():
+            judging, metrics = self._judge(real, shown, y)
         judging_norm = descend(self.discriminator_optimizer, judging)
         metrics |= {"discriminator_loss": judging.detach(), "discriminator_gradient": judging_norm}
         if not turn:
             return metrics
 
         self.discriminator.requires_grad_(False)  # its gradients would be wasted
-        making = self.game.made(self.discriminator(self.augment(fake), y))
+        shown = self.augment(fake)
+        with self._precision():
+            making = self.game.made(self.discriminator(shown, y))
         making_norm = descend(self.generator_optimizer, making)
         self.discriminator.requires_grad_(True)
 
@@ -146,7 +152,7 @@ class GAN(Generative):
         angle = torch.cosine_similarity(start, end, -1).clamp(-1, 1).acos()[..., None]  # (rows, 1, 1)
         z = (((1 - at) * angle).sin() * start + (at * angle).sin() * end) / angle.sin()
         labels = (torch.arange(rows) % len(self.classes)).repeat_interleave(columns) if self.conditional else None
-        return self._images(z.flatten(0, 1), labels).unflatten(0, (rows, columns))
+        return self._images(z.flatten(0, 1), labels).view(rows, columns, *self.shape)
 
     def parameter_count(self) -> int:
         """Trainable numbers of both networks."""
@@ -169,6 +175,12 @@ class GAN(Generative):
                 y = None if labels is None else labels[i : i + TOGETHER].to(self.device)
                 parts.append(self.average(z[i : i + TOGETHER].to(self.device), y).cpu())
         return torch.cat(parts)
+
+    def _precision(self) -> torch.autocast:
+        """Within it, convolutions and matrix products may be computed in bfloat16; weights stay as they are."""
+        wanted = self.config.precision
+        half = wanted == "bfloat16" or (wanted == "auto" and device.half(self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
 
     def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
         """Short memories: the other player moves, so what was downhill a while ago is no longer."""

@@ -90,7 +90,7 @@ class Judge:
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 128) features and (N, K) logits of images (N, C, H, W) in bytes."""
         with torch.device("meta"):
-            network = lenet(*images.shape[1:], len(self.network["6.bias"]))
+            network = lenet(tuple(images.shape[1:]), len(self.network["6.bias"]))
         network.load_state_dict(self.network, assign=True)
         return _look(network, images)
 
@@ -99,8 +99,9 @@ class Judge:
         return F.linear(features, self.network["6.weight"], self.network["6.bias"])
 
 
-def lenet(channels: int, height: int, width: int, classes: int) -> nn.Sequential:
-    """(N, C, H, W) -> (N, K); strides instead of pooling, which would take most of the time."""
+def lenet(shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """Images (N, C, H, W) -> (N, K); strides instead of pooling, which would take most of the time."""
+    channels, height, width = shape
     quarter = ((height + 3) // 4) * ((width + 3) // 4)
     return nn.Sequential(
         nn.Conv2d(channels, 32, 5, stride=2, padding=2), nn.ReLU(),
@@ -118,7 +119,7 @@ def shuffled(count: int) -> Tensor:
 def _untrained(train: Dataset) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(VERSION)
-        return lenet(*train.images.shape[1:], max(1, len(train.classes)))
+        return lenet(tuple(train.images.shape[1:]), max(1, len(train.classes)))
 
 
 def _train(network: nn.Sequential, train: Dataset) -> None:
@@ -133,7 +134,7 @@ def _train(network: nn.Sequential, train: Dataset) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps)
     try:
         torch.set_num_threads(1)
-        for index in order[: steps * batch].split(batch):
+        for index in torch.split(order[: steps * batch], batch):
             loss = F.cross_entropy(network(_floats(train.images[index])), train.labels[index])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -145,7 +146,7 @@ def _train(network: nn.Sequential, train: Dataset) -> None:
 
 @torch.no_grad()
 def _look(network: nn.Sequential, images: Tensor) -> tuple[Tensor, Tensor]:
-    features = torch.cat([network[:-1](_floats(part)) for part in images.split(TOGETHER)])
+    features = torch.cat([network[:-1](_floats(part)) for part in torch.split(images, TOGETHER)])
     return features, network[-1](features)
 
 
@@ -163,7 +164,7 @@ def _digest(*datasets: Dataset) -> str:
         digest.update(repr((dataset.images.shape, dataset.classes)).encode())
         for tensor in (dataset.images, dataset.labels):
             if tensor is not None:
-                digest.update(tensor.contiguous().numpy())
+                digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()[:12]
 
 

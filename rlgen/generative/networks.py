@@ -5,14 +5,13 @@ All of them take what they make or see as images (B, C, H, W) in [0, 1], and lab
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-Layer = TypeVar("Layer", bound=nn.Module)
+Norm = Callable[[nn.Module], nn.Module]  # of the weights of a layer
 
 
 def doublings(size: int) -> int:
@@ -45,7 +44,7 @@ class Generator(nn.Module):
             z = torch.cat([z, F.one_hot(y, self.classes)], 1)
         h = self.project(z).unflatten(1, (self.side, self.side, -1)).permute(0, 3, 1, 2)  # channels last in memory
         image: Tensor = self.grow(h)
-        return image.sigmoid()
+        return image.float().sigmoid()  # also where the layers before compute in half precision
 
 
 class ResidualGenerator(Generator):
@@ -90,9 +89,9 @@ class Discriminator(nn.Module):
         logit: Tensor = self.judge(h).squeeze(1)
         if self.match is not None:
             logit = logit + (self.match(y) * h).sum(1)  # the projection of Miyato & Koyama 2018
-        return logit
+        return logit.float()
 
-    def _judging(self, norm: Callable[[nn.Module], nn.Module], features: int, classes: int) -> None:
+    def _judging(self, norm: Norm, features: int, classes: int) -> None:
         self.judge = norm(nn.Linear(features, 1))
         self.match = norm(nn.Embedding(classes, features)) if classes else None
 
@@ -132,9 +131,7 @@ class Up(nn.Module):
 class Down(nn.Module):
     """(B, C, H, W) -> (B, C', H/2, W/2), or of the same side; the `first` block of a network starts from pixels."""
 
-    def __init__(
-        self, before: int, after: int, norm: Callable[[Layer], Layer], first: bool = False, halve: bool = True
-    ) -> None:
+    def __init__(self, before: int, after: int, norm: Norm, first: bool = False, halve: bool = True) -> None:
         super().__init__()
         self.change = nn.Sequential(
             nn.Identity() if first else nn.ReLU(), norm(nn.Conv2d(before, after, 3, padding=1)),
@@ -158,8 +155,8 @@ class _Sum(nn.Module):
         return x.sum((2, 3))
 
 
-def _norm(spectral: bool) -> Callable[[Layer], Layer]:
-    return spectral_norm if spectral else lambda layer: layer
+def _norm(spectral: bool) -> Norm:
+    return (lambda layer: spectral_norm(layer)) if spectral else (lambda layer: layer)
 
 
 ARCHITECTURES: dict[str, tuple[type[Generator], type[Discriminator]]] = {

@@ -44,7 +44,7 @@ class GAN:
     batch: PositiveInt = 32  # images per gradient step
     ema: Decay = 0.999  # share of its past the averaged generator, which makes the samples, keeps per step
     conditional: bool = False  # give both networks the label, to choose what is made (Miyato & Koyama 2018)
-    amp: bool = False  # compute in bfloat16 where that is precise enough; faster where the hardware has it
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"  # of convolutions; auto takes what is faster
     # Game
     loss: Literal["non-saturating", "lsgan", "hinge", "wgan"] = "non-saturating"  # what the two networks play for
     critics: PositiveInt = 1  # steps of the discriminator, each on images of its own, per step of the generator
