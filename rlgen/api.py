@@ -89,15 +89,17 @@ def prepare(
     runs: Path,
     name: str | None = None,
     file: Mapping[str, Any] | None = None,
+    preset: str | None = None,
     argv: list[str] | None = None,
 ) -> Session:
     """A new run, its folder claimed and its algorithm made.
 
-    `given` wins over `file`, that over what is tuned for the task, that over defaults.
+    `given` wins over `file`, that over what is tuned for the task, that over defaults. `preset` names another choice of
+    what is tuned, such as `long`.
     """
     entry = catalog.find(algorithm)
     check_names(given, (entry.config, Setup, Plan), entry.name)
-    layers = (*entry.presets(task, *_also(entry, task)), file or {}, given)
+    layers = (*entry.presets(*_names(entry, task, preset)), file or {}, given)
     config, setup, plan = (resolve(settings, *layers) for settings in (entry.config, Setup, Plan))
     _check_plan(plan, entry)
     if hasattr(config, "check"):
@@ -147,6 +149,7 @@ def train(
     runs: str | Path | None = None,
     name: str | None = None,
     fallback: bool = True,
+    preset: str | None = None,
     **options: Any,
 ) -> TrainedRun:
     """Train `algorithm` on `task` with any of the options of the command line, as in `seed=0, budget=30_000`.
@@ -157,7 +160,7 @@ def train(
     task, notice = canonical(entry, task, data=options.get("data"), fallback=fallback)
     if notice:
         print(notice, file=sys.stderr)
-    return prepare(algorithm, task, options, runs=runs_folder(runs), name=name).train()
+    return prepare(algorithm, task, options, runs=runs_folder(runs), name=name, preset=preset).train()
 
 
 def resume(run: str | Path | Folder = "latest", *, runs: str | Path | None = None, **plan: Any) -> TrainedRun:
@@ -182,7 +185,7 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
     return of all policies within the time limit, those included that mind how much time is left.
     """
     if entry.kind is catalog.MODEL:
-        return _scalars(trained.evaluate())
+        return _scalars(trained.final())
     from agents.tabular import optimum
 
     returns = trained.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
@@ -240,6 +243,16 @@ def draw(
             bar.update(len(part))
 
 
+def sheet(model: Any, what: str, seed: int = 0) -> NDArray[np.uint8]:
+    """A picture (H, W) or (H, W, 3) of `samples`, `reconstructions` or what else there is of a model."""
+    sheets = model.sheets(seed)
+    if what not in sheets:
+        hint = "; --latent 2 in training gives one" if what == "manifold" and "interpolations" in sheets else ""
+        raise UserError(f"this model has no {what}{hint}: it draws {', '.join(sheets)}")
+    pixels = sheets[what].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
 def film(agent: Any, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
     """Pictures (H, W, 3) of greedy episodes with the return so far, the returns, and pictures per second."""
     from rlgen import pictures
@@ -289,13 +302,18 @@ def _bar(count: int, progress: bool) -> Any:
     return tqdm(total=count, unit=" samples", disable=not (progress and sys.stderr.isatty()), leave=False)
 
 
-def _also(entry: Entry, task: str) -> list[str]:
-    """The full name of an environment, for what is tuned for a whole family of them."""
-    if entry.kind is catalog.MODEL:
-        return []
-    import envs
+def _names(entry: Entry, task: str, preset: str | None = None) -> list[str]:
+    """All that what is tuned may be called: the full name of an environment is for a whole family of them."""
+    names = [task]
+    if entry.kind is catalog.AGENT:
+        import envs
 
-    return [envs.resolve(task)]
+        names.append(envs.resolve(task))
+    special = [f"{name}:{preset}" for name in names] if preset else []
+    if preset and not set(special) & set(entry.tuned_for):
+        others = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for if ":" in name)
+        raise UserError(f"--preset {preset}: {entry.name} has none for {task}; there is {others or 'none'}")
+    return names + special
 
 
 def _make(entry: Entry, task: str, config: Any, setup: Setup) -> Algorithm:

@@ -100,6 +100,13 @@ def _training_command(entry: catalog.Entry) -> Any:
             ],
             True,
         )
+        shared["preset"] = (
+            Annotated[
+                str | None,
+                typer.Option("--preset", help="Other tuned settings than the usual ones, as long.", show_default=False),
+            ],
+            None,
+        )
 
     def start(
         given: dict[str, Any],
@@ -111,6 +118,7 @@ def _training_command(entry: catalog.Entry) -> Any:
         quiet: bool,
         json_: bool,
         fallback: bool = True,
+        preset: str | None = None,
     ) -> None:
         from rlgen import api
 
@@ -118,10 +126,10 @@ def _training_command(entry: catalog.Entry) -> Any:
         task, notice = api.canonical(entry, task, data=given.get("data", file.get("data")), fallback=fallback)
         if notice:
             print(notice, file=sys.stderr)
-        session = api.prepare(entry.name, task, given, runs=runs, name=name, file=file, argv=sys.argv)
+        session = api.prepare(entry.name, task, given, runs=runs, name=name, file=file, preset=preset, argv=sys.argv)
         _train(session, quiet, json_)
 
-    tuned = ", ".join(entry.tuned_for) or "none yet"
+    tuned = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for) or "none yet"
     typed = typer.Typer(add_completion=False)
     typed.command(
         entry.name,
@@ -283,7 +291,11 @@ def play(
 
 @app.command(
     rich_help_panel=LOOK,
-    epilog=examples("rlgen sample latest", "rlgen sample gan-mnist-1 --count 100 --out grid.png --npy digits.npy"),
+    epilog=examples(
+        "rlgen sample latest",
+        "rlgen sample gan-mnist-1 --count 100 --out grid.png --npy digits.npy",
+        "rlgen sample --what reconstructions",
+    ),
 )
 def sample(
     run: RunName = "latest",
@@ -292,6 +304,10 @@ def sample(
         str | None,
         typer.Option("--label", help="The class to make, by name or number.", show_default=False),
     ] = None,
+    what: Annotated[
+        Literal["samples", "reconstructions", "completions", "interpolations", "manifold"],
+        typer.Option("--what", help="What to draw; all but samples as many as its picture in training has."),
+    ] = "samples",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -316,8 +332,14 @@ def sample(
     folder, entry = _entry_of(runs, run)
     if entry.kind is not catalog.MODEL:
         raise UserError(f"{folder.name} is an agent and draws nothing: `rlgen play {folder.name}` films it")
-    path = _suffix(out or folder.directory / "grid.png", ".png")
+    path = _suffix(out or folder.directory / ("grid.png" if what == "samples" else f"{what}.png"), ".png")
     model, shown = api.load(folder, checkpoint=checkpoint), []
+    if what != "samples":
+        if label or npy:
+            raise UserError(f"--what {what} is one picture: leave out --label and --npy")
+        pictures.write_png(api.sheet(model, what, seed), path)
+        print(path)
+        return
     with replacing(npy) if npy else nullcontext() as partial:
         kept = None  # a file as large as all images, of which memory holds a part
         for start, part in api.draw(model, count, label=label, seed=seed, progress=True):  # (n, C, H, W)
@@ -515,7 +537,8 @@ def _print_quality(result: dict[str, Any]) -> None:
     for what, why in result["left_out"].items():
         print(f"no {what}: {why}")
     own = {name: value for name, value in result.items() if isinstance(value, float) and name not in MEANING}
-    print("the model's own  " + "  ".join(f"{name} {v:.4g}" for name, v in own.items() if name != "judge_accuracy"))
+    whose = f"the model's own{', ' + result['protocol'] if 'protocol' in result else ''}"
+    print(f"{whose}  " + "  ".join(f"{name} {v:.4g}" for name, v in own.items() if name != "judge_accuracy"))
 
 
 def _number(x: float) -> str:

@@ -36,6 +36,7 @@ RECURRENT = {"length": 6, "burn_in": 3, "train_every": 8}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
 RESIDUAL = {"size": 8, "architecture": "residual", "r1": 1.0, "r1_every": 4, "augment": "diffaugment"}
 CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "anneal": 1_200, "threads": 1}
+WORDS = {"width": 4, "words": 8, "features": 4, "prior_width": 8, "prior_blocks": 1, "batch": 100, "threads": 1}
 PIXELS = {"width": 4, "head": 4, "first_kernel": 3, "batch": 100, "anneal": 1_200, "threads": 1}
 SCANS = {**PIXELS, "layers": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # an epoch and a bit
@@ -72,6 +73,7 @@ CASES = {
     "ae of convolutions": ("ae", "digits", {**CODER, **MODEL_PLAN, "network": "convolutional", "masked": 0.3}),
     "vae": ("vae", "digits", {**CODER, **MODEL_PLAN, "conditional": True, "warmup": 1_000}),
     "vae of greys": ("vae", "digits", {**CODER, **MODEL_PLAN, "likelihood": "mixture", "free_bits": 0.1}),
+    "vqvae": ("vqvae", "digits", {**WORDS, **MODEL_PLAN, "conditional": True}),
     "pixelcnn": ("pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "growth": 2, "conditional": True}),
     "gated-pixelcnn": ("gated-pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "blocks": 2, "levels": 1}),
     "pixelrnn": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "likelihood": "bernoulli", "binarise": "static"}),

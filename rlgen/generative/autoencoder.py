@@ -3,6 +3,8 @@
 Denoising: Vincent et al. 2008, doi:10.1145/1390156.1390294. k-sparse: Makhzani & Frey 2014, arXiv:1312.5663.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -11,9 +13,9 @@ from rlgen.core.seeds import derive, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.data import Dataset
 from rlgen.generative import settings
-from rlgen.generative.base import evaluating
+from rlgen.generative.base import COLUMNS, ROWS, evaluating
 from rlgen.generative.coders import Coder
-from rlgen.generative.latent import COLUMNS, ROWS, TOGETHER, Latent, rows
+from rlgen.generative.latent import TOGETHER, Latent, rows
 
 CODES = 10_000  # training images whose codes say where samples are drawn
 JITTER = 1e-5  # of their mean variance: numbers of a code that are always alike have none
@@ -27,17 +29,16 @@ class Autoencoder(Latent):
 
     def __init__(self, task: str, config: settings.Autoencoder, setup: Setup) -> None:
         super().__init__(task, config, setup)
-        self.held_out = self.real("test")
         self.linear = config.network == "dense" and config.depth == 0
-        self._build(setup, config.latent, 1)
+        self.build(setup, config.latent, 1)
         self._pca: float | None = None
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
         """|x - decode(encode(x~))|² summed over an image, x~ being x with noise in it where that is asked for."""
-        with self._precision():
+        with self.autocast():
             again = self.pictured(self.network, self.encoded(self.network, self.disturbed(x, self.noise), y), y)
         error = (again - x).square().flatten(1).sum(1).mean()
-        return error, {"mse": error.detach() / self._dims}
+        return error, {"mse": error.detach() / math.prod(self.shape)}
 
     def encoded(self, network: Coder, x: Tensor, y: Tensor | None) -> Tensor:
         """(B, C, H, W) -> (B, Z), all but the k largest numbers of a sparse code being 0."""
@@ -63,7 +64,7 @@ class Autoencoder(Latent):
     def evaluate(self) -> Metrics:
         """Squared error per pixel of the test images, from disturbed ones too, beside that of PCA; and pictures."""
         if self._pca is None:  # follows from the data alone
-            self._pca = pca_error(self.real("train"), self.held_out, self.config.sparse or self.config.latent)
+            self._pca = pca_error(self.load("train"), self.held_out, self.config.sparse or self.config.latent)
         mse = self._error(disturb=False)
         metrics: dict[str, Tensor | float] = {
             "eval_mse": mse,
@@ -72,7 +73,7 @@ class Autoencoder(Latent):
         }
         if self.config.gaussian or self.config.masked:
             metrics["eval_denoised_mse"] = self._error(disturb=True)
-        return {**metrics, **self.sheets()}
+        return {**metrics, **self.sheets(derive(self.seed, "sheet"))}
 
     def prior(self) -> tuple[Tensor, Tensor]:
         """A Gaussian fitted to codes of training images: nothing in training makes them one, so samples are rough."""
@@ -86,18 +87,18 @@ class Autoencoder(Latent):
         """Mean over test images and their pixels of the squared error."""
         stream, total = torch_stream(derive(self.seed, "evaluation"), "noise"), torch.zeros((), dtype=torch.float64)
         with evaluating(self.average):
-            for index in torch.arange(len(self.held_out)).split(TOGETHER):
-                x = self._test(index)[0].to(self.device)
+            for index in torch.split(torch.arange(len(self.held_out)), TOGETHER):
+                x = self.unseen(index)[0].to(self.device)
                 seen = self.disturbed(x, stream) if disturb else x
                 again = self.pictured(self.average, self.encoded(self.average, seen, None), None).clamp(0, 1)
                 total += (again - x).square().sum().double().cpu()
-        return total / (len(self.held_out) * self._dims)
+        return total / (len(self.held_out) * math.prod(self.shape))
 
     def _beside(self) -> Tensor:
         """Test images, what is seen of them where noise is added, and their reconstructions, in rows."""
         if not (self.config.gaussian or self.config.masked):
             return super()._beside()
-        x, _ = self._test(torch.arange(COLUMNS * ROWS // 2) % len(self.held_out))
+        x, _ = self.unseen(torch.arange(COLUMNS * ROWS // 2) % len(self.held_out))
         seen = self.disturbed(x, torch_stream(derive(self.seed, "sheet"), "noise"))
         return rows(x, seen.clamp(0, 1), self.reconstruct(seen))
 

@@ -165,6 +165,12 @@ class CausalConv(Causal):
         return found
 
 
+def hidden(network: nn.Module) -> int:
+    """How many weights of a network never count, for a mask hides what they would see."""
+    masks = (part.mask for part in network.modules() if isinstance(part, CausalConv))
+    return sum(int((mask == 0).sum()) for mask in masks if mask is not None)
+
+
 def colours(features: int, channels: int) -> Tensor:
     """Which of the `channels` of an image each of some `features` belongs to: (features,)."""
     return torch.arange(features) * channels // features

@@ -71,7 +71,7 @@ class Grown(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, latent), (B,) -> (B, C, H, W, predicted)."""
         out: Tensor = self.layers(_told(z, y, self.classes))
-        return out.unflatten(1, self.into)
+        return torch.unflatten(out, 1, self.into)
 
 
 class Convolved(nn.Module):
@@ -79,12 +79,12 @@ class Convolved(nn.Module):
 
     def __init__(self, shape: Shape, outputs: int, width: int, depth: int, classes: int) -> None:
         super().__init__()
-        channels, height, side = _checked(shape)
+        channels, height, side = halvable(shape)
         self.classes = classes
         self.shrink = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.ReLU(),
-            *_thrice(depth, 2 * width),
+            *three_by_three(depth, 2 * width),
             nn.Flatten(),
         ).to(memory_format=torch.channels_last)  # fmt: skip
         self.project = nn.Linear(2 * width * (height // 4) * (side // 4) + classes, outputs)
@@ -101,20 +101,22 @@ class Unfolded(nn.Module):
 
     def __init__(self, latent: int, shape: Shape, predicted: int, width: int, depth: int, classes: int) -> None:
         super().__init__()
-        channels, height, side = _checked(shape)
+        channels, height, side = halvable(shape)
         self.classes, self.channels, self.corner = classes, channels, (height // 4, side // 4, 2 * width)
         self.project = nn.Linear(latent + classes, 2 * width * (height // 4) * (side // 4))
         self.grow = nn.Sequential(
-            nn.ReLU(), *_thrice(depth, 2 * width),
+            nn.ReLU(), *three_by_three(depth, 2 * width),
             nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1), nn.ReLU(),
             nn.ConvTranspose2d(width, channels * predicted, 4, stride=2, padding=1),
         ).to(memory_format=torch.channels_last)  # fmt: skip
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, latent), (B,) -> (B, C, H, W, predicted)."""
-        h = self.project(_told(z, y, self.classes)).unflatten(1, self.corner).permute(0, 3, 1, 2)  # channels last
+        h = torch.unflatten(self.project(_told(z, y, self.classes)), 1, self.corner).permute(
+            0, 3, 1, 2
+        )  # channels last
         out: Tensor = self.grow(h)
-        return out.unflatten(1, (self.channels, -1)).movedim(2, -1)
+        return torch.unflatten(out, 1, (self.channels, -1)).movedim(2, -1)
 
 
 def _layers(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
@@ -124,7 +126,7 @@ def _layers(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
 
 
-def _thrice(depth: int, channels: int) -> list[nn.Module]:
+def three_by_three(depth: int, channels: int) -> list[nn.Module]:
     """`depth` convolutions of three by three that keep the size."""
     return [part for _ in range(depth) for part in (nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())]
 
@@ -134,10 +136,8 @@ def _told(h: Tensor, y: Tensor | None, classes: int) -> Tensor:
     return torch.cat([h, F.one_hot(y, classes).to(h)], 1) if y is not None and classes else h
 
 
-def _checked(shape: Shape) -> Shape:
+def halvable(shape: Shape) -> Shape:
+    """The shape, if each side is a multiple of 4. Raises DataError where it is not."""
     if shape[1] % 4 or shape[2] % 4:
-        raise DataError(
-            f"images of {shape[2]}x{shape[1]} pixels cannot be halved twice: give a --size, such as 32, or take"
-            " --network dense"
-        )
+        raise DataError(f"images of {shape[2]}x{shape[1]} pixels cannot be halved twice: give a --size, such as 32")
     return shape

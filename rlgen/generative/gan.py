@@ -9,7 +9,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from rlgen.core import device
 from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import derive, initial_weights, torch_stream
@@ -17,10 +16,9 @@ from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.adversarial import GAMES, gradient_penalty, r1_penalty
 from rlgen.generative.augmentation import Adaptive, DiffAugment, Unchanged
-from rlgen.generative.base import Generative, evaluating, follow, sheet
+from rlgen.generative.base import COLUMNS, ROWS, SIDE, Generative, evaluating, follow, plane, sheet
 from rlgen.generative.networks import ARCHITECTURES
 
-ROWS, COLUMNS = 8, 8  # of the sheet of samples
 HELD_OUT = 1_000  # test images the discriminator is tried on
 TOGETHER = 500  # samples made at once, to bound the memory
 
@@ -39,18 +37,12 @@ class GAN(Generative):
         channels, height, width = self.shape
         if height != width or height % 4 or not 8 <= height <= 64:
             raise DataError(f"{task} holds images of {width}x{height} pixels: give a --size, such as 32")
-        if config.conditional and not self.classes:
-            raise UserError(
-                f"--conditional: {task} has no labels; put the images of each class into a folder of its own"
-            )
-        classes = len(self.classes) if config.conditional else 0
         self.game = GAMES[config.loss]
         make, judge = ARCHITECTURES[config.architecture]
         with initial_weights(setup.seed):
-            self.generator = make(config.latent, channels, height, config.width, classes).to(self.device)
-            self.discriminator = judge(channels, height, config.discriminator_width, classes, config.spectral).to(
-                self.device
-            )
+            generator = make(config.latent, channels, height, config.width, self.told)
+            discriminator = judge(channels, height, config.discriminator_width, self.told, config.spectral)
+        self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.generator_optimizer = self._adam(self.generator, config.lr)
         self.discriminator_optimizer = self._adam(self.discriminator, config.discriminator_lr)
@@ -62,20 +54,17 @@ class GAN(Generative):
             "adaptive": Adaptive(self.chance, config.augment_images),
         }[config.augment]
         self.steps = 0  # of the discriminator
-        self.columns = len(self.classes) if config.conditional else COLUMNS  # of the sheet of samples
-        self.held_out = self.real("test")
 
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
         """One step of the discriminator and, each time or every few times, one of the generator on the same fakes."""
-        y = y if self.config.conditional else None
         self.steps += 1
         turn = self.steps % self.config.critics == 0  # of the generator
         z = torch.randn(len(x), self.config.latent, generator=self.noise).to(self.device)
-        with torch.set_grad_enabled(turn), self._precision():
+        with torch.set_grad_enabled(turn), self.autocast():
             fake = self.generator(z, y)
 
         real, shown = self.augment(x), self.augment(fake.detach())
-        with self._precision():
+        with self.autocast():
             judging, metrics = self._judge(real, shown, y)
         judging_norm = descend(self.discriminator_optimizer, judging)
         metrics |= {"discriminator_loss": judging.detach(), "discriminator_gradient": judging_norm}
@@ -84,7 +73,7 @@ class GAN(Generative):
 
         self.discriminator.requires_grad_(False)  # its gradients would be wasted
         shown = self.augment(fake)
-        with self._precision():
+        with self.autocast():
             making = self.game.made(self.discriminator(shown, y))
         making_norm = descend(self.generator_optimizer, making)
         self.discriminator.requires_grad_(True)
@@ -113,14 +102,13 @@ class GAN(Generative):
 
     def evaluate(self) -> Metrics:
         """Samples of the averaged generator, and how well the discriminator tells them from images it never saw."""
-        real = self.held_out.images[:HELD_OUT].to(self.device).float() / 255
-        labels = self.held_out.labels if self.config.conditional else None
-        y = None if labels is None else labels[:HELD_OUT].to(self.device)
-        fake = self.sample(len(real), seed=derive(self.seed, "evaluation"), labels=y).to(self.device)
+        real, labels = self.unseen(slice(HELD_OUT))
+        real, y = real.to(self.device), None if labels is None else labels.to(self.device)
+        fake = self.sample(len(real), seed=derive(self.seed, "evaluation"), labels=labels).to(self.device)
         with evaluating(self.discriminator):
             real_logit, fake_logit = self.discriminator(real, y), self.discriminator(fake, y)
         metrics: dict[str, Tensor | float] = {
-            "samples": self._sheet(),
+            **self.sheets(derive(self.seed, "sheet")),
             "eval_real_logit": real_logit.mean(),
             "eval_fake_logit": fake_logit.mean(),
         }
@@ -133,12 +121,7 @@ class GAN(Generative):
 
         A conditional model takes the `labels` (N,) to make, or goes through the classes in turn.
         """
-        if self.config.conditional:
-            labels = torch.arange(count) % len(self.classes) if labels is None else labels
-            if len(labels) != count or labels.min() < 0 or labels.max() >= len(self.classes):
-                raise UserError(f"{count} samples want {count} labels of 0 to {len(self.classes) - 1}")
-        elif labels is not None:
-            raise UserError("this model was trained without --conditional: it takes no labels")
+        labels = self.asked(count, labels)
         return self._images(torch.randn(count, self.config.latent, generator=torch_stream(seed, "samples")), labels)
 
     def interpolate(self, rows: int = ROWS, columns: int = COLUMNS, *, seed: int = 0) -> Tensor:
@@ -151,21 +134,33 @@ class GAN(Generative):
         at = torch.linspace(0, 1, columns)[None, :, None]
         angle = torch.cosine_similarity(start, end, -1).clamp(-1, 1).acos()[..., None]  # (rows, 1, 1)
         z = (((1 - at) * angle).sin() * start + (at * angle).sin() * end) / angle.sin()
-        labels = (torch.arange(rows) % len(self.classes)).repeat_interleave(columns) if self.conditional else None
+        labels = (torch.arange(rows) % self.told).repeat_interleave(columns) if self.conditional else None
         return self._images(z.flatten(0, 1), labels).view(rows, columns, *self.shape)
+
+    def manifold(self, side: int = SIDE, label: int = 0) -> Tensor:
+        """(side · side, C, H, W): all that can be made from two numbers, in steps of equal probability."""
+        if self.config.latent != 2:
+            raise UserError(f"noise of {self.config.latent} numbers is no plane: train with --latent 2")
+        return self._images(plane(side), torch.full((side * side,), label) if self.conditional else None)
 
     def parameter_count(self) -> int:
         """Trainable numbers of both networks."""
         return count(self.generator, self.discriminator)
 
-    def _sheet(self) -> Tensor:
-        """(C, H', W') of samples, always from the same noise; a conditional model's columns are its classes."""
-        z = torch.randn(ROWS * COLUMNS, self.config.latent, generator=torch_stream(self.seed, "sheet"))
+    def sheets(self, seed: int) -> dict[str, Tensor]:
+        """Samples, of which a conditional model's columns are its classes, arcs and, of two numbers, their plane."""
+        z = torch.randn(ROWS * COLUMNS, self.config.latent, generator=torch_stream(seed, "samples"))
         labels = None
-        if self.config.conditional:
+        if self.conditional:
             labels = torch.arange(self.columns).repeat(ROWS)
             z = z[:ROWS].repeat_interleave(self.columns, 0)  # one noise per row
-        return sheet(self._images(z, labels), self.columns)
+        pictures = {
+            "samples": sheet(self._images(z, labels), self.columns),
+            "interpolations": sheet(self.interpolate(seed=seed).flatten(0, 1), COLUMNS),
+        }
+        if self.config.latent == 2:
+            pictures["manifold"] = sheet(self.manifold(), SIDE)
+        return pictures
 
     def _images(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Noise (N, Z) to images (N, C, H, W) on the CPU, a bounded number at once."""
@@ -175,12 +170,6 @@ class GAN(Generative):
                 y = None if labels is None else labels[i : i + TOGETHER].to(self.device)
                 parts.append(self.average(z[i : i + TOGETHER].to(self.device), y).cpu())
         return torch.cat(parts)
-
-    def _precision(self) -> torch.autocast:
-        """Within it, convolutions and matrix products may be computed in bfloat16; weights stay as they are."""
-        wanted = self.config.precision
-        half = wanted == "bfloat16" or (wanted == "auto" and device.half(self.device))
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
 
     def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
         """Short memories: the other player moves, so what was downhill a while ago is no longer."""

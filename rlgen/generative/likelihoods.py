@@ -162,12 +162,13 @@ class Categorical:
 
 def likelihood(name: str, components: int = 10) -> Likelihood:
     """The one called `bernoulli`, `logistic`, `mixture` (of `components` logistics) or `softmax` (over 256 levels)."""
-    return {
+    known: dict[str, Likelihood] = {
         "bernoulli": Bernoulli(),
         "logistic": Logistic(),
         "mixture": LogisticMixture(components),
         "softmax": Categorical(),
-    }[name]
+    }
+    return known[name]
 
 
 def bits_per_dim(nats: float, dims: int) -> float:
@@ -181,8 +182,15 @@ def uniform(likelihood: Likelihood, dims: int) -> float:
 
 
 def protocol(likelihood: Likelihood, binarise: str) -> str:
-    """The name that belongs beside a number: `static` or `dynamic` for two levels, else `8-bit`."""
-    return binarise if likelihood.levels == 2 else "8-bit"
+    """What belongs beside a number: `static` or `dynamic`, `binary` for images that are so, or `8-bit`."""
+    return "8-bit" if likelihood.levels > 2 else "binary" if binarise == "none" else binarise
+
+
+def seen(dataset: Dataset, protocol: str) -> Dataset:
+    """The images whose likelihood a protocol measures. Raises UserError where they should be binary and are not."""
+    if protocol == "binary":
+        check_binary(dataset)
+    return binarised(dataset) if protocol in ("static", "dynamic") else dataset
 
 
 def binarise(x: Tensor, stream: torch.Generator) -> Tensor:
@@ -193,13 +201,13 @@ def binarise(x: Tensor, stream: torch.Generator) -> Tensor:
 def binarised(dataset: Dataset) -> Dataset:
     """All images binarised once, in bytes of 0 or 255, the same for ever: the static protocol, and every test set."""
     stream = torch_stream(0, "binarised images")
-    parts = dataset.images.split(TOGETHER)
+    parts = torch.split(dataset.images, TOGETHER)
     return replace(dataset, images=torch.cat([binarise(part / 255, stream).mul(255).byte() for part in parts]))
 
 
 def check_binary(dataset: Dataset) -> None:
     """Raises UserError for grey levels, whose cross-entropy is no likelihood."""
-    if any(((part > 0) & (part < 255)).any() for part in dataset.images.split(TOGETHER)):
+    if any(((part > 0) & (part < 255)).any() for part in torch.split(dataset.images, TOGETHER)):
         raise UserError(
             f"--likelihood bernoulli: {dataset.name} has grey levels, of which it is no likelihood;"
             " --binarise dynamic makes them black and white, --likelihood logistic takes them as they are"

@@ -30,10 +30,13 @@ class PixelCNN(Autoregressive):
 class MaskedNetwork(Network):
     """A masked convolution of type A from the image, then a body that sees no more than type B, then a prediction."""
 
-    def __init__(self, shape: Sequence[int], outputs: int, config: settings.Autoregressive, body: nn.Module) -> None:
+    def __init__(
+        self, shape: Sequence[int], outputs: int, config: settings.Autoregressive, body: nn.Module, numbers: int = 0
+    ) -> None:
+        """`numbers` are those by which `shown` shows a pixel, which has as many as colours unless told otherwise."""
         super().__init__()
         channels, height, width = shape
-        trunk, image = colours(config.width, channels), colours(channels, channels)
+        trunk, image = colours(config.width, channels), colours(numbers or channels, channels)
         self.see = CausalConv(image, trunk, config.first_kernel, kind="A")
         self.place = nn.Parameter(torch.zeros(config.width, height, width)) if config.place else None
         self.body = body
@@ -41,15 +44,19 @@ class MaskedNetwork(Network):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, C, H, W) in [0, 1] -> (B, C · K, H, W), or the next pixel (B, C) -> (B, C · K)."""
-        h = self.see(2 * x - 1)  # so that the zeros around an image are no colour
+        h = self.see(self.shown(x))
         if self.place is not None:
             h = h + (self.place if self.canvas is None else self.place[:, self.canvas.row, self.canvas.column])
         out: Tensor = self.head(self.body(h, y))
         return out
 
+    def shown(self, x: Tensor) -> Tensor:
+        """How pixels are shown to the first convolution: so that the zeros around an image are no colour."""
+        return 2 * x - 1
+
     def remember(self, x: Tensor) -> None:
         """The next pixel (B, C) is known now."""
-        self.see.remember(2 * x - 1)
+        self.see.remember(self.shown(x))
 
 
 class Level(nn.Module):

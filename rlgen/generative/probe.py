@@ -40,7 +40,7 @@ def probe(model: Generative, images: int = 10_000, seed: int = 0) -> dict[str, A
         raise UserError("a probe looks at codes, which only autoencoders have: ae and vae")
     if model.conditional:
         raise UserError("the encoder of a conditional model is told the label: its code cannot be probed")
-    train, test = model.real("train"), model.real("test")
+    train, test = model.load("train"), model.load("test")
     if train.labels is None or test.labels is None:
         raise UserError(f"{model.task} has no labels: put the images of each class into a folder of its own")
     order = torch.randperm(len(train), generator=torch_stream(seed, "probed images"))
@@ -90,7 +90,7 @@ def neighbours(x: Tensor, y: Tensor, x_test: Tensor, classes: int, norm: float) 
     """Classes (M,) by the vote of the nearest of x (N, F) in the L1 or L2 `norm`; of a tie, that with the nearest."""
     k = min(NEIGHBOURS, len(x))
     found = []
-    for part in x_test.split(CHUNK):
+    for part in torch.split(x_test, CHUNK):
         near = torch.cdist(part, x, norm).topk(k, largest=False).indices  # nearest first
         votes = F.one_hot(y[near], classes) * (1 + 1e-3 * 0.5 ** torch.arange(k))[:, None]
         found.append(votes.sum(1).argmax(1))
@@ -143,7 +143,7 @@ def _network(model: Latent, x: Tensor, y: Tensor, x_test: Tensor, classes: int, 
         index = torch.randint(len(x), (min(BATCH, len(x)),), generator=stream)
         descend(optimizer, F.cross_entropy(scores(x[index]), y[index].to(model.device)))
     with torch.no_grad():
-        return torch.cat([scores(part).argmax(1).cpu() for part in x_test.split(TOGETHER)])
+        return torch.cat([scores(part).argmax(1).cpu() for part in torch.split(x_test, TOGETHER)])
 
 
 def _forget(module: nn.Module) -> None:

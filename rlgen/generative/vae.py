@@ -15,22 +15,14 @@ from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.base import Minibatches, evaluating
+from rlgen.generative.base import evaluating
 from rlgen.generative.coders import Coder
 from rlgen.generative.latent import TOGETHER, Latent
-from rlgen.generative.likelihoods import (
-    binarise,
-    binarised,
-    bits_per_dim,
-    check_binary,
-    likelihood,
-    protocol,
-    uniform,
-)
+from rlgen.generative.likelihoods import bits_per_dim, uniform
 
 PROGRESS = 50  # samples of a code in the bound that is told while training ...
-THOROUGH = 500  # ... and by `rlgen eval`
-PART = 1_000  # test images the former is measured on
+THOROUGH = 500  # ... and at its end
+PART = 1_000  # test images that tell how much more than one sample gives
 DECODED = 5_000  # images decoded at once, to bound the memory
 ACTIVE = 0.01  # variance over images from which on a number of the code says something of them
 LOG_VARIANCE = 10.0  # at most, and at least its negative: whatever the encoder says stays finite
@@ -44,24 +36,13 @@ class VAE(Latent):
 
     def __init__(self, task: str, config: settings.VAE, setup: Setup) -> None:
         super().__init__(task, config, setup)
-        self.likelihood = likelihood(config.likelihood, config.components)
-        self.protocol = protocol(self.likelihood, config.binarise)
-        self.held_out = self.real("test")
-        self.dynamic = self.protocol == "dynamic"
-        if self.protocol == "none":
-            check_binary(self.held_out)
-            self.protocol = "binary"
-        elif self.likelihood.levels == 2:
-            self.held_out = binarised(self.held_out)  # drawn once, so that numbers compare
-        if self.protocol == "static":
-            self.data = Minibatches(binarised(self.real("train")), config.batch, setup.seed, self.device)
-        self._build(setup, 2 * config.latent, self.likelihood.width)
+        self.observe(setup)
+        self.build(setup, 2 * config.latent, self.likelihood.width)
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
         """-log p(x | z) + β KL(q(z | x) ‖ p(z)) for one z drawn from q(z | x), nats of an image."""
-        if self.dynamic:
-            x = binarise(x, self.noise)
-        with self._precision():
+        x = self.observed(x)
+        with self.autocast():
             mean, log_variance = self.posterior(self.network, x, y)
             z = drawn(mean, log_variance, torch.randn(mean.shape, generator=self.noise).to(mean))
             fit = self.log_likelihood(self.network, x, z, y)
@@ -98,12 +79,16 @@ class VAE(Latent):
 
     def evaluate(self) -> Metrics:
         """Bounds on -log p(x) of the test images, whatever β was in training, with z drawn; and pictures."""
-        return {**self.bounds(PROGRESS, PART), **self.sheets()}
+        return {**self.bounds(PROGRESS, PART), **self.sheets(derive(self.seed, "sheet"))}
 
     def final(self) -> Metrics:
         """The bounds again, measured longer, and what a model that knows nothing would have."""
-        nats = uniform(self.likelihood, self._dims)
-        return {**self.bounds(THOROUGH), "uniform_nats": nats, "uniform_bits": bits_per_dim(nats, self._dims)}
+        nats = uniform(self.likelihood, math.prod(self.shape))
+        return {
+            **self.bounds(THOROUGH, PART),
+            "uniform_nats": nats,
+            "uniform_bits": bits_per_dim(nats, math.prod(self.shape)),
+        }
 
     def bounds(self, samples: int, part: int | None = None) -> Metrics:
         """-ELBO at β = 1 and its two parts, nats of a test image; the importance-weighted bound; active units.
@@ -115,7 +100,7 @@ class VAE(Latent):
         everyone = torch.arange(len(self.held_out))
         fits, kls, means = [], [], []
         with evaluating(self.average):
-            for index in everyone.split(TOGETHER):
+            for index in torch.split(everyone, TOGETHER):
                 x, y = self._seen(index)
                 mean, log_variance = self.posterior(self.average, x, y)
                 z = drawn(mean, log_variance, torch.randn(mean.shape, generator=stream).to(mean))
@@ -132,7 +117,7 @@ class VAE(Latent):
             "eval_reconstruction": -fit.mean(),
             "eval_kl": kl.mean(),
             f"eval_iwae_{samples}": nats - gain,
-            "eval_bits": bits_per_dim(nats.item(), self._dims),
+            "eval_bits": bits_per_dim(nats.item(), math.prod(self.shape)),
             "eval_active": float((torch.cat(means).var(0) > ACTIVE).sum()),
         }
 
@@ -143,21 +128,21 @@ class VAE(Latent):
         z = drawn(mean, log_variance, noise)  # (K, B, Z)
         many = x.expand(samples, *x.shape).flatten(0, 1)
         labels = None if y is None else y.repeat(samples)
-        fit = self.log_likelihood(self.average, many, z.flatten(0, 1), labels).unflatten(0, (samples, -1))
+        fit = torch.unflatten(self.log_likelihood(self.average, many, z.flatten(0, 1), labels), 0, (samples, -1))
         # Of the two Gaussian densities the constants cancel.
         return fit + (noise.square() + log_variance - z.square()).sum(2) / 2
 
     def _weighted(self, index: Tensor, samples: int, stream: torch.Generator) -> Tensor:
         """The importance-weighted bound of test images: (N,)."""
         bounds = []
-        for few in index.split(max(1, DECODED // samples)):
+        for few in torch.split(index, max(1, DECODED // samples)):
             x, y = self._seen(few)
             bounds.append(importance_bound(self.log_weights(x, y, samples, stream).double()).cpu())
         return torch.cat(bounds)
 
     def _seen(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Test images and labels, on the device."""
-        x, y = self._test(index)
+        x, y = self.unseen(index)
         return x.to(self.device), None if y is None else y.to(self.device)
 
 

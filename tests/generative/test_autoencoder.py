@@ -45,7 +45,7 @@ def test_errors_are_per_pixel_in_the_log_and_per_image_in_the_loss():
     model = build()
     metrics = model.step()
     assert metrics["loss"].item() == pytest.approx(64 * metrics["mse"].item())
-    x = model._test(torch.arange(len(model.held_out)))[0]
+    x = model.unseen(torch.arange(len(model.held_out)))[0]
     evaluation = model.evaluate()
     assert evaluation["eval_mse"].item() == pytest.approx((model.reconstruct(x) - x).square().mean().item(), rel=1e-5)
     assert evaluation["eval_psnr"].item() == pytest.approx(-10 * evaluation["eval_mse"].log10().item())
@@ -60,7 +60,7 @@ def test_only_the_largest_of_a_sparse_code_are_kept():
     assert torch.equal(largest(code, 0), code)
     model = build(latent=20, sparse=3)
     model.step()
-    x = model._test(torch.arange(9))[0]
+    x = model.unseen(torch.arange(9))[0]
     assert (model.encode(x) != 0).sum(1).tolist() == [3] * 9
     z = torch.rand(2, 20)
     assert torch.equal(model.decode(z), model.decode(largest(z, 3)))
@@ -71,7 +71,7 @@ def test_only_the_largest_of_a_sparse_code_are_kept():
 @pytest.mark.parametrize("how", [{"gaussian": 0.5}, {"masked": 0.5}])
 def test_what_is_disturbed_is_the_input_not_the_target(how, monkeypatch):
     model = build(**how)
-    x = model._test(torch.arange(50))[0]
+    x = model.unseen(torch.arange(50))[0]
     seen = model.disturbed(x, torch.Generator().manual_seed(0))
     assert not torch.equal(seen, x)
     if "masked" in how:
@@ -111,7 +111,7 @@ def test_pictures_of_the_code():
     lines = model.interpolate(3, 5, seed=2)
     assert lines.shape == (3, 5, 1, 8, 8)
     starts = torch.randint(len(model.held_out), (2, 3), generator=latent.torch_stream(2, "ends of lines"))[0]
-    torch.testing.assert_close(lines[:, 0], model.reconstruct(model._test(starts)[0]))
+    torch.testing.assert_close(lines[:, 0], model.reconstruct(model.unseen(starts)[0]))
     with pytest.raises(UserError, match="--latent 2"):
         build().manifold()
     with pytest.raises(UserError, match="cannot be encoded"):

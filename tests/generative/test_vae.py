@@ -28,7 +28,7 @@ def test_the_divergence_is_that_of_the_textbook():
 def test_nats_are_of_an_image_not_of_a_pixel_or_a_batch(monkeypatch):
     monkeypatch.setattr(vae, "drawn", lambda mean, log_variance, noise: mean.expand_as(noise))
     model = build()
-    model.dynamic = False
+    model.protocol = "binary"
     x = (torch.rand(1, *model.shape, generator=torch.Generator().manual_seed(0)) > 0.5).float()
     one, _ = model.loss(x, None)
     seven, _ = model.loss(x.repeat(7, 1, 1, 1), None)
@@ -92,7 +92,7 @@ def trained():
 
 
 def test_the_mean_log_weight_is_the_elbo(trained):
-    x, _ = trained._test(torch.arange(2))
+    x, _ = trained.unseen(torch.arange(2))
     with torch.no_grad():
         log_weights = trained.log_weights(x, None, 20_000, torch.Generator().manual_seed(0))
         mean, log_variance = trained.posterior(trained.average, x, None)
@@ -149,7 +149,7 @@ class Gaussian:
 def probabilistic_pca(latent=3):
     """A linear VAE of digits, how they really are distributed under its optimum, and that optimum's parts."""
     model = build(depth=0, latent=latent, batch=100, lr=2e-2, anneal=200_000, ema=0.9)
-    model.dynamic, model.held_out = False, model.real("train")
+    model.protocol, model.held_out = "binary", model.real("train")
     x = model.real("train").images.double().flatten(1) / 255
     mean, covariance = x.mean(0), x.T.cov(correction=0)
     values, vectors = torch.linalg.eigh(covariance)
@@ -171,7 +171,7 @@ def test_at_its_optimum_a_linear_vae_is_probabilistic_pca():
         encoder.bias[:3] = -(weight.T @ mean / values).float()
         encoder.weight[3:] = 0
         encoder.bias[3:] = (variance / values).log().float()
-        x, _ = model._test(torch.arange(20))
+        x, _ = model.unseen(torch.arange(20))
         weights = model.log_weights(x, None, 30, torch.Generator().manual_seed(0)).double()
     torch.testing.assert_close(weights, truth[:20].expand(30, -1), atol=2e-3, rtol=0)
     torch.testing.assert_close(importance_bound(weights), truth[:20], atol=2e-3, rtol=0)
