@@ -249,7 +249,7 @@ def sheet(model: Any, what: str, seed: int = 0) -> NDArray[np.uint8]:
     if what not in sheets:
         hint = "; --latent 2 in training gives one" if what == "manifold" and "interpolations" in sheets else ""
         raise UserError(f"this model has no {what}{hint}: it draws {', '.join(sheets)}")
-    pixels = sheets[what].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    pixels: NDArray[np.uint8] = sheets[what].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 

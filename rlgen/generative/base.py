@@ -58,7 +58,7 @@ class Generative(Stateful):
     """Trains on one minibatch per step."""
 
     score: ClassVar[str | None] = None  # no number yet ranks samples
-    protocol: str | None = None  # what a likelihood is of: static or dynamic binarisation, or 8-bit
+    protocol: str = ""  # what a likelihood is of: static or dynamic binarisation, or 8-bit
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None:
         self.config, self.seed, self.time = config, setup.seed, 0
@@ -189,7 +189,7 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
 
 def plane(side: int = SIDE) -> Tensor:
     """(side · side, 2): standard normal numbers in steps of equal probability, to the right and upwards."""
-    steps = torch.distributions.Normal(0, 1).icdf((torch.arange(side) + 0.5) / side)
+    steps = torch.special.ndtri((torch.arange(side) + 0.5) / side)
     return torch.stack([steps.repeat(side), -steps.repeat_interleave(side)], 1)
 
 

@@ -86,7 +86,7 @@ class Convolved(nn.Module):
             nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.ReLU(),
             *three_by_three(depth, 2 * width),
             nn.Flatten(),
-        ).to(memory_format=torch.channels_last)  # fmt: skip
+        )  # fmt: skip
         self.project = nn.Linear(2 * width * (height // 4) * (side // 4) + classes, outputs)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -108,7 +108,7 @@ class Unfolded(nn.Module):
             nn.ReLU(), *three_by_three(depth, 2 * width),
             nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1), nn.ReLU(),
             nn.ConvTranspose2d(width, channels * predicted, 4, stride=2, padding=1),
-        ).to(memory_format=torch.channels_last)  # fmt: skip
+        )  # fmt: skip
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, latent), (B,) -> (B, C, H, W, predicted)."""

@@ -6,6 +6,7 @@ labels: Hinton & Salakhutdinov 2006. All figures are shares of the test images t
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -17,7 +18,6 @@ from rlgen.core.errors import UserError
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.generative.base import Generative
-from rlgen.generative.coders import Coder
 from rlgen.generative.latent import TOGETHER, Latent
 
 LABELS = (100, 1_000)  # labelled images a network learns from, besides all
@@ -100,8 +100,8 @@ def neighbours(x: Tensor, y: Tensor, x_test: Tensor, classes: int, norm: float) 
 CLASSIFIERS: dict[str, Callable[[Tensor, Tensor, Tensor, int], Tensor]] = {
     "softmax": softmax,
     "linear SVM": svm,
-    f"{NEIGHBOURS} neighbours, L1": lambda *given: neighbours(*given, norm=1.0),
-    f"{NEIGHBOURS} neighbours, L2": lambda *given: neighbours(*given, norm=2.0),
+    f"{NEIGHBOURS} neighbours, L1": partial(neighbours, norm=1.0),
+    f"{NEIGHBOURS} neighbours, L2": partial(neighbours, norm=2.0),
 }
 
 
@@ -120,7 +120,7 @@ def _linear(x: Tensor, y: Tensor, x_test: Tensor, classes: int, loss: Loss) -> T
         value.backward()  # type: ignore[no-untyped-call]
         return value.item()
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     return (x_test @ weight + bias).argmax(1).detach()
 
 
@@ -133,7 +133,7 @@ def _network(model: Latent, x: Tensor, y: Tensor, x_test: Tensor, classes: int, 
         head = nn.Linear(model.config.latent, classes).to(model.device)
 
     def scores(images: Tensor) -> Tensor:
-        return cast(Tensor, head(model.encoded(cast(Coder, coder), images.to(model.device), None)))
+        return cast(Tensor, head(model.encoded(coder, images.to(model.device), None)))
 
     weights = [*coder.encoder.parameters(), *head.parameters()]
     optimizer, stream = torch.optim.Adam(weights, LR), torch_stream(seed, "batches")

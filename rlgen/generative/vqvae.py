@@ -161,13 +161,13 @@ class Quantized(nn.Module):
             nn.Conv2d(channels, wide, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(wide, 2 * wide, 4, stride=2, padding=1), nn.ReLU(),
             *three_by_three(config.depth, 2 * wide), nn.Conv2d(2 * wide, features, 1),
-        ).to(memory_format=torch.channels_last)  # fmt: skip
+        )  # fmt: skip
         self.codebook = Codebook(config.words, features, config.memory)
         self.decoder = nn.Sequential(
             nn.Conv2d(features, 2 * wide, 3, padding=1), nn.ReLU(), *three_by_three(config.depth, 2 * wide),
             nn.ConvTranspose2d(2 * wide, wide, 4, stride=2, padding=1), nn.ReLU(),
             nn.ConvTranspose2d(wide, channels * predicted, 4, stride=2, padding=1),
-        ).to(memory_format=torch.channels_last)  # fmt: skip
+        )  # fmt: skip
         self.prior = Prior((height // 4, width // 4), config, classes)
 
     def encode(self, x: Tensor) -> Tensor:
