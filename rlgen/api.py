@@ -5,9 +5,10 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -213,9 +214,9 @@ def judge(model: Any, samples: int = 10_000, seed: int = 0, progress: bool = Fal
     """
     from rlgen.generative import metrics
 
-    with _bar(samples, progress) as bar:
+    with _bar(samples, progress) as more:
         own = {**_scalars(model.final()), **({"protocol": model.protocol} if model.protocol else {})}
-        return {**own, **metrics.evaluate(model, samples, seed, bar.update)}
+        return {**own, **metrics.evaluate(model, samples, seed, more)}
 
 
 def probe(model: Any, images: int = 10_000, seed: int = 0) -> dict[str, Any]:
@@ -235,12 +236,12 @@ def draw(
     from rlgen.generative.base import parts
 
     labels = None if label is None else torch.full((count,), model.label(label))
-    with _bar(count, progress) as bar:
+    with _bar(count, progress) as more:
         start = 0
         for part in parts(model, count, seed, labels):
             yield start, part.cpu().numpy()
             start += len(part)
-            bar.update(len(part))
+            more(len(part))
 
 
 def sheet(model: Any, what: str, seed: int = 0) -> NDArray[np.uint8]:
@@ -296,10 +297,15 @@ def _scalars(metrics: Metrics) -> dict[str, float]:
     return {name: value.item() for name, value in tensors.items() if value.ndim == 0}
 
 
-def _bar(count: int, progress: bool) -> Any:
-    from tqdm import tqdm
+@contextmanager
+def _bar(count: int, progress: bool) -> Iterator[Callable[[int], object]]:
+    """Tell what it gives how many more samples there are, and a bar grows, if `progress` and there is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
 
-    return tqdm(total=count, unit=" samples", disable=not (progress and sys.stderr.isatty()), leave=False)
+    shown = progress and sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=not shown) as bar:
+        yield partial(bar.advance, bar.add_task(f"{count:,} samples", total=count))
 
 
 def _names(entry: Entry, task: str, preset: str | None = None) -> list[str]:

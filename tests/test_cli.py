@@ -318,6 +318,56 @@ def test_samples_of_one_class_and_more_than_a_picture_holds(rlgen, monkeypatch):
     assert len({image.tobytes() for image in parts}) == 20
 
 
+def test_an_autoencoder_from_training_to_what_its_code_is_worth(rlgen, monkeypatch):
+    from rlgen.generative import probe
+
+    small = ["--budget", "200", "--batch", "50", "--width", "8", "--latent", "2", "--log-every", "100", "--json"]
+    code, out, err = rlgen("ae", "digits", *small)
+    assert code == 0, err
+    assert {"eval_mse", "eval_pca_mse"} <= json.loads(out).keys()
+    assert rlgen("sample", "latest", "--what", "manifold")[0] == 0
+    assert Path("runs/ae-digits-1/manifold.png").is_file()
+    assert (
+        "this model has no completions: it draws samples, rec" in rlgen("sample", "latest", "--what", "completions")[2]
+    )
+    code, _, err = rlgen("sample", "latest", "--what", "manifold", "--npy", "some.npy")
+    assert code == 2
+    assert "leave out --label and --npy" in err
+    monkeypatch.setattr(probe, "STEPS", 3)
+    monkeypatch.setattr(probe, "LABELS", (100,))
+    code, out, _ = rlgen("probe", "latest", "--images", 200)
+    assert code == 0
+    assert re.search(r"^softmax +[0-9.]+% +[0-9.]+%$", out, re.MULTILINE)
+    assert re.search(r"^1,498( +[0-9.]+%){3}$", out, re.MULTILINE)
+    assert json.loads(rlgen("probe", "latest", "--images", 200, "--json")[1])["networks"]["100"].keys() == {
+        "frozen",
+        "tuned",
+        "scratch",
+    }
+
+
+def test_a_likelihood_is_told_with_its_protocol(rlgen, monkeypatch):
+    from rlgen import idx
+    from rlgen.generative import judge, settings
+
+    brief = {"budget": 100, "batch": 50, "width": 4, "levels": 1, "blocks": 1, "likelihood": "bernoulli", "head": 4}
+    monkeypatch.setitem(settings.TUNED["pixelcnn"], "digits:brief", brief)
+    monkeypatch.setattr(idx, "cache", lambda: Path("cache").absolute())
+    monkeypatch.setattr(judge, "STEPS", 20)
+    code, _, err = rlgen("gated-pixelcnn", "digits", "--preset", "breif")
+    assert code == 2
+    assert "--preset breif: gated-pixelcnn has none for digits; there is mnist with --preset long, digits with" in err
+    code, out, err = rlgen("gated-pixelcnn", "digits", "--preset", "brief", "--head", "8", "--json")
+    assert code == 0, err
+    assert json.loads(out)["time"] == 100
+    config = json.loads(Path("runs/gated-pixelcnn-digits-1/run.json").read_text())["config"]
+    assert (config["width"], config["head"], config["gated"]) == (4, 8, True)
+    scores = json.loads(rlgen("eval", "latest", "--json", "--samples", 20)[1])
+    assert scores["protocol"] == "dynamic"
+    assert scores["eval_nats"] < 2 * scores["uniform_nats"]
+    assert re.search(r"^the model's own, dynamic  eval_nats", rlgen("eval", "latest", "--samples", 20)[1], re.MULTILINE)
+
+
 def test_where_mnist_cannot_be_had(rlgen, monkeypatch):
     monkeypatch.setenv("RLGEN_OFFLINE", "1")
     monkeypatch.delenv("RLGEN_DATA", raising=False)

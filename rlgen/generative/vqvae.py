@@ -1,7 +1,7 @@
 """VQ-VAE: an image as a grid of words from a learned codebook. van den Oord et al. 2017, arXiv:1711.00937.
 
 How probable a grid is, a PixelCNN learns beside it. Words that nobody uses are moved to where something is: Dhariwal et
-al. 2020, arXiv:2005.00341.
+al. 2020, arXiv:2005.00341. Batch norm before the codebook: Łańcucki et al. 2020, arXiv:2005.08520.
 """
 
 import math
@@ -161,6 +161,7 @@ class Quantized(nn.Module):
             nn.Conv2d(channels, wide, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(wide, 2 * wide, 4, stride=2, padding=1), nn.ReLU(),
             *three_by_three(config.depth, 2 * wide), nn.Conv2d(2 * wide, features, 1),
+            nn.BatchNorm2d(features, affine=False),  # what words are looked for is spread out from the start
         )  # fmt: skip
         self.codebook = Codebook(config.words, features, config.memory)
         self.decoder = nn.Sequential(
