@@ -9,8 +9,8 @@ import torch
 from rlgen.core.errors import UserError
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
-from rlgen.generative import settings
-from rlgen.generative.autoregressive import draw
+from rlgen.generative import autoregressive, settings
+from rlgen.generative.autoregressive import draw, nats
 from rlgen.generative.causal import CausalConv, colours, drawing
 from rlgen.generative.likelihoods import Bernoulli, Categorical, LogisticMixture
 from rlgen.generative.pixelcnn import PixelCNN
@@ -107,6 +107,15 @@ def test_the_probabilities_of_all_images_of_nine_pixels_sum_to_1(case):
     log_prob = Bernoulli().log_prob(out.unsqueeze(-1), x).flatten(1).sum(1)
     assert log_prob.exp().sum().item() == pytest.approx(1, abs=1e-9)
     assert log_prob.exp().max() < 0.9
+
+
+@pytest.mark.parametrize("case", ["masked", "gated", "row", "diagonal"])
+def test_the_probabilities_of_all_images_of_two_colours_sum_to_1(case):
+    """Each colour is predicted by numbers of its own, one after the other."""
+    x = torch.tensor(list(itertools.product([0.0, 0.5, 1.0], repeat=4)), dtype=torch.float64).view(81, 2, 1, 2)
+    with torch.no_grad():
+        out = network(CASES[case], (2, 1, 2), outputs=3)(x)
+    assert (-nats(Categorical(3), out, x)).exp().sum().item() == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -224,6 +233,20 @@ def test_numbers_are_named_by_their_protocol_and_compared_to_knowing_nothing():
         assert told["eval_bits"] == pytest.approx(told["eval_nats"].item() / 64 / 0.6931472, rel=1e-5)
         assert told["samples"].shape[0] == 1
         assert it.final()["eval_nats"] == told["eval_nats"]  # measuring twice tells the same
+
+
+def test_images_at_once_make_no_difference(monkeypatch):
+    it = model("mixture")
+    told = it.evaluate()["eval_nats"]
+    monkeypatch.setattr(autoregressive, "TOGETHER", 37)  # the last of 299 are three
+    assert it.evaluate()["eval_nats"].item() == pytest.approx(told.item(), abs=1e-4)
+
+
+def test_samples_are_judged_beside_what_they_could_be():
+    """Black and white ones beside images made so, greys beside greys."""
+    assert set(model().real("train").images.unique().tolist()) == {0, 255}
+    assert torch.equal(model().real("test").images, model().held_out.images)
+    assert len(model("mixture").real("test").images.unique()) > 10
 
 
 def test_static_images_stay_and_dynamic_ones_change():
