@@ -74,10 +74,10 @@ class DQN(Agent):
         return QNetwork(lanes.shape, lanes.actions, self.value.width, self.config, lanes.scale)
 
     def acting_in_numpy(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
-        """Q(s, ·) without torch, where the network is small and calm enough for that."""
-        config, q = self.config, self.q
-        plain = config.seeds == 1 and self.device.type == "cpu" and self.value.width == 1 and not config.noisy
-        return in_numpy(q.only) if plain and len(self.lanes.shape) == 1 and isinstance(q.only, QNetwork) else None
+        """Q(s, ·) without torch, (S, N, *obs) -> (S, N, A), where the network is small and calm enough for that."""
+        config, shape = self.config, self.lanes.shape
+        plain = self.device.type == "cpu" and self.value.width == 1 and not config.noisy and len(shape) == 1
+        return in_numpy(self.q) if plain and isinstance(self.q.network, QNetwork) else None
 
     def worlds(self, lanes: int, seed: int, **more: Any) -> Lanes:
         """Environments like those it was made for."""
@@ -136,12 +136,12 @@ class DQN(Agent):
     ) -> tuple[NDArray[np.int64], Memory]:
         """argmax_a Q(s, a) over legal actions, (S * N, *observation) -> (S * N,), and the memory after it."""
         if self.acting is not None:
-            q = self.acting(obs)
+            q = self.acting(self.fold(obs))
         else:
             with torch.inference_mode():
                 x = torch.from_numpy(self.fold(obs)).to(self.device)
-                q = self.value.mean(self.q(x)).flatten(0, 1).cpu().numpy()
-        return best(q, legal), memory
+                q = self.value.mean(self.q(x)).cpu().numpy()
+        return best(q.reshape(-1, q.shape[-1]), legal), memory
 
     def learn(self) -> dict[str, Tensor | float]:
         """A burst of gradient steps, during which the target network stands still; metrics of the last of them.

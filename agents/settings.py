@@ -151,6 +151,10 @@ BURSTS = {  # of double Q-learning, a gradient step for every two environment st
 SMALL = {  # worlds of few states: what is known of one spreads from step to step
     "lanes": 8, "double": True, "batch": 128, "depth": 1, "train_every": 32, "updates": 8, "sync_every": 512,
 }  # fmt: skip
+ENDLESS = {  # games that grow harder for as long as they last
+    "budget": 2_000_000, "double": False, "munchausen": 0.9, "layer_norm": True,
+    "updates": 8, "lr_end": 5e-5, "lr_steps": 2_000_000,
+}  # fmt: skip
 
 DEEP: dict[str, dict[str, Any]] = {
     "CartPole": CARTPOLE,
@@ -175,7 +179,7 @@ DEEP: dict[str, dict[str, Any]] = {
     "Taxi": {
         **SMALL, "budget": 50_000, "lr": 2e-3, "train_every": 64, "updates": 16, "sync_every": 256, "epsilon_end": 0.1,
     },
-    "GridWorld": {**SMALL, "budget": 30_000, "gamma": 0.95, "epsilon_end": 0.2},
+    "GridWorld": {**SMALL, "budget": 30_000, "gamma": 0.95, "epsilon_end": 0.5, "sync_every": 128},
     "Catch": {
         "budget": 25_000, "stop_at": 19.9, "eval_every": 2_500, "lanes": 4, "batch": 32, "depth": 1, "gamma": 0.9,
         "sync_every": 200, "epsilon_steps": 5_000, "epsilon_end": 0.02, "warmup": 500, "capacity": 40_000,
@@ -186,9 +190,9 @@ DEEP: dict[str, dict[str, Any]] = {
         "lr": 3e-4, "adam_eps": 1e-5, "sync_every": 2_048,
         "epsilon_steps": 100_000, "epsilon_end": 0.02, "warmup": 5_000, "capacity": 100_000,
     },
-    "MinAtar/Asterix": {"budget": 2_000_000, "double": False, "munchausen": 0.9, "layer_norm": True},
+    "MinAtar/Asterix": ENDLESS,
     "MinAtar/Freeway": {"budget": 500_000},
-    "MinAtar/Seaquest": {"budget": 2_000_000, "double": False, "munchausen": 0.9, "layer_norm": True},
+    "MinAtar/Seaquest": ENDLESS,
     "MinAtar/SpaceInvaders": {"budget": 500_000},
     # The network, the optimiser's rate and the batch of rl-baselines3-zoo; double, and n = 3 for a faster start.
     "ALE/*": {

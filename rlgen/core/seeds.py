@@ -1,6 +1,5 @@
 """One random stream per purpose, and several independent copies of one network trained side by side."""
 
-import copy
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import vmap
 
 
 def numpy_stream(seed: int, purpose: str) -> np.random.Generator:
@@ -38,42 +38,61 @@ def initial_weights(seed: int) -> Iterator[None]:
 class Seeds(nn.Module):
     """`count` copies of a network with their own weights; every input and output has a leading S axis.
 
-    The weights carry a leading S axis. Adam and SGD act on each number alone, so one
-    optimiser over the stack trains S networks that never mix.
+    Of several, each weight and buffer is a stack (S, ...): Adam and SGD act on each number alone, so one optimiser
+    trains S networks that never mix. All layers with weights must be at home with that, as the two below are.
     """
 
     def __init__(self, build: Callable[[], nn.Module], count: int) -> None:
         super().__init__()
         self.count = count
-        if count == 1:
-            self.only = build()  # no vmap: it costs as much again as a tiny network
-            return
         copies = [build() for _ in range(count)]
-        params, buffers = stack_module_state(copies)
-        self.params = nn.ParameterDict({_flat(k): nn.Parameter(v.detach()) for k, v in params.items()})
-        for name, value in buffers.items():
-            self.register_buffer(_flat(name), value, persistent=name in copies[0].state_dict())
-        self.__dict__["_template"] = copy.deepcopy(copies[0]).to("meta")  # shapes only: not a submodule
+        self.network = copies[0]
+        if count == 1:  # a stack of one would only cost time
+            return
+        for modules in zip(*(copy.modules() for copy in copies), strict=True):
+            first = modules[0]
+            for name in dict(first.named_parameters(recurse=False)):
+                setattr(first, name, nn.Parameter(torch.stack([getattr(m, name).detach() for m in modules])))
+            for name in dict(first.named_buffers(recurse=False)):
+                setattr(first, name, torch.stack([getattr(m, name) for m in modules]))
 
     def forward(self, *inputs: Tensor) -> Any:
         """(S, B, ...) each -> (S, B, ...), one or several: network s sees x[s] of every input x."""
-        if self.count == 1:
-            out = self.only(*(x[0] for x in inputs))
-            return tuple(x[None] for x in out) if isinstance(out, tuple) else out[None]
-        params = {_dotted(k): v for k, v in self.params.items()}
-        buffers = {_dotted(k): v for k, v in self.named_buffers(recurse=False)}
+        if self.count > 1:
+            return self.network(*inputs)
+        out = self.network(*(x[0] for x in inputs))
+        return tuple(x[None] for x in out) if isinstance(out, tuple) else out[None]
 
-        template: nn.Module = self.__dict__["_template"]
-
-        def call(params: dict[str, Tensor], buffers: dict[str, Tensor], *inputs: Tensor) -> Any:
-            return functional_call(template, (params, buffers), inputs)
-
-        return vmap(call, randomness="different")(params, buffers, *inputs)
+    def weight(self, name: str) -> Tensor:
+        """The weight of this name in every copy, (S, ...), sharing their memory."""
+        weight = self.network.get_parameter(name)
+        return weight if self.count > 1 else weight[None]
 
 
-def _flat(name: str) -> str:
-    return name.replace(".", "/")  # a module's attribute may hold no dot
+class Linear(nn.Linear):
+    """A linear layer, (..., features) -> (..., outputs), or S of them: (S, ..., features) -> (S, ..., outputs)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y = x Wᵀ + b"""
+        return linear(x, self.weight, self.bias)
 
 
-def _dotted(name: str) -> str:
-    return name.replace("/", ".")
+class Conv2d(nn.Conv2d):
+    """A convolution, (..., C, H, W) -> (..., filters, height, width), or S of them, all with a leading S axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of every image."""
+        if self.weight.dim() == 4:
+            maps = super().forward(x.flatten(0, -4))
+        else:
+            maps = vmap(self._conv_forward)(x.flatten(1, -4), self.weight, self.bias)
+        return maps.view(*x.shape[:-3], *maps.shape[-3:])
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x Wᵀ + b, (..., features) -> (..., outputs); S times side by side where W is (S, outputs, features)."""
+    if weight.dim() == 2:
+        return F.linear(x, weight, bias)
+    rows = x.flatten(1, -2)  # (S, N, features)
+    y = torch.bmm(rows, weight.mT) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, weight.mT)
+    return y.view(*x.shape[:-1], -1)

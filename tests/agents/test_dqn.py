@@ -368,7 +368,7 @@ def test_of_several_seeds_each_acts_by_its_own_network(build, lanes):
     best = []
     for s in range(3):
         alone = QNetwork((4,), 2, 1, agent.config)
-        alone.load_state_dict({name.replace("/", "."): value[s] for name, value in agent.q.params.items()})
+        alone.load_state_dict({name: value[s] for name, value in agent.q.network.named_parameters()})
         best += alone(torch.from_numpy(obs[s * lanes : (s + 1) * lanes]))[..., 0].argmax(1).tolist()
     assert greedy(agent, obs).tolist() == best
 
@@ -467,11 +467,10 @@ def test_an_evaluation_depends_on_weights_and_seed_alone(build, seeds):
 
 def test_rollouts_return_what_greedy_episodes_bring(build):
     agent = build("TestChain", seeds=2)
-    for name, value in agent.q.params.items():
+    for name, value in agent.q.network.named_parameters():
         value.data.fill_(float(name.endswith("0/bias")))
-    agent.q.params["head/advantage/2/bias"].data.copy_(
-        torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    )  # one goes right, one left
+    one_right_one_left = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    agent.q.weight("head.advantage.2.bias").data.copy_(one_right_one_left)
     np.testing.assert_array_equal(agent.rollout(6, seed=0), [[1] * 6, [0] * 6])
 
 
@@ -525,8 +524,7 @@ def test_predictions_of_several_are_those_of_each(build):
     for seeds in (1, 3):
         agent = build(seeds=seeds)
         alone = QNetwork((4,), 2, 1, agent.config)
-        state = {k: v[0] for k, v in agent.q.params.items()} if seeds > 1 else agent.q.only.state_dict()
-        alone.load_state_dict({name.replace("/", "."): value for name, value in state.items()})
+        alone.load_state_dict({name: agent.q.weight(name)[0] for name in alone.state_dict()})
         obs = np.random.default_rng(0).normal(size=(20, 4))  # float64, as others have it
         actions, _ = agent.predict(obs)
         assert actions.shape == (20,)
@@ -539,7 +537,7 @@ def test_numbered_observations_may_come_one_or_several_at_a_time(build):
     agent = build("FrozenLake")
     actions, _ = agent.predict(np.arange(16))
     with torch.no_grad():
-        assert actions.tolist() == agent.q.only(torch.eye(16))[..., 0].argmax(1).tolist()
+        assert actions.tolist() == agent.q.network(torch.eye(16))[..., 0].argmax(1).tolist()
     assert actions.tolist() == [int(agent.predict(place)[0]) for place in range(16)]
     assert actions.tolist() == agent.predict(np.eye(16))[0].tolist()
 

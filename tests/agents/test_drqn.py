@@ -69,7 +69,7 @@ def error_by_steps(agent, made):
         for t in range(made.obs.shape[2]):
             if made.start[s, b, t]:
                 memory = torch.zeros_like(memory)
-            out, memory = network.only(made.obs[s, b, t][None, None], memory[None], torch.zeros(1, 1))
+            out, memory = network.network(made.obs[s, b, t][None, None], memory[None], torch.zeros(1, 1))
             memory = memory[0]
             rows.append(out[0, 0])
         return rows

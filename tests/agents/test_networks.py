@@ -74,17 +74,17 @@ def test_both_streams_learn():
 # ---- without torch
 
 
-def agree(network, fast, obs=(4,)):
-    x = torch.randn(9, *obs)
+def agree(seeds, fast, obs=(4,)):
+    x = torch.randn(seeds.count, 9, *obs)
     kept = x.clone()
     with torch.no_grad():
-        ours, theirs = fast(x.numpy()), network(x).flatten(1).numpy()
+        ours, theirs = fast(x.numpy()), seeds(x).flatten(2).numpy()
     assert torch.equal(x, kept)  # its in-place arithmetic leaves the observations alone
     assert ours.shape == theirs.shape
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     for i in range(9):  # one at a time
-        np.testing.assert_allclose(fast(x.numpy()[i : i + 1])[0], theirs[i], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(fast(x.numpy()[:, i : i + 1])[:, 0], theirs[:, i], rtol=1e-5, atol=1e-6)
     return theirs
 
 
@@ -92,12 +92,10 @@ def agree(network, fast, obs=(4,)):
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("obs", [(4,), (2, 3)])
-def test_numpy_gives_what_torch_gives(depth, dueling, layer_norm, obs):
-    network = QNetwork(obs, 3, 1, shape(16, depth, dueling=dueling, layer_norm=layer_norm))
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight += 0.1 * torch.randn_like(weight)  # as training leaves them: gains not 1, shifts not 0
-    agree(network, in_numpy(network), obs)
+@pytest.mark.parametrize("count", [1, 3])
+def test_numpy_gives_what_torch_gives(depth, dueling, layer_norm, obs, count):
+    seeds = Seeds(lambda: QNetwork(obs, 3, 1, shape(16, depth, dueling=dueling, layer_norm=layer_norm)), count)
+    agree(seeds, in_numpy(seeds), obs)
 
 
 def test_layer_norm_makes_the_scale_of_what_it_sees_unimportant():
@@ -113,23 +111,24 @@ def test_layer_norm_makes_the_scale_of_what_it_sees_unimportant():
 
 
 @pytest.mark.parametrize("dueling", [False, True])
-def test_the_weights_stay_shared(dueling):
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_weights_stay_shared(dueling, count):
     """T14: what acts must never be older than what learns."""
-    network, other = (QNetwork((4,), 3, 1, shape(16, dueling=dueling)) for _ in range(2))
+    network, other = (Seeds(lambda: QNetwork((4,), 3, 1, shape(16, dueling=dueling)), count) for _ in range(2))
     fast = in_numpy(network)
-    x = np.ones((1, 4), np.float32)
+    x = np.ones((count, 1, 4), np.float32)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1, fused=True)
     for _ in range(5):
         before = fast(x)
         optimizer.zero_grad(set_to_none=True)
-        network(torch.randn(8, 4)).square().mean().backward()
+        network(torch.randn(count, 8, 4)).square().mean().backward()
         optimizer.step()
         agree(network, fast)
         assert not np.allclose(before, fast(x))
     network.load_state_dict(other.state_dict())
     agree(network, fast)
     with torch.no_grad():
-        np.testing.assert_allclose(fast(x), other(torch.ones(1, 4)).flatten(1).numpy(), atol=1e-6)
+        np.testing.assert_allclose(fast(x), other(torch.ones(count, 1, 4)).flatten(2).numpy(), atol=1e-6)
 
 
 # ---- noise

@@ -7,12 +7,12 @@ from torch import nn
 
 from rlgen.core.algorithm import count, descend
 from rlgen.core.errors import Diverged
-from rlgen.core.seeds import Seeds
+from rlgen.core.seeds import Linear, Seeds
 
 
 def network():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
+    return nn.Sequential(Linear(3, 5), nn.Tanh(), Linear(5, 2))
 
 
 def loss_of(module, scale=1.0):
@@ -64,9 +64,9 @@ def test_clipping_per_seed_is_each_seed_alone(fused, clip):
     """Seeds whose gradients differ by orders of magnitude: a common norm would crush the small ones."""
     scales = torch.tensor([1e-3, 1.0, 1e3])
     torch.manual_seed(0)
-    together = Seeds(lambda: nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)), 3)
+    together = Seeds(lambda: nn.Sequential(Linear(3, 5), nn.Tanh(), Linear(5, 2)), 3)
     torch.manual_seed(0)
-    alone = [Seeds(lambda: nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)), 1) for _ in scales]
+    alone = [Seeds(lambda: nn.Sequential(Linear(3, 5), nn.Tanh(), Linear(5, 2)), 1) for _ in scales]
     optimizer = torch.optim.Adam(together.parameters(), lr=0.01, fused=fused)
     optimizers = [torch.optim.Adam(m.parameters(), lr=0.01, fused=fused) for m in alone]
     stream = torch.Generator().manual_seed(2)
@@ -79,8 +79,8 @@ def test_clipping_per_seed_is_each_seed_alone(fused, clip):
         ]
         torch.testing.assert_close(norm, torch.cat(norms), rtol=1e-3, atol=0)
     for s, m in enumerate(alone):
-        for name, stacked in together.params.items():
-            torch.testing.assert_close(stacked[s], m.only.get_parameter(name.replace("/", ".")), rtol=1e-3, atol=1e-5)
+        for name, _ in together.network.named_parameters():
+            torch.testing.assert_close(together.weight(name)[s], m.weight(name)[0], rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

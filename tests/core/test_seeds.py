@@ -6,9 +6,14 @@ import torch
 from torch import nn
 
 from rlgen.core.algorithm import descend
-from rlgen.core.seeds import Seeds, derive, numpy_stream, torch_stream
+from rlgen.core.seeds import Conv2d, Linear, Seeds, derive, numpy_stream, torch_stream
 
 S, B = 3, 8
+
+
+def along(features, x):
+    """What goes with the features of x, of one network (F,) or of several (S, F)."""
+    return features if features.dim() == 1 else features[:, None]
 
 
 class Scaled(nn.Module):
@@ -16,11 +21,11 @@ class Scaled(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(4, 6), nn.Sequential(nn.ReLU(), nn.Linear(6, 2)))
+        self.body = nn.Sequential(Linear(4, 6), nn.Sequential(nn.ReLU(), Linear(6, 2)))
         self.register_buffer("scale", torch.rand(2))
 
     def forward(self, x):
-        return self.body(x) * self.scale
+        return self.body(x) * along(self.scale, x)
 
 
 def build(count):
@@ -54,18 +59,22 @@ def test_training_together_is_training_each_alone(clip):
         for s, network in enumerate(alone):
             descend(optimizers[s], (network(x[s]) - y[s]).square().mean(), clip)
     start = build(S)
-    for name, stacked in together.params.items():
-        dotted = name.replace("/", ".")
+    for name, _ in alone[0].named_parameters():
         for s, network in enumerate(alone):
-            torch.testing.assert_close(stacked[s], network.get_parameter(dotted), rtol=1e-4, atol=1e-5)
-            assert not torch.allclose(stacked[s], start.params[name][s])
+            torch.testing.assert_close(together.weight(name)[s], network.get_parameter(name), rtol=1e-4, atol=1e-5)
+            assert not torch.allclose(together.weight(name)[s], start.weight(name)[s])
 
 
 def test_one_seed_is_the_plain_module():
     seeds, network = build(1), separate()[0]
     x = torch.randn(1, B, 4)
     assert torch.equal(seeds(x)[0], network(x[0]))
-    assert isinstance(seeds.only, Scaled)
+    assert isinstance(seeds.network, Scaled)
+    shared = seeds.weight("body.0.weight")
+    assert shared.shape == (1, 6, 4)
+    with torch.no_grad():
+        shared.zero_()
+    assert not seeds.network.body[0].weight.any()
 
 
 @pytest.mark.parametrize("count", [1, S])
@@ -90,13 +99,13 @@ class Several(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.linear = nn.Linear(4, 3)
+        self.linear = Linear(4, 3)
         self.register_buffer("noise", torch.zeros(3), persistent=False)
         self.register_buffer("kept", torch.rand(3))
 
     def forward(self, x, y, flag):
-        h = self.linear(x) * flag[..., None] + self.noise
-        return h, (h + y) * self.kept
+        h = self.linear(x) * flag[..., None] + along(self.noise, x)
+        return h, (h + y) * along(self.kept, x)
 
 
 @pytest.mark.parametrize("count", [1, S])
@@ -128,6 +137,34 @@ def test_what_a_network_does_not_save_is_not_saved_of_many(count):
     other = copy.deepcopy(seeds)
     other.load_state_dict(seeds.state_dict())
     torch.testing.assert_close(other(*inputs)[0], before + add)  # loading leaves it where it was
+
+
+@pytest.mark.parametrize("shape", [(B,), (B, 5), (2, 3, 5)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_layers_side_by_side_are_each_alone(shape, bias):
+    torch.manual_seed(0)
+    together = Seeds(lambda: Linear(4, 3, bias=bias), S)
+    x = torch.randn(S, *shape, 4)
+    out = together(x)
+    assert out.shape == (S, *shape, 3)
+    for s in range(S):
+        plain = nn.Linear(4, 3, bias=bias)
+        plain.load_state_dict({name: weight[s] for name, weight in together.network.state_dict().items()})
+        torch.testing.assert_close(out[s], plain(x[s]))
+
+
+@pytest.mark.parametrize("shape", [(B,), (2, 5)])
+@pytest.mark.parametrize("count", [1, S])
+def test_convolutions_side_by_side_are_each_alone(shape, count):
+    torch.manual_seed(0)
+    together = Seeds(lambda: Conv2d(2, 3, 3, 2), count)
+    x = torch.randn(count, *shape, 2, 7, 9)
+    out = together(x)
+    assert out.shape == (count, *shape, 3, 3, 4)
+    for s in range(count):
+        plain = nn.Conv2d(2, 3, 3, 2)
+        plain.load_state_dict({name: together.weight(name)[s] for name in plain.state_dict()})
+        torch.testing.assert_close(out[s].flatten(0, -4), plain(x[s].flatten(0, -4)))
 
 
 def test_a_stream_is_the_same_for_the_same_seed_and_purpose():
