@@ -56,9 +56,19 @@ def _load(value: Any, saved: Any) -> Any:
         value.copy_(saved)
     elif hasattr(value, "load_state_dict"):
         value.load_state_dict(saved)
+        if isinstance(value, torch.optim.Optimizer):
+            _lay_out(value)
     else:
         return saved
     return value
+
+
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Moments in memory as their weights are: fused Adam goes through both by address, channels last or not."""
+    for weight, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.shape == weight.shape and moment.stride() != weight.stride():
+                moments[name] = torch.empty_like(weight, dtype=moment.dtype, requires_grad=False).copy_(moment)
 
 
 def _check_shape(shape: tuple[int, ...], saved: Tensor) -> None:

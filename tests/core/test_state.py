@@ -107,3 +107,31 @@ def test_another_shape_is_refused_even_where_it_could_be_broadcast(name):
     saved[name] = torch.zeros(1, 1)
     with pytest.raises(ValueError, match=r"shape \(1, 1\) where"):
         Everything(1).load_state_dict(saved)
+
+
+class ChannelsLast(Stateful):
+    """Fused Adam goes through weights and moments by address: both must lie in memory alike."""
+
+    state = ("module", "optimizer")
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.module = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.module.parameters(), fused=True)
+
+    def step(self, seed):
+        self.optimizer.zero_grad()
+        x = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
+        self.module(x).pow(3).sum().backward()
+        self.optimizer.step()
+
+
+def test_weights_with_the_channels_last_go_on_from_a_checkpoint(tmp_path):
+    straight, resumed = ChannelsLast(), ChannelsLast()
+    straight.step(0)
+    checkpoint.save(tmp_path / "1", straight.state_dict())
+    resumed.load_state_dict(checkpoint.load(tmp_path / "1"))
+    for seed in (1, 2):
+        straight.step(seed)
+        resumed.step(seed)
+    assert torch.equal(straight.module.weight, resumed.module.weight)
