@@ -102,7 +102,7 @@ def sampling(rounds: int) -> None:
         with torch.no_grad():
             once = min(timed(lambda x=x: model.average(x)) for _ in range(rounds))
         print(
-            f"{count} images: {cached:.2f} s, by full passes {784 * once:.0f} s, {784 * once / cached:.0f} times as long"
+            f"{count} images: {cached:.2f} s, by full passes {784 * once:.0f} s: {784 * once / cached:.0f} times that"
         )
 
 

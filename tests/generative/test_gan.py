@@ -147,17 +147,6 @@ def test_every_variant_resumes_exactly(before, variant):
     assert torch.equal(whole.sample(3), resumed.sample(3))
 
 
-def test_half_precision_learns_in_full():
-    model = build(precision="bfloat16")
-    metrics = model.step()
-    assert all(p.dtype == torch.float32 for p in model.generator.parameters())
-    assert metrics["generator_loss"].dtype == torch.float32
-    full = build()
-    full.step()
-    assert not equal(weights(model.generator), weights(full.generator))
-    assert model.sample(2).dtype == torch.float32
-
-
 def test_interpolation_goes_from_one_image_to_another():
     model = build()
     model.step()
@@ -273,14 +262,6 @@ def test_averaged_generator():
     assert not model.average.training
     assert averaged.mean() == pytest.approx(trained.mean().item(), abs=0.05)
     assert averaged.std() == pytest.approx(trained.std().item(), abs=0.05)
-
-
-def test_without_memory_the_average_is_the_generator():
-    model = build(ema=0.0)
-    for _ in range(3):
-        model.step()
-    for ours, theirs in zip(model.average.state_dict().values(), model.generator.state_dict().values(), strict=True):
-        assert torch.equal(ours, theirs)
 
 
 def test_a_conditional_model_makes_what_it_is_told():
