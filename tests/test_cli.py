@@ -325,6 +325,7 @@ def test_an_autoencoder_from_training_to_what_its_code_is_worth(rlgen, monkeypat
     code, out, err = rlgen("ae", "digits", *small)
     assert code == 0, err
     assert {"eval_mse", "eval_pca_mse"} <= json.loads(out).keys()
+    assert Path("runs/ae-digits-1/evolution.gif").is_file()
     assert rlgen("sample", "latest", "--what", "manifold")[0] == 0
     assert Path("runs/ae-digits-1/manifold.png").is_file()
     assert (

@@ -24,10 +24,6 @@ class Canvas:
         self.row = self.column = 0
         self.memory: dict[nn.Module, Any] = {}
 
-    def on_grid(self, rate: int) -> bool:
-        """Whether the next pixel is the first of a square of `rate` x `rate`."""
-        return self.row % rate == 0 and self.column % rate == 0
-
 
 class Causal(nn.Module):
     """What can run on a whole image (B, C, H, W), and within `drawing` on one pixel (B, C) or one row (B, C, 1, W)."""
