@@ -45,8 +45,8 @@ MODEL = Kind(
     },
     time="images seen",
     value="loss",
-    metrics=".*loss",
-    words={},
+    metrics=".*loss|eval_nats",
+    words={"eval_nats": "test nats"},
     verbs=("sample", "plot", "eval"),
 )
 KINDS = {kind.name: kind for kind in (AGENT, MODEL)}
