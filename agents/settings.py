@@ -153,7 +153,7 @@ SMALL = {  # worlds of few states: what is known of one spreads from step to ste
 }  # fmt: skip
 ENDLESS = {  # games that grow harder for as long as they last
     "budget": 2_000_000, "double": False, "munchausen": 0.9, "layer_norm": True,
-    "updates": 8, "lr_end": 5e-5, "lr_steps": 2_000_000,
+    "lr_end": 5e-5, "lr_steps": 2_000_000,
 }  # fmt: skip
 
 DEEP: dict[str, dict[str, Any]] = {

@@ -182,6 +182,7 @@ def load(run: str | Path | Folder = "latest", *, runs: str | Path | None = None,
 def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dict[str, Any]:
     """Greedy returns of an agent over fresh episodes, with their 95 % interval; the evaluation metrics of a model.
 
+    Of several seeds all figures are of the seeds' mean returns, which come along as `per_seed`.
     Where the world's table of transitions is known, the agent's score comes with the `optimum`: the highest mean
     return of all policies within the time limit, those included that mind how much time is left.
     """
@@ -190,21 +191,19 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
     from agents.tabular import optimum
 
     returns = trained.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
-    pooled = returns.reshape(-1)
-    low, high = statistics.bootstrap(
-        pooled if len(returns) == 1 else returns.mean(1)
-    )  # episodes of a seed are not seeds
+    scores = returns[0] if len(returns) == 1 else returns.mean(1)  # episodes of a seed are not seeds
+    low, high = statistics.bootstrap(scores)
     result = {
         "episodes": episodes,
-        "mean": float(pooled.mean()),
-        "std": float(pooled.std(ddof=1)) if len(pooled) > 1 else 0.0,
-        "iqm": float(statistics.iqm(pooled)),
+        "mean": float(scores.mean()),
+        "std": float(scores.std(ddof=1)) if len(scores) > 1 else 0.0,
+        "iqm": float(statistics.iqm(scores)),
         "ci95": [float(low), float(high)],
-        "returns": pooled.tolist(),
+        "returns": returns.reshape(-1).tolist(),
     }
     if (known := optimum(trained.lanes)) is not None:
         result["optimum"] = known
-    return result if len(returns) == 1 else {**result, "per_seed": returns.mean(1).tolist()}
+    return result if len(returns) == 1 else {**result, "per_seed": scores.tolist()}
 
 
 def judge(model: Any, samples: int = 10_000, seed: int = 0, progress: bool = False) -> dict[str, Any]:

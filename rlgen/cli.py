@@ -509,10 +509,16 @@ def _say(entry: catalog.Entry, result: dict[str, Any]) -> str:
     """A score as a sentence."""
     if entry.kind is catalog.AGENT:
         low, high = result["ci95"]
-        score = (
-            f"greedy  mean return {_number(result['mean'])} over {result['episodes']} fresh episodes (95 % interval"
-            f" {_number(low)} to {_number(high)}, IQM {_number(result['iqm'])}, spread {_number(result['std'])})"
+        seeds = result.get("per_seed", [])
+        whose = (
+            f"of {len(seeds)} seeds over {result['episodes']} fresh episodes each"
+            if seeds
+            else (f"over {result['episodes']} fresh episodes")
         )
+        score = (
+            f"greedy  mean return {_number(result['mean'])} {whose} (95 % interval {_number(low)} to {_number(high)},"
+            f" IQM {_number(result['iqm'])}, spread {_number(result['std'])})"
+        ) + (f"\nseeds   {'  '.join(map(_number, seeds))}" if seeds else "")
         if "optimum" not in result:
             return score
         best = result["optimum"]

@@ -84,6 +84,22 @@ def test_a_person_sees_a_panel_lines_and_what_to_do_next(rlgen):
     assert "rlgen play runs/dqn-CartPole-1" in out
 
 
+def test_several_seeds_are_told_one_by_one_and_together(rlgen):
+    assert rlgen("dqn", "CartPole", *SMALL, "--seeds", "3", "--quiet")[0] == 0
+    _, out, _ = rlgen("eval", "latest", "--episodes", "4", "--json")
+    told = json.loads(out)
+    each = np.reshape(told["returns"], (3, 4)).mean(1)
+    assert told["per_seed"] == pytest.approx(each.tolist())
+    assert told["mean"] == pytest.approx(each.mean())
+    assert told["std"] == pytest.approx(each.std(ddof=1))  # of seeds, not of episodes
+    assert each.min() <= told["ci95"][0] <= told["ci95"][1] <= each.max()
+    _, out, _ = rlgen("eval", "latest", "--episodes", "4")
+    assert "of 3 seeds over 4 fresh episodes each" in out
+    name, *scores = out.splitlines()[-1].split()
+    assert name == "seeds"
+    assert [float(score) for score in scores] == pytest.approx(each.tolist(), abs=0.051)
+
+
 def test_quiet_says_nothing_on_stderr(rlgen):
     code, out, err = rlgen("dqn", "CartPole", *SMALL, "--quiet")
     assert (code, out, err) == (0, "", "")

@@ -1,4 +1,5 @@
 import os
+import platform
 
 import pytest
 import torch
@@ -83,3 +84,19 @@ def test_half_precision_where_the_machine_has_it(monkeypatch, able):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able and not including_emulation)
     assert [device.half(torch.device(name)) for name in ("cpu", "cuda", "mps")] == [able, able, False]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep what is freed")
+def test_freed_memory_is_kept():
+    """Pages given back to the system are faulted in again, one by one, by the next tensor of the same size."""
+    import resource
+
+    device.choose(Setup(), accelerate=False)
+
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(12 * 2**20)  # 48 MiB, 12,288 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    faults()
+    assert sum(faults() for _ in range(4)) < 4 * 12_000
