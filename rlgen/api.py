@@ -5,9 +5,10 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from rlgen import catalog, statistics
 from rlgen.catalog import Entry
-from rlgen.core.algorithm import Algorithm
+from rlgen.core.algorithm import Algorithm, Metrics
 from rlgen.core.config import check_names, resolve
 from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
@@ -89,15 +90,17 @@ def prepare(
     runs: Path,
     name: str | None = None,
     file: Mapping[str, Any] | None = None,
+    preset: str | None = None,
     argv: list[str] | None = None,
 ) -> Session:
     """A new run, its folder claimed and its algorithm made.
 
-    `given` wins over `file`, that over what is tuned for the task, that over defaults.
+    `given` wins over `file`, that over what is tuned for the task, that over defaults. `preset` names another choice of
+    what is tuned, such as `long`.
     """
     entry = catalog.find(algorithm)
     check_names(given, (entry.config, Setup, Plan), entry.name)
-    layers = (*entry.presets(task, *_also(entry, task)), file or {}, given)
+    layers = (*entry.presets(*_names(entry, task, preset)), file or {}, given)
     config, setup, plan = (resolve(settings, *layers) for settings in (entry.config, Setup, Plan))
     _check_plan(plan, entry)
     if hasattr(config, "check"):
@@ -147,6 +150,7 @@ def train(
     runs: str | Path | None = None,
     name: str | None = None,
     fallback: bool = True,
+    preset: str | None = None,
     **options: Any,
 ) -> TrainedRun:
     """Train `algorithm` on `task` with any of the options of the command line, as in `seed=0, budget=30_000`.
@@ -157,7 +161,7 @@ def train(
     task, notice = canonical(entry, task, data=options.get("data"), fallback=fallback)
     if notice:
         print(notice, file=sys.stderr)
-    return prepare(algorithm, task, options, runs=runs_folder(runs), name=name).train()
+    return prepare(algorithm, task, options, runs=runs_folder(runs), name=name, preset=preset).train()
 
 
 def resume(run: str | Path | Folder = "latest", *, runs: str | Path | None = None, **plan: Any) -> TrainedRun:
@@ -183,8 +187,7 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
     return of all policies within the time limit, those included that mind how much time is left.
     """
     if entry.kind is catalog.MODEL:
-        metrics = {name: torch.as_tensor(value) for name, value in trained.evaluate().items()}
-        return {name: value.item() for name, value in metrics.items() if value.ndim == 0}
+        return _scalars(trained.final())
     from agents.tabular import optimum
 
     returns = trained.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
@@ -201,6 +204,53 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
     if (known := optimum(trained.lanes)) is not None:
         result["optimum"] = known
     return result if len(returns) == 1 else {**result, "per_seed": scores.tolist()}
+
+
+def judge(model: Any, samples: int = 10_000, seed: int = 0, progress: bool = False) -> dict[str, Any]:
+    """What `score` says of a model, and how good its samples are beside real test images (under "floor").
+
+    Draws as many `samples` as there are test images at most; `progress` shows a bar on a terminal.
+    """
+    from rlgen.generative import metrics
+
+    with _bar(samples, progress) as more:
+        own = {**_scalars(model.final()), **({"protocol": model.protocol} if model.protocol else {})}
+        return {**own, **metrics.evaluate(model, samples, seed, more)}
+
+
+def probe(model: Any, images: int = 10_000, seed: int = 0) -> dict[str, Any]:
+    """What the code of an autoencoder is worth to a classifier; see `rlgen.generative.probe`."""
+    from rlgen.generative.probe import probe
+
+    return probe(model, images, seed)
+
+
+def draw(
+    model: Any, count: int, *, label: str | None = None, seed: int = 0, progress: bool = False
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """`count` samples of a model, a thousand at a time: how many came before, and images (N, C, H, W) in [0, 1].
+
+    All of one class where a `label` is given, its name or number; `progress` shows a bar on a terminal.
+    """
+    from rlgen.generative.base import parts
+
+    labels = None if label is None else torch.full((count,), model.label(label))
+    with _bar(count, progress) as more:
+        start = 0
+        for part in parts(model, count, seed, labels):
+            yield start, part.cpu().numpy()
+            start += len(part)
+            more(len(part))
+
+
+def sheet(model: Any, what: str, seed: int = 0) -> NDArray[np.uint8]:
+    """A picture (H, W) or (H, W, 3) of `samples`, `reconstructions` or what else there is of a model."""
+    sheets = model.sheets(seed)
+    if what not in sheets:
+        hint = "; --latent 2 in training gives one" if what == "manifold" and "interpolations" in sheets else ""
+        raise UserError(f"this model has no {what}{hint}: it draws {', '.join(sheets)}")
+    pixels: NDArray[np.uint8] = sheets[what].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
 def film(agent: Any, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
@@ -240,13 +290,35 @@ def runs_folder(runs: str | Path | None) -> Path:
     return Path(runs or os.environ.get("RLGEN_RUNS") or "runs")
 
 
-def _also(entry: Entry, task: str) -> list[str]:
-    """The full name of an environment, for what is tuned for a whole family of them."""
-    if entry.kind is catalog.MODEL:
-        return []
-    import envs
+def _scalars(metrics: Metrics) -> dict[str, float]:
+    """The numbers among them, not the pictures."""
+    tensors = {name: torch.as_tensor(value) for name, value in metrics.items()}
+    return {name: value.item() for name, value in tensors.items() if value.ndim == 0}
 
-    return [envs.resolve(task)]
+
+@contextmanager
+def _bar(count: int, progress: bool) -> Iterator[Callable[[int], object]]:
+    """Tell what it gives how many more samples there are, and a bar grows, if `progress` and there is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    shown = progress and sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=not shown) as bar:
+        yield partial(bar.advance, bar.add_task(f"{count:,} samples", total=count))
+
+
+def _names(entry: Entry, task: str, preset: str | None = None) -> list[str]:
+    """All that what is tuned may be called: the full name of an environment is for a whole family of them."""
+    names = [task]
+    if entry.kind is catalog.AGENT:
+        import envs
+
+        names.append(envs.resolve(task))
+    special = [f"{name}:{preset}" for name in names] if preset else []
+    if preset and not set(special) & set(entry.tuned_for):
+        others = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for if ":" in name)
+        raise UserError(f"--preset {preset}: {entry.name} has none for {task}; there is {others or 'none'}")
+    return names + special
 
 
 def _make(entry: Entry, task: str, config: Any, setup: Setup) -> Algorithm:

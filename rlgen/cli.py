@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -53,6 +54,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the fresh episodes, or of the noise.")]
 Checkpoint = Annotated[Literal["last", "best"], typer.Option("--checkpoint", help="Which checkpoint to take.")]
 LOOK, TRAIN = "Look at runs", "Train"
+SHOWN = 1_024  # samples in a picture, at most
 
 
 def examples(*lines: str) -> str:
@@ -98,6 +100,13 @@ def _training_command(entry: catalog.Entry) -> Any:
             ],
             True,
         )
+        shared["preset"] = (
+            Annotated[
+                str | None,
+                typer.Option("--preset", help="Other tuned settings than the usual ones, as long.", show_default=False),
+            ],
+            None,
+        )
 
     def start(
         given: dict[str, Any],
@@ -109,6 +118,7 @@ def _training_command(entry: catalog.Entry) -> Any:
         quiet: bool,
         json_: bool,
         fallback: bool = True,
+        preset: str | None = None,
     ) -> None:
         from rlgen import api
 
@@ -116,10 +126,10 @@ def _training_command(entry: catalog.Entry) -> Any:
         task, notice = api.canonical(entry, task, data=given.get("data", file.get("data")), fallback=fallback)
         if notice:
             print(notice, file=sys.stderr)
-        session = api.prepare(entry.name, task, given, runs=runs, name=name, file=file, argv=sys.argv)
+        session = api.prepare(entry.name, task, given, runs=runs, name=name, file=file, preset=preset, argv=sys.argv)
         _train(session, quiet, json_)
 
-    tuned = ", ".join(entry.tuned_for) or "none yet"
+    tuned = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for) or "none yet"
     typed = typer.Typer(add_completion=False)
     typed.command(
         entry.name,
@@ -220,22 +230,34 @@ def plot(
 @app.command(
     "eval",
     rich_help_panel=LOOK,
-    epilog=examples("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json"),
+    epilog=examples("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json", "rlgen eval gan-mnist-1"),
 )
 def evaluate(
     run: RunName = "latest",
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Fresh greedy episodes of an agent.")] = 100,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, help="Samples of a model; no more than there are test images are taken.")
+    ] = 10_000,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),
     json_: Json = False,
 ) -> None:
-    """Score a trained agent over fresh episodes, or a model by its metrics."""
+    """Score a trained agent over fresh episodes, or a model's samples beside real images."""
     from rlgen import api
 
     folder, entry = _entry_of(runs, run)
-    result = api.score(api.load(folder, checkpoint=checkpoint), entry, episodes, seed)
-    print(json.dumps(result) if json_ else _say(entry, result))
+    trained = api.load(folder, checkpoint=checkpoint)
+    if entry.kind is catalog.AGENT:
+        result = api.score(trained, entry, episodes, seed)
+    else:
+        result = api.judge(trained, samples, seed, progress=True)
+    if json_:
+        print(json.dumps(result))
+    elif entry.kind is catalog.AGENT:
+        print(_say(entry, result))
+    else:
+        _print_quality(result)
 
 
 @app.command(
@@ -269,11 +291,23 @@ def play(
 
 @app.command(
     rich_help_panel=LOOK,
-    epilog=examples("rlgen sample latest", "rlgen sample gan-mnist-1 --count 100 --out grid.png --npy digits.npy"),
+    epilog=examples(
+        "rlgen sample latest",
+        "rlgen sample gan-mnist-1 --count 100 --out grid.png --npy digits.npy",
+        "rlgen sample --what reconstructions",
+    ),
 )
 def sample(
     run: RunName = "latest",
     count: Annotated[int, typer.Option("--count", min=1, help="How many images.")] = 64,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="The class to make, by name or number.", show_default=False),
+    ] = None,
+    what: Annotated[
+        Literal["samples", "reconstructions", "completions", "interpolations", "manifold"],
+        typer.Option("--what", help="What to draw; all but samples as many as its picture in training has."),
+    ] = "samples",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -298,14 +332,62 @@ def sample(
     folder, entry = _entry_of(runs, run)
     if entry.kind is not catalog.MODEL:
         raise UserError(f"{folder.name} is an agent and draws nothing: `rlgen play {folder.name}` films it")
-    images = api.load(folder, checkpoint=checkpoint).sample(count, seed=seed).cpu().numpy()  # (N, C, H, W)
-    path = _suffix(out or folder.directory / "grid.png", ".png")
-    pixels = (images * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+    path = _suffix(out or folder.directory / ("grid.png" if what == "samples" else f"{what}.png"), ".png")
+    model, shown = api.load(folder, checkpoint=checkpoint), []
+    if what != "samples":
+        if label or npy:
+            raise UserError(f"--what {what} is one picture: leave out --label and --npy")
+        pictures.write_png(api.sheet(model, what, seed), path)
+        print(path)
+        return
+    with replacing(npy) if npy else nullcontext() as partial:
+        kept = None  # a file as large as all images, of which memory holds a part
+        for start, part in api.draw(model, count, label=label, seed=seed, progress=True):  # (n, C, H, W)
+            if partial:
+                if kept is None:
+                    kept = np.lib.format.open_memmap(partial, "w+", np.float32, (count, *part.shape[1:]))
+                kept[start : start + len(part)] = part
+            if start < SHOWN:
+                shown.append((part[: SHOWN - start] * 255).round().astype(np.uint8))
+        if kept is not None:
+            kept.flush()
+    pixels = np.concatenate(shown).transpose(0, 2, 3, 1)
     pictures.write_png(pictures.grid(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path)
-    if npy:
-        with replacing(npy) as partial, partial.open("wb") as file:
-            np.save(file, images)
+    if count > SHOWN:
+        print(f"{path} shows the first {SHOWN:,}{'' if npy else '; --npy keeps all'}", file=sys.stderr)
     print(path)
+
+
+@app.command(
+    rich_help_panel=LOOK, epilog=examples("rlgen probe latest", "rlgen probe ae-mnist-1 --images 60000 --json")
+)
+def probe(
+    run: RunName = "latest",
+    images: Annotated[
+        int, typer.Option("--images", min=10, help="Labelled images that linear classifiers and neighbours have.")
+    ] = 10_000,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """Classify test images by the code of an autoencoder, beside raw pixels, and by networks that start from it."""
+    from rlgen import api
+
+    folder, entry = _entry_of(runs, run)
+    if entry.kind is not catalog.MODEL:
+        raise UserError(f"{folder.name} is an agent, and a probe looks at the codes of autoencoders")
+    result = api.probe(api.load(folder, checkpoint=checkpoint), images, seed)
+    if json_:
+        print(json.dumps(result))
+        return
+    print(f"test images classified right, of {result['test_images']:,}; learned from {result['images']:,}")
+    shares = [[name, *(f"{row[on]:.2%}" for on in ("pixels", "code"))] for name, row in result["classifiers"].items()]
+    _table(["classifier", "on pixels", "on the code"], shares)
+    print("\nnetworks of the encoder and a linear layer, learned from so many labels")
+    ways = ("frozen", "tuned", "scratch")
+    shares = [[f"{labels:,}", *(f"{row[way]:.2%}" for way in ways)] for labels, row in result["networks"].items()]
+    _table(["labels", "encoder frozen", "fine-tuned", "from scratch"], shares)
 
 
 @app.command("list", rich_help_panel=LOOK, epilog=examples("rlgen list", "rlgen list --json"))
@@ -445,6 +527,24 @@ def _say(entry: catalog.Entry, result: dict[str, Any]) -> str:
         )
         return f"{score}\noptimum {_number(best)}: no policy does better within the time limit; the interval {where}"
     return "scores  " + "  ".join(f"{name} {value:.4g}" for name, value in result.items())
+
+
+def _print_quality(result: dict[str, Any]) -> None:
+    """The measures of a model's samples as a table, with those of real images beside them."""
+    from rlgen.generative.metrics import MEANING
+
+    floor, judge = result["floor"], result["judge_accuracy"]
+    right = "untrained" if judge is None else f"{judge:.1%} of the test images right"
+    print(f"{result['samples']:,} samples, and as many real test images, judged by {result['judge']} ({right})")
+    rows = [[name, f"{result[name]:.4g}", f"{floor[name]:.4g}", MEANING[name]] for name in floor]
+    _table(["measure", "samples", "real", ""], rows)
+    if result["classes"]:
+        print("classes  " + "  ".join(f"{name} {share:.1%}" for name, share in result["classes"].items()))
+    for what, why in result["left_out"].items():
+        print(f"no {what}: {why}")
+    own = {name: value for name, value in result.items() if isinstance(value, float) and name not in MEANING}
+    whose = f"the model's own{', ' + result['protocol'] if 'protocol' in result else ''}"
+    print(f"{whose}  " + "  ".join(f"{name} {v:.4g}" for name, v in own.items() if name != "judge_accuracy"))
 
 
 def _number(x: float) -> str:

@@ -1,4 +1,4 @@
-"""Datasets as one tensor of bytes, by name: MNIST, Fashion-MNIST, scikit-learn's digits, or a folder of pictures.
+"""Datasets as one tensor of bytes, by name: MNIST and its like, CIFAR-10, scikit-learn's digits, a folder of pictures.
 
 MNIST: LeCun et al. 1998. Fashion-MNIST: Xiao et al. 2017, arXiv:1708.07747. Digits: Alpaydin & Kaynak 1998,
 doi:10.24432/C50P49. Importing this file imports no torch.
@@ -6,14 +6,16 @@ doi:10.24432/C50P49. Importing this file imports no torch.
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rlgen import idx
+from rlgen import cifar, idx
 from rlgen.core.errors import DataError, UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ Split = Literal["train", "test"]
 NAMES = {
     "mnist": "70,000 handwritten digits, 28x28 grey (12 MB to download)",
     "fashion-mnist": "70,000 pieces of clothing, 28x28 grey (31 MB to download)",
+    "cifar10": "60,000 photographs of ten things, 32x32 in colour (170 MB to download)",
     "digits": "1,797 handwritten digits, 8x8 grey, bundled with scikit-learn",
     "folder:PATH": "your own png and jpg files, in PATH or in one folder per class",
 }
@@ -88,17 +91,22 @@ def listing(data: str | None = None) -> Iterator[tuple[str, str, str]]:
             yield name, about, "always there" if name == "digits" else "yours"
 
 
-def load(task: str, split: Split = "train", *, data: str | None = None, size: int | None = None) -> Dataset:
+def load(
+    task: str, split: Split = "train", *, data: str | None = None, size: int | None = None, skip_bad: bool = False
+) -> Dataset:
     """The images of one split of `task`, scaled to `size` x `size` pixels where that is given.
 
-    Raises DataError where a file is missing, truncated, or not what it should be.
+    Raises DataError where a file is missing, truncated, or not what it should be; `skip_bad` leaves out the
+    pictures of a folder that cannot be read, and says which.
     """
     task = resolve(task)
     if task == "digits":
         return _digits(split, size)
+    if task == "cifar10":
+        return _cifar(split, data, size)
     if task in SOURCES:
         return _idx(task, split, data, size)
-    return _folder(task, split, size)
+    return _folder(task, split, size, skip_bad)
 
 
 def _idx(task: str, split: Split, data: str | None, size: int | None) -> Dataset:
@@ -107,6 +115,13 @@ def _idx(task: str, split: Split, data: str | None, size: int | None) -> Dataset
     source = SOURCES[task]
     images, labels = (torch.from_numpy(idx.read(idx.locate(source, file, data), file)) for file in source.files[split])
     return Dataset(task, _scaled(images.unsqueeze(1), size), labels.long(), CLASSES[task])
+
+
+def _cifar(split: Split, data: str | None, size: int | None) -> Dataset:
+    import torch
+
+    images, labels = cifar.read(idx.locate(SOURCES["cifar10"], cifar.ARCHIVE, data), split)
+    return Dataset("cifar10", _scaled(torch.from_numpy(images), size), torch.from_numpy(labels).long(), cifar.CLASSES)
 
 
 def _digits(split: Split, size: int | None) -> Dataset:
@@ -120,7 +135,7 @@ def _digits(split: Split, size: int | None) -> Dataset:
     return Dataset("digits", _scaled(images, size), labels, CLASSES["digits"])
 
 
-def _folder(task: str, split: Split, size: int | None) -> Dataset:
+def _folder(task: str, split: Split, size: int | None, skip_bad: bool) -> Dataset:
     import numpy as np
     import torch
 
@@ -130,6 +145,7 @@ def _folder(task: str, split: Split, size: int | None) -> Dataset:
         for path in root.rglob("*")
         if path.suffix.lower() in (".png", ".jpg", ".jpeg") and not path.name.startswith(".")
     )
+    pictures, paths = _pictures(root, paths, size, skip_bad)
     if len(paths) < 2:
         raise DataError(f"{root} holds {len(paths)} png or jpg files: a dataset needs two at least")
     owners = [path.relative_to(root).parts[0] if path.parent != root else "" for path in paths]
@@ -137,10 +153,6 @@ def _folder(task: str, split: Split, size: int | None) -> Dataset:
     if "" in classes and len(classes) > 1:
         stray = paths[owners.index("")].name
         raise DataError(f"{root} has class folders and, beside them, {stray}: move it into one or the folders away")
-    pictures = [_picture(path, size) for path in paths]  # (H, W, 1 or 3)
-    sizes = sorted({f"{width}x{height}" for height, width, _ in (picture.shape for picture in pictures)})
-    if len(sizes) > 1:
-        raise DataError(f"{root} mixes images of {', '.join(sizes[:4])} pixels: give them one --size")
     channels = max(picture.shape[2] for picture in pictures)  # one coloured picture makes all coloured
     stack = np.stack([np.broadcast_to(picture, (*picture.shape[:2], channels)) for picture in pictures])
     keep = _held_out(len(paths), split)
@@ -149,8 +161,38 @@ def _folder(task: str, split: Split, size: int | None) -> Dataset:
     return Dataset(task, images, labels, () if labels is None else classes)
 
 
-def _picture(path: Path, size: int | None) -> np.ndarray:
-    """(H, W, 1) of a grey image, (H, W, 3) of any other, cut square and scaled where `size` is given."""
+def _pictures(root: Path, paths: list[Path], size: int | None, skip_bad: bool) -> tuple[list[np.ndarray], list[Path]]:
+    """(H, W, 1 or 3) of each file and the files that could be read, all of one size."""
+    pictures, readable, bad, sizes = [], [], [], set()
+    for path in paths:
+        try:
+            picture, found = _picture(path, size)
+        except Unreadable as error:
+            bad.append((path, str(error)))
+            continue
+        pictures.append(picture)
+        readable.append(path)
+        sizes.add(found)
+    if bad:
+        many = f", and {len(bad) - 1} more of {len(paths)} files" if len(bad) > 1 else f", one of {len(paths)} files"
+        names = f"{bad[0][0]} cannot be read as an image ({bad[0][1]}){many}"
+        if not skip_bad:
+            raise DataError(f"{names}: repair or remove what is broken, or leave it out with --skip-bad")
+        _say_once(f"{names}; left out: {', '.join(str(path.relative_to(root)) for path, _ in bad)}")
+    if len(sizes) > 1:
+        shown = ", ".join(sorted(sizes)[:4]) + (", ..." if len(sizes) > 4 else "")
+        if size is None:
+            raise DataError(f"{root} mixes images of {shown} pixels: give them one --size")
+        _say_once(f"{root} mixes images of {shown} pixels: all are cut square and scaled to {size}x{size}")
+    return pictures, readable
+
+
+class Unreadable(DataError):
+    """One file that is no image."""
+
+
+def _picture(path: Path, size: int | None) -> tuple[np.ndarray, str]:
+    """(H, W, 1) of a grey image, (H, W, 3) of any other, cut square and scaled where `size` is given; its true size."""
     import numpy as np
     from PIL import Image, ImageOps
 
@@ -164,11 +206,18 @@ def _picture(path: Path, size: int | None) -> np.ndarray:
                     raise DataError(f"{path} is {file.width}x{file.height} pixels: give a --size")
                 image = ImageOps.exif_transpose(file.convert("L" if file.mode in ("1", "L", "LA") else "RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{path} cannot be read as an image ({error}): repair it or take it out") from error
+        raise Unreadable(" ".join(str(error).split())) from error
+    found = f"{image.width}x{image.height}"
     if size is not None:
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     pixels = np.asarray(image)
-    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+    return pixels if pixels.ndim == 3 else pixels[:, :, None], found
+
+
+@cache
+def _say_once(message: str) -> None:
+    """A warning, though each split of a folder meets its cause."""
+    log.warning(message)
 
 
 def _held_out(count: int, split: Split) -> Tensor:
@@ -189,11 +238,13 @@ def _scaled(images: Tensor, size: int | None) -> Tensor:
     return scaled.round().clamp(0, 255).to(images.dtype)
 
 
+log = logging.getLogger("rlgen")
 LARGEST = 512  # pixels a side that are taken as they are
 DIGITS = tuple("0123456789")
 CLASSES = {
     "mnist": DIGITS,
     "digits": DIGITS,
+    "cifar10": cifar.CLASSES,
     "fashion-mnist": (
         "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     ),
@@ -236,5 +287,10 @@ SOURCES = {
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
+    ),
+    "cifar10": idx.Source(
+        "CIFAR10",
+        ("https://www.cs.toronto.edu/~kriz/",),
+        {"train": (cifar.ARCHIVE,), "test": (cifar.ARCHIVE,)},
     ),
 }

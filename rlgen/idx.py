@@ -13,7 +13,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,10 @@ class File:
     shape: tuple[int, ...]
     sha256: str  # of the decoded bytes; a gzip header may differ from mirror to mirror
 
+    def check(self, path: Path) -> None:
+        """Raise DataError unless `path` is this file to the last bit."""
+        read(path, self)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -46,7 +50,7 @@ class Source:
 
     folder: str  # inside a data folder, as torchvision has it
     mirrors: tuple[str, ...]
-    files: dict[str, tuple[File, File]]  # images and labels of each split
+    files: Mapping[str, tuple[File, ...]]  # images and labels of each split
 
 
 def locate(source: Source, file: File, data: str | Path | None = None) -> Path:
@@ -137,7 +141,7 @@ def _download(source: Source, file: File) -> Path:
                 try:
                     fetch = HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT)
                     fetch(f"{mirror}{file.name}.gz", str(part), None)
-                    read(part, file)
+                    file.check(part)
                     part.replace(path)
                     return path
                 except (OSError, DataError) as error:  # what requests raises is an OSError
@@ -152,7 +156,7 @@ def _download(source: Source, file: File) -> Path:
 
 
 def _advice(source: Source, reason: str) -> str:
-    names = ", ".join(f"{file.name}.gz" for files in source.files.values() for file in files)
+    names = ", ".join(dict.fromkeys(f"{file.name}.gz" for files in source.files.values() for file in files))
     place = Path(os.environ.get("RLGEN_DATA", "data"), source.folder, "raw")
     return f"{source.folder} is not on this machine and cannot be downloaded ({reason}): put {names} into {place}"
 

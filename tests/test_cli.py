@@ -279,7 +279,7 @@ def test_resume_with_settings_that_do_not_fit_the_checkpoint(rlgen, trained):
     assert "dqn-CartPole-1" in err
 
 
-def test_a_model_from_training_to_samples(rlgen):
+def test_a_model_from_training_to_samples(rlgen, monkeypatch):
     small = ["--budget", "192", "--batch", "64", "--log-every", "64", "--eval-every", "128", "--size", "8"]
     code, out, err = rlgen("gan", "Digits", *small, "--width", "4", "--discriminator-width", "4", "--json")
     assert code == 0, err
@@ -295,10 +295,94 @@ def test_a_model_from_training_to_samples(rlgen):
     assert 0 <= images.min() < images.max() <= 1
     rlgen("sample", "latest", "--count", 5, "--out", "again.png", "--npy", "again.npy", "--seed", 2)
     assert np.array_equal(images, np.load("again.npy"))
-    assert "eval_accuracy" in json.loads(rlgen("eval", "latest", "--json")[1])
+    from rlgen import idx
+    from rlgen.generative import judge
+
+    monkeypatch.setattr(idx, "cache", lambda: Path("cache").absolute())
+    monkeypatch.setattr(judge, "STEPS", 20)
+    scores = json.loads(rlgen("eval", "latest", "--json")[1])
+    assert "eval_accuracy" in scores
+    assert scores["samples"] == 299
+    assert scores["floor"].keys() <= scores.keys()
+    assert 0 <= scores["floor"]["lenet_fid"] < scores["lenet_fid"]
+    code, out, _ = rlgen("eval", "latest", "--samples", 100)
+    assert code == 0
+    assert re.search(r"^copied +[0-9.e-]+ +0.01", out, re.MULTILINE)
+    assert "no distances: 100 images are too few" in out
     assert "rlgen sample" in rlgen("play", "latest")[2]
     assert rlgen("sample", "latest", "--out", "five.jpg")[0] == 2
     assert rlgen("eval", "latest", "--checkpoint", "best")[0] == 2  # no score ranks its evaluations
+
+
+def test_samples_of_one_class_and_more_than_a_picture_holds(rlgen, monkeypatch):
+    from rlgen import cli
+    from rlgen.generative import base
+
+    small = ["--budget", "64", "--batch", "64", "--size", "8", "--width", "4", "--discriminator-width", "4", "-q"]
+    assert rlgen("gan", "digits", *small, "--conditional")[0] == 0
+    assert rlgen("sample", "latest", "--count", 30, "--label", "seven")[0] == 2
+    assert "digits has no class 10: there are 0, 1, 2" in rlgen("sample", "latest", "--label", "10")[2]
+    rlgen("sample", "latest", "--count", 8, "--label", 7, "--npy", "whole.npy")
+    monkeypatch.setattr(base, "PART", 8)
+    monkeypatch.setattr(cli, "SHOWN", 12)
+    code, _, err = rlgen("sample", "latest", "--count", 20, "--label", 7, "--npy", "parts.npy", "--out", "some.png")
+    assert code == 0
+    assert "some.png shows the first 12" in err
+    parts = np.load("parts.npy")
+    assert parts.shape == (20, 1, 8, 8)
+    assert np.array_equal(parts[:8], np.load("whole.npy"))
+    assert len({image.tobytes() for image in parts}) == 20
+
+
+def test_an_autoencoder_from_training_to_what_its_code_is_worth(rlgen, monkeypatch):
+    from rlgen.generative import probe
+
+    small = ["--budget", "200", "--batch", "50", "--width", "8", "--latent", "2", "--log-every", "100", "--json"]
+    code, out, err = rlgen("ae", "digits", *small)
+    assert code == 0, err
+    assert {"eval_mse", "eval_pca_mse"} <= json.loads(out).keys()
+    assert Path("runs/ae-digits-1/evolution.gif").is_file()
+    assert rlgen("sample", "latest", "--what", "manifold")[0] == 0
+    assert Path("runs/ae-digits-1/manifold.png").is_file()
+    assert (
+        "this model has no completions: it draws samples, rec" in rlgen("sample", "latest", "--what", "completions")[2]
+    )
+    code, _, err = rlgen("sample", "latest", "--what", "manifold", "--npy", "some.npy")
+    assert code == 2
+    assert "leave out --label and --npy" in err
+    monkeypatch.setattr(probe, "STEPS", 3)
+    monkeypatch.setattr(probe, "LABELS", (100,))
+    code, out, _ = rlgen("probe", "latest", "--images", 200)
+    assert code == 0
+    assert re.search(r"^softmax +[0-9.]+% +[0-9.]+%$", out, re.MULTILINE)
+    assert re.search(r"^1,498( +[0-9.]+%){3}$", out, re.MULTILINE)
+    assert json.loads(rlgen("probe", "latest", "--images", 200, "--json")[1])["networks"]["100"].keys() == {
+        "frozen",
+        "tuned",
+        "scratch",
+    }
+
+
+def test_a_likelihood_is_told_with_its_protocol(rlgen, monkeypatch):
+    from rlgen import idx
+    from rlgen.generative import judge, settings
+
+    brief = {"budget": 100, "batch": 50, "width": 4, "levels": 1, "blocks": 1, "likelihood": "bernoulli", "head": 4}
+    monkeypatch.setitem(settings.TUNED["pixelcnn"], "digits:brief", brief)
+    monkeypatch.setattr(idx, "cache", lambda: Path("cache").absolute())
+    monkeypatch.setattr(judge, "STEPS", 20)
+    code, _, err = rlgen("gated-pixelcnn", "digits", "--preset", "breif")
+    assert code == 2
+    assert "--preset breif: gated-pixelcnn has none for digits; there is mnist with --preset long, digits with" in err
+    code, out, err = rlgen("gated-pixelcnn", "digits", "--preset", "brief", "--head", "8", "--json")
+    assert code == 0, err
+    assert json.loads(out)["time"] == 100
+    config = json.loads(Path("runs/gated-pixelcnn-digits-1/run.json").read_text())["config"]
+    assert (config["width"], config["head"], config["gated"]) == (4, 8, True)
+    scores = json.loads(rlgen("eval", "latest", "--json", "--samples", 20)[1])
+    assert scores["protocol"] == "dynamic"
+    assert scores["eval_nats"] < 2 * scores["uniform_nats"]
+    assert re.search(r"^the model's own, dynamic  eval_nats", rlgen("eval", "latest", "--samples", 20)[1], re.MULTILINE)
 
 
 def test_where_mnist_cannot_be_had(rlgen, monkeypatch):

@@ -1,15 +1,17 @@
 import gzip
 import hashlib
+import io
 import struct
 import subprocess
 import sys
+import tarfile
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from rlgen import data, idx
+from rlgen import cifar, data, idx
 from rlgen.core.errors import DataError, UserError
 
 
@@ -67,7 +69,7 @@ def test_names_are_forgiving(task, name):
 def test_unknown_names_are_refused(tmp_path):
     with pytest.raises(UserError, match='no dataset "minst": did you mean mnist'):
         data.resolve("minst")
-    with pytest.raises(UserError, match="there are mnist, fashion-mnist, digits, folder:PATH"):
+    with pytest.raises(UserError, match="there are mnist, fashion-mnist, cifar10, digits, folder:PATH"):
         data.resolve("celeba")
     with pytest.raises(DataError, match="is not a folder"):
         data.resolve(f"folder:{tmp_path}/none")
@@ -187,6 +189,85 @@ def test_an_unreadable_picture_is_named(tmp_path):
         (tmp_path / "half.png").write_bytes(broken)
         with pytest.raises(DataError, match=r"half\.png cannot be read"):
             data.load(f"folder:{tmp_path}")
+
+
+def test_unreadable_pictures_are_counted_and_skipped_on_request(tmp_path, caplog):
+    for number in range(7):
+        save(tmp_path / f"{number}.png", value=number)
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).write_bytes(b"not a picture")
+    task = f"folder:{tmp_path}"
+    with pytest.raises(DataError, match=r"a\.png cannot be read as an image .*, and 1 more of 9 files: .* --skip-bad"):
+        data.load(task)
+    train, test = data.load(task, skip_bad=True), data.load(task, "test", skip_bad=True)
+    assert len(train) + len(test) == 7
+    (line,) = [record.getMessage() for record in caplog.records]  # said once, not for each split
+    assert line.endswith("left out: a.png, b.jpg")
+    for number in range(6):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    with pytest.raises(DataError, match="holds 1 png or jpg files"):
+        data.load(task, skip_bad=True)
+
+
+def test_scaling_mixed_sizes_is_told(tmp_path, caplog):
+    save(tmp_path / "a.png", (8, 8))
+    save(tmp_path / "b.png", (20, 10))
+    assert data.load(f"folder:{tmp_path}", size=16).images.shape == (1, 1, 16, 16)
+    assert "mixes images of 20x10, 8x8 pixels: all are cut square and scaled to 16x16" in caplog.text
+
+
+@pytest.fixture
+def cifar10(tmp_path, monkeypatch):
+    """An archive of two records a file, and what is in them."""
+    draw, batches = np.random.default_rng(0), {}
+    table = {split: draw.integers(0, 256, (2 * len(names), 3073), np.uint8) for split, names in cifar.BATCHES.items()}
+    path = tmp_path / "data/CIFAR10/raw/cifar-10-binary.tar.gz"
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for split, names in cifar.BATCHES.items():
+            table[split][:, 0] %= 10
+            batches[split] = {}
+            for number, name in enumerate(names):
+                content = table[split][2 * number : 2 * number + 2].tobytes()
+                batches[split][name] = hashlib.sha256(content).hexdigest()
+                member = tarfile.TarInfo(f"{cifar.INSIDE}/{name}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    monkeypatch.setattr(cifar, "BATCHES", batches)
+    monkeypatch.setenv("RLGEN_OFFLINE", "1")
+    monkeypatch.delenv("RLGEN_DATA", raising=False)
+    monkeypatch.setattr(idx, "cache", lambda: tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    return path, table
+
+
+def test_cifar10(cifar10):
+    _, table = cifar10
+    assert data.resolve("CIFAR-10") == "cifar10"
+    assert data.available("CIFAR10", fallback=False) == ("cifar10", None)
+    for split, records in table.items():
+        dataset = data.load("cifar10", split)
+        assert dataset.images.shape == (len(records), 3, 32, 32)
+        assert dataset.classes[0] == "airplane"
+        assert torch.equal(dataset.labels, torch.from_numpy(records[:, 0]).long())
+        assert torch.equal(dataset.images[1, 2, 5], torch.from_numpy(records[1, 1 + 2 * 1024 + 5 * 32 :][:32]))
+
+
+def test_a_wrong_cifar10_is_refused(cifar10, monkeypatch):
+    path, _ = cifar10
+    monkeypatch.setattr(cifar, "BATCHES", {**cifar.BATCHES, "test": {"test_batch.bin": "0" * 64}})
+    with pytest.raises(DataError, match=r"holds a wrong test_batch\.bin: delete it"):
+        data.load("cifar10", "test")
+    whole = path.read_bytes()
+    for broken in (whole[: len(whole) // 2], b"rubbish", b""):
+        path.write_bytes(broken)
+        with pytest.raises(DataError, match=r"CIFAR-10|wrong"):
+            data.load("cifar10")
+    with pytest.raises(DataError, match=r"is not the true cifar-10-binary\.tar\.gz"):
+        cifar.ARCHIVE.check(path)
+    path.unlink()
+    with pytest.raises(DataError, match=r"cannot be downloaded .* put cifar-10-binary\.tar\.gz into data/CIFAR10/raw"):
+        data.load("cifar10")
 
 
 def test_folders_that_make_no_dataset(tmp_path):

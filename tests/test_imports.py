@@ -15,9 +15,10 @@ MAY_IMPORT = {  # each part of the house, and the parts it may know besides itse
     "rlgen.core": [],
     "envs": ["rlgen.core"],
     "agents": ["rlgen.core", "envs"],
-    "rlgen.data": ["rlgen.core", "rlgen.idx"],
+    "rlgen.data": ["rlgen.core", "rlgen.cifar", "rlgen.idx"],
+    "rlgen.cifar": ["rlgen.core", "rlgen.idx"],
     "rlgen.idx": ["rlgen.core"],
-    "rlgen.generative": ["rlgen.core", "rlgen.data"],
+    "rlgen.generative": ["rlgen.core", "rlgen.data", "rlgen.idx"],
 }
 NOBODY_IMPORTS = {"rlgen.cli": "rlgen.__main__"}
 

@@ -251,6 +251,12 @@ def test_losses_of_a_model(model):
     assert picture.axes[0].get_xlabel() == "images seen"
 
 
+def test_a_likelihood_is_drawn_beside_its_loss(tmp_path):
+    rows = [{"time": 64, "loss": 99.0, "kl": 3.0}, {"time": 64, "eval_nats": 98.0, "eval_bits": 0.2}]
+    run = write(tmp_path / "run", {**MODEL, "algorithm": "vae"}, rows)
+    assert words(figure(lines_of(run))) == ["loss", "test nats"]
+
+
 def test_a_single_point_is_seen(tmp_path):
     run = write(tmp_path / "run", AGENT, [{"time": 10, "return": 0.0}])
     panel = figure(lines_of(run)).axes[0]

@@ -34,6 +34,11 @@ TABLE_PLAN = {"budget": 1_400, "log_every": 100, "eval_every": 700, "save_every"
 RAINBOW = {name: value for name, value in AGENT.items() if name != "epsilon_steps"} | {"atoms": 11}
 RECURRENT = {"length": 6, "burn_in": 3, "train_every": 8}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
+RESIDUAL = {"size": 8, "architecture": "residual", "r1": 1.0, "r1_every": 4, "augment": "diffaugment"}
+CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "anneal": 1_200, "threads": 1}
+WORDS = {"width": 4, "words": 8, "features": 4, "prior_width": 8, "prior_blocks": 1, "batch": 100, "threads": 1}
+PIXELS = {"width": 4, "head": 4, "first_kernel": 3, "batch": 100, "anneal": 1_200, "threads": 1}
+SCANS = {**PIXELS, "layers": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # an epoch and a bit
 CASES = {
     "dqn": ("dqn", "CartPole", {**AGENT, **AGENT_PLAN}),
@@ -62,6 +67,17 @@ CASES = {
     "qlearning": ("qlearning", "GridWorld", {**TABLE_PLAN, "seeds": 3, "lanes": 2, "epsilon_steps": 900}),
     "qlearning with masks": ("qlearning", "Taxi", {**TABLE_PLAN, "lr_decay": 0.0}),
     "gan": ("gan", "digits", {**MODEL, **MODEL_PLAN, "conditional": True}),
+    "lsgan adapting": ("lsgan", "digits", {**MODEL, **MODEL_PLAN, "augment": "adaptive", "augment_images": 2_000}),
+    "residual hinge": ("hinge", "digits", {**MODEL, **MODEL_PLAN, **RESIDUAL}),
+    "wgan-gp": ("wgan-gp", "digits", {**MODEL, **MODEL_PLAN, "size": 8, "discriminator_width": 4, "critics": 4}),
+    "ae": ("ae", "digits", {**CODER, **MODEL_PLAN, "gaussian": 0.3, "sparse": 2}),
+    "ae of convolutions": ("ae", "digits", {**CODER, **MODEL_PLAN, "network": "convolutional", "masked": 0.3}),
+    "vae": ("vae", "digits", {**CODER, **MODEL_PLAN, "conditional": True, "warmup": 1_000}),
+    "vae of greys": ("vae", "digits", {**CODER, **MODEL_PLAN, "likelihood": "mixture", "free_bits": 0.1}),
+    "vqvae": ("vqvae", "digits", {**WORDS, **MODEL_PLAN, "conditional": True}),
+    "pixelcnn": ("pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "growth": 2, "conditional": True}),
+    "gated-pixelcnn": ("gated-pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "blocks": 2, "levels": 1}),
+    "pixelrnn": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "likelihood": "bernoulli", "binarise": "static"}),
 }
 
 
@@ -183,9 +199,9 @@ def test_a_resumed_run_is_the_one_that_never_stopped(runs, case, how):
 
 def test_something_was_learned_meanwhile(runs):
     """Equal because trained equally, not because nothing happens."""
-    for case, (algorithm, _, _) in CASES.items():
-        name = "generator" if algorithm == "gan" else "q"
+    for case in CASES:
         trained, fresh = state(runs / f"{case} straight"), start(case, runs, f"{case} fresh").algorithm.state_dict()
+        name = next(name for name in ("generator", "network", "q") if name in trained)
         assert differences(trained[name], fresh[name]) != []
 
 

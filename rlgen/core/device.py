@@ -36,6 +36,13 @@ def choose(setup: Setup, accelerate: bool) -> torch.device:
     return torch.device(name)
 
 
+def half(device: torch.device) -> bool:
+    """Whether it multiplies in bfloat16 faster than in float32: processors without it imitate it, and are slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
 def cores() -> int:
     """CPU cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,11 +10,16 @@ from torch import Tensor, nn
 
 from rlgen import data
 from rlgen.core import device
-from rlgen.core.algorithm import Metrics, descend
+from rlgen.core.algorithm import Metrics
+from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.seeds import derive
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
 
+PART = 1_000  # samples made before anybody is told
+ROWS, COLUMNS = 8, 8  # of a sheet of samples, and of other pictures
+SIDE = 20  # images along each side of the picture of a plane of codes
+FEW = 12  # classes that can be named in a line
 LEGIBLE = 400  # pixels: narrower sheets of samples are enlarged
 
 
@@ -50,38 +55,112 @@ class Minibatches(Stateful):
 
 
 class Generative(Stateful):
-    """Trains on one minibatch per step. A model with one loss writes `loss`; others write `update` instead."""
+    """Trains on one minibatch per step."""
 
     score: ClassVar[str | None] = None  # no number yet ranks samples
-    optimizer: torch.optim.Optimizer
+    protocol: str = ""  # what a likelihood is of: static or dynamic binarisation, or 8-bit
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None:
         self.config, self.seed, self.time = config, setup.seed, 0
         self.device = device.choose(setup, accelerate=True)
-        dataset = data.load(task, data=config.data, size=config.size)
-        self.task, self.classes = dataset.name, dataset.classes
-        self.shape = tuple(dataset.images.shape[1:])  # (C, H, W)
+        self.task = data.resolve(task)
+        dataset, self.held_out = self.load("train"), self.load("test")
+        self.classes = dataset.classes
+        if self.conditional and not self.classes:
+            raise UserError(
+                f"--conditional: {self.task} has no labels; put the images of each class into a folder of its own"
+            )
+        self.told = len(self.classes) if self.conditional else 0  # classes that networks hear of
+        self.columns = self.told or COLUMNS  # of the sheet of samples
+        channels, height, width = dataset.images.shape[1:]
+        self.shape = (channels, height, width)
         self.data = Minibatches(dataset, config.batch, setup.seed, self.device)
+        self.half = config.precision == "bfloat16" or (config.precision == "auto" and device.half(self.device))
+
+    @property
+    def conditional(self) -> bool:
+        """Whether `sample` takes labels."""
+        return bool(getattr(self.config, "conditional", False))
+
+    def load(self, split: data.Split) -> data.Dataset:
+        """The images of a split."""
+        config = self.config
+        return data.load(self.task, split, data=config.data, size=config.size, skip_bad=config.skip_bad)
+
+    def real(self, split: data.Split) -> data.Dataset:
+        """What the samples of a perfect model would look like; they are judged beside it."""
+        return self.load(split)
+
+    def label(self, name: str) -> int:
+        """The number of the class called `name`, or with that number. Raises UserError where there is none."""
+        if not self.conditional:
+            raise UserError(f"this model was trained without --conditional: it cannot be told to make {name}")
+        if name in self.classes:
+            return self.classes.index(name)
+        if name.isdecimal() and int(name) < len(self.classes):
+            return int(name)
+        hint = "" if len(self.classes) <= FEW else did_you_mean(name, self.classes)
+        raise UserError(f"{self.task} has no class {name}{hint or _choices(self.classes)}")
+
+    def asked(self, count: int, labels: Tensor | None) -> Tensor | None:
+        """The labels (count,) to make: those given, or the classes in turn; None for who is not conditional."""
+        if not self.conditional:
+            if labels is not None:
+                raise UserError("this model was trained without --conditional: it takes no labels")
+            return None
+        labels = torch.arange(count) % self.told if labels is None else labels
+        if len(labels) != count or labels.min() < 0 or labels.max() >= self.told:
+            raise UserError(f"{count} samples want {count} labels of 0 to {self.told - 1}")
+        return labels
+
+    def unseen(self, which: Tensor | slice) -> tuple[Tensor, Tensor | None]:
+        """Test images (N, C, H, W) in [0, 1], and their labels (N,) for a conditional model; on the CPU."""
+        labels = self.held_out.labels if self.conditional else None
+        return self.held_out.images[which] / 255, None if labels is None else labels[which]
 
     def step(self) -> Metrics:
         """One minibatch, one update."""
         x, y = self.data.next()
         self.time += len(x)
-        return self.update(x, y)
+        return self.update(x, y if self.conditional else None)
 
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
-        """One gradient step on images (B, C, H, W) and their labels (B,)."""
-        loss, metrics = self.loss(x, y)
-        norm = descend(self.optimizer, loss)
-        return {"loss": loss.detach(), "gradient_norm": norm, **metrics}
-
-    def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
-        """What the model minimises, and what it has to say about it."""
+        """One gradient step on images (B, C, H, W), and their labels (B,) for a conditional model."""
         raise NotImplementedError
 
     def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
-        """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`."""
+        """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`.
+
+        A conditional model takes the `labels` (N,) to make, or goes through the classes in turn.
+        """
         raise NotImplementedError
+
+    def sheets(self, seed: int) -> dict[str, Tensor]:
+        """Every kind of picture (C, H', W') there is of a model, by its name, always of the same noise."""
+        raise NotImplementedError
+
+    def evaluate(self) -> Metrics:
+        """Metrics that depend on weights and seed alone; touches no training state."""
+        raise NotImplementedError
+
+    def final(self) -> Metrics:
+        """What `rlgen eval` tells: the same, measured longer where a model has something to measure longer."""
+        return self.evaluate()
+
+    def autocast(self) -> torch.autocast:
+        """Within it, convolutions and matrix products may be computed in bfloat16; weights stay as they are."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+
+def parts(model: Generative, count: int, seed: int = 0, labels: Tensor | None = None) -> Iterator[Tensor]:
+    """`count` images of a model, a thousand at a time: any number fits in memory. Those of `labels` (N,), if given.
+
+    The first thousand are those of `model.sample(1_000, seed=seed)`, the later ones have seeds of their own.
+    """
+    for start in range(0, count, PART):
+        size = min(PART, count - start)
+        given = {} if labels is None else {"labels": labels[start : start + size]}
+        yield model.sample(size, seed=derive(seed, f"samples from {start}") if start else seed, **given)
 
 
 @torch.no_grad()
@@ -108,10 +187,20 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
             module.train(mode)
 
 
-def sheet(images: Tensor, columns: int = 8) -> Tensor:
+def plane(side: int = SIDE) -> Tensor:
+    """(side · side, 2): standard normal numbers in steps of equal probability, to the right and upwards."""
+    steps = torch.special.ndtri((torch.arange(side) + 0.5) / side)
+    return torch.stack([steps.repeat(side), -steps.repeat_interleave(side)], 1)
+
+
+def sheet(images: Tensor, columns: int = COLUMNS) -> Tensor:
     """(N, C, H, W) side by side in rows, one pixel apart, enlarged to be seen: a picture (C, H', W')."""
     count, channels, height, width = images.shape
     tiles = F.pad(images, (0, 1, 0, 1)).view(count // columns, columns, channels, height + 1, width + 1)
     picture = tiles.permute(2, 0, 3, 1, 4).reshape(channels, -1, columns * (width + 1))[:, :-1, :-1]
     scale = -(-LEGIBLE // picture.shape[-1])
     return picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+
+
+def _choices(classes: tuple[str, ...]) -> str:
+    return f": there are {', '.join(classes[:FEW])}{', ...' if len(classes) > FEW else ''}"

@@ -3,12 +3,14 @@
 A field is an option, the comment beside it its help, the comment line above a group its panel.
 """
 
-from typing import Annotated, Any
+from collections.abc import Container
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from rlgen.core.settings import Rate
+from rlgen.core.errors import UserError
+from rlgen.core.settings import Fraction, Rate
 
 
 def _in_fours(size: int) -> int:
@@ -17,36 +19,250 @@ def _in_fours(size: int) -> int:
     return size
 
 
+def _odd(side: int) -> int:
+    if side % 2 == 0:
+        raise ValueError("must be odd: a kernel has a centre")
+    return side
+
+
 Size = Annotated[int, Field(ge=8, le=64), AfterValidator(_in_fours)]
+Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
-class GAN:
+class Model:
+    """What every model can be told."""
+
+    # Learning
+    lr: Rate = 1e-3  # step size of Adam
+    batch: PositiveInt = 128  # images per gradient step
+    ema: Decay = 0.999  # share of its past the averaged network, which is scored and makes the pictures, keeps per step
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of multiplications in training; auto takes the faster
+    # Data
+    data: str | None = None  # folder that holds the dataset, such as MNIST/raw; none looks in the usual places
+    size: Size | None = None  # scale images to SIZE x SIZE pixels; none leaves them as they are
+    skip_bad: bool = False  # leave out pictures of a folder that cannot be read
+
+
+@dataclass(frozen=True)
+class Annealed(Model):
+    """What models of one loss share."""
+
+    # Learning
+    anneal: NonNegativeInt = 0  # images over which the step size falls to a hundredth, in half a cosine; 0 keeps it
+
+
+@dataclass(frozen=True)
+class Likely(Annealed):
+    """What models that say how probable an image is share."""
+
+    # Likelihood
+    likelihood: Literal["bernoulli", "logistic", "mixture", "softmax"] = "bernoulli"  # of two levels; others of 256
+    binarise: Literal["dynamic", "static", "none"] = "dynamic"  # before a bernoulli: each time anew, once, or not
+    components: PositiveInt = 10  # logistics in a mixture
+
+    def check(self, given: Container[str]) -> None:
+        """Raise UserError where what is typed belongs to another likelihood."""
+        if "binarise" in given and self.likelihood != "bernoulli":
+            raise UserError(
+                f"--binarise {self.binarise}: --likelihood {self.likelihood} is of grey levels: leave it out"
+            )
+        if "components" in given and self.likelihood != "mixture":
+            raise UserError(f"--components {self.components}: only --likelihood mixture has them")
+
+
+@dataclass(frozen=True)
+class Coder(Annealed):
+    """What autoencoders of both kinds share."""
+
+    # Network
+    network: Literal["dense", "convolutional"] = "dense"  # fully connected, or strided convolutions
+    latent: PositiveInt = 32  # numbers in the code of an image; 2 can be drawn as a plane
+    width: PositiveInt | None = None  # features of a hidden layer (none: 512), or channels at half the size (none: 32)
+    depth: NonNegativeInt = 2  # hidden layers, none being linear; or 3x3 convolutions at a quarter of the images' size
+
+
+@dataclass(frozen=True)
+class Autoencoder(Coder):
+    """An autoencoder: plain, denoising or k-sparse."""
+
+    # Code
+    gaussian: NonNegativeFloat = 0.0  # deviation of noise added to what is encoded, 0 to 1; the target stays clean
+    masked: Fraction = 0.0  # share of the pixels made black in what is encoded; the target stays clean
+    sparse: NonNegativeInt = 0  # largest numbers of a code that are kept, the others being 0; 0 keeps all
+
+    def check(self, given: Container[str]) -> None:
+        """Raise UserError where settings contradict each other."""
+        if self.sparse > self.latent:
+            raise UserError(f"--sparse {self.sparse}: a code of {self.latent} has no more: raise --latent, to 1000 say")
+
+
+@dataclass(frozen=True)
+class VAE(Coder, Likely):
+    """A variational autoencoder."""
+
+    # Objective
+    beta: NonNegativeFloat = 1.0  # weight of the KL divergence; the evaluation reports the bound at 1 in any case
+    warmup: NonNegativeInt = 0  # images over which that weight rises from 0
+    free_bits: NonNegativeFloat = 0.0  # nats of KL divergence each number of the code has for free
+    conditional: bool = False  # give encoder and decoder the label, to choose what is made
+
+
+@dataclass(frozen=True)
+class VQVAE(Likely):
+    """An autoencoder whose code is a grid of words, and a PixelCNN that says how probable a grid is."""
+
+    # Learning
+    commitment: NonNegativeFloat = 0.25  # weight of the distance of what is encoded from its word
+    conditional: bool = False  # give the prior the label, to choose what is made
+    # Network
+    width: PositiveInt = 32  # channels at half of the images' size, twice as many at a quarter
+    depth: NonNegativeInt = 1  # 3x3 convolutions at a quarter of the images' size
+    # Codebook
+    words: Annotated[int, Field(ge=2)] = 128  # a place of the code, of which there is one for 4x4 pixels, can be
+    features: PositiveInt = 16  # numbers in a word
+    memory: Decay = 0.99  # share of its past the mean of what a word stands for keeps per step
+    # Prior
+    prior_width: PositiveInt = 64  # features of a place of the code in the PixelCNN
+    prior_blocks: PositiveInt = 4  # residual blocks of it
+
+
+@dataclass(frozen=True)
+class GAN(Model):
     """A generative adversarial network."""
 
     # Learning
     lr: Rate = 1e-3  # step size of the generator's Adam
     discriminator_lr: Rate = 1e-3  # step size of the discriminator's, which may be larger (Heusel 2017)
+    beta1: Decay = 0.5  # share of its past Adam's mean gradient keeps: little, for the other player moves
     batch: PositiveInt = 32  # images per gradient step
     ema: Decay = 0.999  # share of its past the averaged generator, which makes the samples, keeps per step
     conditional: bool = False  # give both networks the label, to choose what is made (Miyato & Koyama 2018)
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"  # of convolutions; auto takes what is faster
+    # Game
+    loss: Literal["non-saturating", "lsgan", "hinge", "wgan"] = "non-saturating"  # what the two networks play for
+    critics: PositiveInt = 1  # steps of the discriminator, each on images of its own, per step of the generator
+    spectral: bool = True  # hold the spectral norm of the discriminator's layers at 1 (Miyato 2018)
+    gradient_penalty: NonNegativeFloat = 0.0  # weight of (|gradient| - 1)^2 between real and fake (Gulrajani 2017)
+    r1: NonNegativeFloat = 0.0  # weight of |gradient|^2 / 2 at real images (Mescheder 2018)
+    r1_every: PositiveInt = 16  # steps between two R1 penalties, each weighing so much more (Karras 2020)
+    # Little data
+    augment: Literal["none", "diffaugment", "adaptive"] = "none"  # change what the discriminator sees
+    augment_images: PositiveInt = 100_000  # images in which adaptive could go from no changes to all
     # Network
-    latent: PositiveInt = 64  # numbers an image is made from
+    architecture: Literal["dcgan", "residual"] = "dcgan"  # strided convolutions, or residual blocks
+    latent: PositiveInt = 64  # numbers an image is made from; 2 can be drawn as a plane
     width: PositiveInt = 32  # channels of the generator at half of the images' size, twice as many at a quarter
     discriminator_width: PositiveInt = 24  # channels of the discriminator there; they double with each halving
-    # Data
-    data: str | None = None  # folder that holds the dataset, such as MNIST/raw; none looks in the usual places
-    size: Size | None = None  # scale images to SIZE x SIZE pixels; none leaves them as they are
+
+    def check(self, given: Container[str]) -> None:
+        """Raise UserError where settings contradict each other."""
+        if self.loss == "wgan" and not self.spectral and not self.gradient_penalty:
+            raise UserError("--loss wgan: nothing bounds the critic: give --gradient-penalty 10, or --spectral")
+        if self.loss == "wgan" and self.augment == "adaptive":
+            raise UserError("--augment adaptive: a Wasserstein critic has no sign to adapt to: take diffaugment")
 
 
-TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset -> settings, those of the Plan included
-    "gan": {
-        "mnist": {"budget": 300_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
-        "fashion-mnist": {"budget": 300_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
-        "digits": {"size": 28, "budget": 150_000, "log_every": 5_000, "eval_every": 25_000, "save_every": 25_000},
+@dataclass(frozen=True)
+class Autoregressive(Likely):
+    """What models that take one pixel after the other share."""
+
+    # Learning
+    lr: Rate = 2e-3  # step size of Adam
+    batch: PositiveInt = 32  # images per gradient step
+    conditional: bool = False  # give the network the label, to choose what is made
+    # Network
+    width: PositiveInt = 16  # features of a pixel
+    first_kernel: Odd = 7  # side of the masked convolution of the image
+    head: PositiveInt = 32  # features between the last layer and the prediction
+    place: bool = True  # learn what is usual at each place of the image
+
+
+@dataclass(frozen=True)
+class PixelCNN(Autoregressive):
+    """An autoregressive model of masked convolutions."""
+
+    # Network
+    blocks: PositiveInt = 3  # residual blocks at each resolution
+    levels: PositiveInt = 3  # resolutions, each half of the one before; 1 is the network of the paper
+    growth: PositiveInt = 3  # how many times as many features each resolution has as the one before
+    kernel: Odd = 3  # side of the masked convolutions in the blocks
+    bottleneck: bool = False  # convolve half of the features, between two 1x1 convolutions, as in the paper
+    gated: bool = False  # two stacks of gated convolutions, without a blind spot, for one masked stack
+
+    def check(self, given: Container[str]) -> None:
+        """Raise UserError where settings contradict each other."""
+        super().check(given)
+        if self.gated and self.bottleneck:
+            raise UserError("--bottleneck: gated blocks have none; leave it or --gated out")
+
+
+@dataclass(frozen=True)
+class PixelRNN(Autoregressive):
+    """An autoregressive model of recurrent layers."""
+
+    # Network
+    layers: PositiveInt = 3  # recurrent layers, each added to what the one before has to say
+    scan: Literal["row", "diagonal"] = "row"  # the Row LSTM, or the Diagonal BiLSTM, which misses less
+
+
+def _plan(budget: int, log_every: int, eval_every: int, save_every: int) -> dict[str, int]:
+    return {"budget": budget, "log_every": log_every, "eval_every": eval_every, "save_every": save_every}
+
+
+def _annealed(budget: int, *every: int) -> dict[str, int]:
+    return {"anneal": budget, **_plan(budget, *every)}
+
+
+CODES = _annealed(1_500_000, 20_000, 300_000, 300_000)
+BOUNDS = {"warmup": 300_000, **_annealed(4_500_000, 30_000, 900_000, 300_000)}
+COLOURS = {"network": "convolutional", "latent": 128}
+WORDS = _annealed(600_000, 10_000, 100_000, 100_000)
+GAMES = _plan(300_000, 5_000, 25_000, 25_000)
+PIXELS = (5_000, 100_000, 25_000)
+GREYS = {"likelihood": "mixture"}
+TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or dataset:preset -> settings, the Plan's too
+    "ae": {
+        "mnist": CODES,
+        "fashion-mnist": CODES,
+        "cifar10": {**COLOURS, **_annealed(500_000, 10_000, 100_000, 100_000)},
+        "digits": _annealed(150_000, 5_000, 50_000, 50_000),
     },
-}
+    "vae": {
+        "mnist": BOUNDS,
+        "fashion-mnist": BOUNDS,
+        "cifar10": {
+            "likelihood": "logistic", "warmup": 50_000, **COLOURS, **_annealed(500_000, 10_000, 100_000, 100_000),
+        },
+        "digits": {"warmup": 30_000, **_annealed(300_000, 5_000, 50_000, 50_000)},
+    },
+    "vqvae": {
+        "mnist": WORDS,
+        "fashion-mnist": {**GREYS, **WORDS},
+        "cifar10": {"words": 256, **GREYS, **WORDS},
+        "digits": {"words": 32, **_annealed(150_000, 5_000, 50_000, 50_000)},
+    },
+    "gan": {
+        "mnist": GAMES,
+        "fashion-mnist": GAMES,
+        "cifar10": _plan(1_000_000, 5_000, 50_000, 50_000),
+        "digits": {"size": 28, **_plan(150_000, 5_000, 25_000, 25_000)},
+    },
+    "pixelcnn": {
+        "mnist": _annealed(500_000, *PIXELS),
+        "mnist:long": _annealed(2_000_000, *PIXELS),
+        "fashion-mnist": {**GREYS, **_annealed(500_000, *PIXELS)},
+        "cifar10": {"width": 24, **GREYS, **_annealed(300_000, *PIXELS)},
+        "digits": {"levels": 2, **GREYS, **_annealed(150_000, *PIXELS)},
+    },
+    "pixelrnn": {
+        "mnist": _annealed(300_000, *PIXELS),
+        "fashion-mnist": {**GREYS, **_annealed(300_000, *PIXELS)},
+        "cifar10": {"width": 24, **GREYS, **_annealed(150_000, *PIXELS)},
+        "digits": {**GREYS, **_annealed(150_000, *PIXELS)},
+    },
+}  # fmt: skip
 
 EXPECTED: dict[str, dict[str, str]] = {  # algorithm -> dataset -> what the tuned settings reached when measured
     "gan": {"mnist": "all ten digits, lenet_fid 4.4 to 5.5 (real images: 1.3) in 3 of 3 seeds; 8 min on two cores"},

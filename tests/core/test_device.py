@@ -79,6 +79,13 @@ def test_denormals_are_flushed():
         assert (torch.tensor([1e-38]) * 1e-3).item() == 0
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_half_precision_where_the_machine_has_it(monkeypatch, able):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able and not including_emulation)
+    assert [device.half(torch.device(name)) for name in ("cpu", "cuda", "mps")] == [able, able, False]
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep what is freed")
 def test_freed_memory_is_kept():
     """Pages given back to the system are faulted in again, one by one, by the next tensor of the same size."""

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from rlgen.generative.networks import Discriminator, Generator
+from rlgen.generative.networks import ARCHITECTURES, Discriminator, Generator, Up
 
+BOTH = pytest.mark.parametrize("architecture", ARCHITECTURES)
 SHAPES = [(1, 28), (3, 32), (1, 8), (3, 64)]
 
 
@@ -17,7 +18,9 @@ def _seeded():
 
 @pytest.mark.parametrize(("channels", "size"), SHAPES)
 @pytest.mark.parametrize("classes", [0, 5])
-def test_shapes_and_range(channels, size, classes):
+@BOTH
+def test_shapes_and_range(channels, size, classes, architecture):
+    Generator, Discriminator = ARCHITECTURES[architecture]
     y = torch.arange(4) if classes else None
     images = Generator(16, channels, size, 4, classes)(10 * torch.randn(4, 16), y)
     assert images.shape == (4, channels, size, size)
@@ -30,15 +33,18 @@ def test_a_last_batch_of_one_image_passes():
     assert Generator(16, 1, 28, 4)(torch.randn(1, 16)).isfinite().all()
 
 
-def test_batch_norm_is_in_the_generator_alone_and_not_numb():
+@BOTH
+def test_batch_norm_is_in_the_generator_alone_and_not_numb(architecture):
+    Generator, Discriminator = ARCHITECTURES[architecture]
     norms = [m for m in Generator(16, 1, 28, 4).modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms
     assert all(norm.eps < 1e-3 for norm in norms)
     assert not any(isinstance(m, nn.modules.batchnorm._NormBase) for m in Discriminator(1, 28, 4).modules())
 
 
-def test_the_logit_of_an_image_depends_on_no_other_image():
-    discriminator = Discriminator(1, 28, 4).eval()
+@BOTH
+def test_the_logit_of_an_image_depends_on_no_other_image(architecture):
+    discriminator = ARCHITECTURES[architecture][1](1, 28, 4).eval()
     real, fake = torch.rand(5, 1, 28, 28), torch.rand(5, 1, 28, 28)
     one = discriminator(torch.cat([real, fake]))[:5]
     other = discriminator(torch.cat([real, torch.zeros_like(fake)]))[:5]
@@ -50,10 +56,11 @@ def normalized(discriminator):
 
 
 @pytest.mark.parametrize("classes", [0, 5])
-def test_every_layer_of_the_discriminator_has_spectral_norm_1(classes):
-    discriminator = Discriminator(1, 28, 8, classes)
+@BOTH
+def test_every_layer_of_the_discriminator_has_spectral_norm_1(classes, architecture):
+    discriminator = ARCHITECTURES[architecture][1](1, 28, 8, classes)
     weighty = [m for m in discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.Embedding)]
-    assert len(normalized(discriminator)) == len(weighty) == 4 + bool(classes)
+    assert len(normalized(discriminator)) == len(weighty) == {"dcgan": 4, "residual": 9}[architecture] + bool(classes)
     with torch.no_grad():
         for layer in weighty:
             layer.parametrizations.weight.original.mul_(7)
@@ -63,6 +70,22 @@ def test_every_layer_of_the_discriminator_has_spectral_norm_1(classes):
     for layer in weighty:
         largest = torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]
         assert largest == pytest.approx(1, abs=1e-2)
+
+
+@BOTH
+def test_without_spectral_norm_weights_are_their_own(architecture):
+    assert normalized(ARCHITECTURES[architecture][1](1, 28, 8, 5, spectral=False)) == []
+
+
+def test_larger_images_start_as_small():
+    """Up to 32 pixels the side doubles twice, above three times: the first side stays small."""
+    assert [Generator(4, 1, size, 2).side for size in (8, 28, 32, 40, 56, 64)] == [2, 7, 8, 5, 7, 8]
+
+
+def test_a_shortcut_may_be_enlarged_after_its_convolution():
+    block, x = Up(3, 2), torch.randn(2, 3, 4, 4)
+    enlarged = torch.nn.functional.interpolate(x, scale_factor=2)
+    torch.testing.assert_close(block(x), block.change(x) + block.keep(enlarged))
 
 
 def test_evaluation_does_not_move_the_discriminator():

@@ -1,0 +1,158 @@
+"""What holds for every model there is: greys and colours, small and large, and that measuring changes nothing."""
+
+import copy
+
+import pytest
+import torch
+from PIL import Image
+
+from rlgen.catalog import CATALOG, MODEL, find
+from rlgen.core.config import resolve
+from rlgen.core.errors import UserError
+from rlgen.core.settings import Setup
+from rlgen.generative import settings
+
+CODER = {"width": 4, "depth": 1, "latent": 2}
+PIXELS = {"width": 6, "head": 6, "first_kernel": 3}
+TINY = {
+    "ae": {**CODER, "network": "convolutional"},
+    "vae": CODER,
+    "vqvae": {"width": 4, "words": 5, "features": 3, "prior_width": 4, "prior_blocks": 1},
+    "gan": {"width": 4, "discriminator_width": 4, "latent": 2},
+    "pixelcnn": {**PIXELS, "levels": 2, "growth": 1, "blocks": 2},
+    "gated-pixelcnn": {**PIXELS, "levels": 2, "growth": 1, "blocks": 2},
+    "pixelrnn": {**PIXELS, "layers": 1},
+}
+EVERY = pytest.mark.parametrize("name", TINY)
+
+
+def build(name, task="digits", **given):
+    entry = find(name)
+    if issubclass(entry.config, settings.Likely) and task != "digits":
+        given = {"likelihood": "mixture", "components": 2, **given}
+    config = resolve(entry.config, entry.preset, {**TINY[name], "batch": 8, **given})
+    return entry.algorithm(task, config, Setup(threads=1))
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Two classes in colour, no two pictures alike."""
+    folder, stream = tmp_path_factory.mktemp("photographs"), torch.Generator().manual_seed(0)
+    for kind, hue in (("blue", (0, 0, 1)), ("red", (1, 0, 0))):
+        (folder / kind).mkdir()
+        for number in range(12):
+            pixels = 255 * (0.5 * torch.rand(20, 24, 3, generator=stream) + 0.5 * torch.tensor(hue))
+            Image.fromarray(pixels.byte().numpy()).save(folder / kind / f"{number}.png")
+    return f"folder:{folder}"
+
+
+def tensors(state, path=""):
+    """All numbers in a state, by their place in it."""
+    if isinstance(state, dict):
+        return {k: v for key, value in state.items() for k, v in tensors(value, f"{path}.{key}").items()}
+    if isinstance(state, list | tuple):
+        return {k: v for i, value in enumerate(state) for k, v in tensors(value, f"{path}.{i}").items()}
+    return {path: state}
+
+
+def same(one, other):
+    one, other = tensors(one), tensors(other)
+    assert one.keys() == other.keys()
+    return all(torch.equal(v, other[k]) if isinstance(v, torch.Tensor) else v == other[k] for k, v in one.items())
+
+
+def averaged(model):
+    """What is trained, and its average."""
+    return getattr(model, "generator", None) or model.network, model.average
+
+
+def test_all_of_them_are_here():
+    variants = {"lsgan", "hinge", "wgan-gp"}  # of gan, which has tests of them
+    assert set(TINY) | variants == {name for name, entry in CATALOG.items() if entry.kind is MODEL}
+
+
+@EVERY
+def test_photographs_of_two_classes(name, photographs):
+    model = build(name, photographs, size=8, **({} if name == "ae" else {"conditional": True}))
+    for _ in range(4):  # more than an epoch, with a smaller last batch
+        metrics = model.step()
+    assert model.data.epoch == 1
+    assert all(torch.as_tensor(value).isfinite().all() for value in metrics.values())
+    told = {**model.final(), **model.evaluate()}
+    for metric, value in told.items():
+        assert torch.as_tensor(value).isfinite().all(), metric
+        if torch.as_tensor(value).ndim == 3:
+            assert value.shape[0] == 3
+            assert 0 <= value.min() < value.max() <= 1
+    expected = {"samples", "completions"} if "pixel" in name else {"samples", "interpolations"}
+    expected |= {"reconstructions"} if name in ("ae", "vae", "vqvae") else set()
+    expected |= {"manifold"} if "latent" in TINY[name] else set()
+    assert {metric for metric, value in told.items() if torch.as_tensor(value).ndim == 3} == expected
+    images = model.sample(3, seed=1)
+    assert images.shape == (3, 3, 8, 8)
+    assert torch.equal(images, model.sample(3, seed=1))
+    if model.conditional:
+        assert model.label("red") == 1
+        assert torch.equal(images, model.sample(3, seed=1, labels=torch.tensor([0, 1, 0])))
+        with pytest.raises(UserError, match="2 samples want 2 labels of 0 to 1"):
+            model.sample(2, labels=torch.tensor([0, 2]))
+
+
+@EVERY
+@pytest.mark.parametrize("size", [28, 32, 64])
+def test_sizes(name, size, photographs):
+    model = build(name, photographs, size=size, batch=2)
+    assert all(torch.as_tensor(value).isfinite().all() for value in model.step().values())
+    assert model.shape == (3, size, size)
+    if "pixel" not in name:  # which take a while to draw so many
+        assert model.sample(1).shape == (1, 3, size, size)
+
+
+@EVERY
+def test_measuring_changes_nothing(name):
+    model = build(name)
+    model.step()
+    before, stream = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    told = model.evaluate()
+    model.sample(2)
+    assert same(before, model.state_dict())
+    assert torch.equal(stream, torch.get_rng_state())
+    trained, average = averaged(model)
+    assert trained.training
+    assert not average.training
+    again = model.evaluate()
+    assert all(torch.equal(torch.as_tensor(value), torch.as_tensor(again[name])) for name, value in told.items())
+
+
+@EVERY
+def test_averages(name):
+    for ema, alike in ((0.0, True), (0.9, False)):
+        model = build(name, ema=ema)
+        for _ in range(3):
+            model.step()
+        trained, average = (module.state_dict() for module in averaged(model))
+        assert all(torch.equal(value, trained[key]) for key, value in average.items()) == alike
+        assert not any(p.requires_grad for p in model.average.parameters())
+
+
+@EVERY
+def test_half_precision_learns_in_full(name):
+    full, half = (build(name, precision=precision) for precision in ("float32", "bfloat16"))
+    for model in (full, half):
+        for _ in range(2):
+            metrics = model.step()
+        assert all(p.dtype == torch.float32 for p in averaged(model)[0].parameters())
+        assert all(torch.as_tensor(value).isfinite().all() for value in metrics.values())
+    assert not same(averaged(full)[0].state_dict(), averaged(half)[0].state_dict())
+    assert half.sample(2).dtype == torch.float32
+
+
+@EVERY
+def test_without_labels_there_is_nothing_to_condition_on(name, tmp_path):
+    for number in range(3):
+        Image.effect_noise((12, 12), 100).save(tmp_path / f"{number}.png")
+    if name != "ae":
+        with pytest.raises(UserError, match="has no labels; put the images of each class into a folder of its own"):
+            build(name, f"folder:{tmp_path}", size=8, conditional=True)
+    with pytest.raises(UserError, match="trained without --conditional"):
+        build(name, f"folder:{tmp_path}", size=8).sample(1, labels=torch.tensor([0]))
