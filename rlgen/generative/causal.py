@@ -113,9 +113,9 @@ class CausalConv(Causal):
             return self._pixel(x) if x.dim() == 2 else self._row(x)
         if not (self.above or self.left):
             return F.conv2d(x, self.live, self.bias)
-        y = F.conv2d(x, self.live, self.bias, self.stride, (self.above, self.left), self.dilation)
-        height, width = ((side - 1) // self.stride + 1 for side in x.shape[2:])
-        return y[:, :, :height, :width]
+        x = F.pad(x, (self.left - self.right, 0, self.above, 0))
+        y = F.conv2d(x, self.live, self.bias, self.stride, (0, self.right), self.dilation)
+        return y.contiguous(memory_format=torch.channels_last)
 
     @property
     def live(self) -> Tensor:

@@ -250,8 +250,8 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
         "digits": {"size": 28, **_plan(150_000, 5_000, 25_000, 25_000)},
     },
     "pixelcnn": {
-        "mnist": _annealed(500_000, *PIXELS),
-        "mnist:long": _annealed(2_000_000, *PIXELS),
+        "mnist": _annealed(300_000, *PIXELS),
+        "mnist:long": _annealed(1_000_000, *PIXELS),
         "fashion-mnist": {**GREYS, **_annealed(500_000, *PIXELS)},
         "cifar10": {"width": 24, **GREYS, **_annealed(300_000, *PIXELS)},
         "digits": {"levels": 2, **GREYS, **_annealed(150_000, *PIXELS)},
