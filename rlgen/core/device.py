@@ -3,9 +3,11 @@
 import ctypes
 import os
 import platform
+import shutil
 
 import torch
 from threadpoolctl import threadpool_limits
+from torch import nn
 
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
@@ -41,6 +43,18 @@ def half(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def fuse(device: torch.device, *modules: nn.Module) -> None:
+    """Have what is called of `modules` compiled: its operations become fewer, which pass over memory less often.
+
+    The first step of each shape then takes seconds. Raises UserError where there is nothing to compile with.
+    """
+    compiler = os.environ.get("CXX") or {"Darwin": "clang++", "Windows": "cl"}.get(platform.system(), "g++")
+    if device.type == "cpu" and not shutil.which(compiler):
+        raise UserError(f"--compile: the C++ compiler {compiler} is not on this machine: install it, or leave it out")
+    for module in modules:
+        module.compile(dynamic=False)
 
 
 def cores() -> int:

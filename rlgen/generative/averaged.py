@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rlgen.core.algorithm import Metrics, count, descend
+from rlgen.core.device import fuse
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
@@ -33,6 +34,8 @@ class Averaged(Generative):
         """`network` is the one to train; its weights have just been drawn."""
         self.network = network.to(self.device)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        if self.config.compile:
+            fuse(self.device, self.network, *self.network.children())
         self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr, betas=self.betas, fused=True)
         self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rlgen.core.algorithm import Metrics, count, descend
+from rlgen.core.device import fuse
 from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import derive, initial_weights, torch_stream
 from rlgen.core.settings import Setup
@@ -44,6 +45,9 @@ class GAN(Generative):
             discriminator = judge(channels, height, config.discriminator_width, self.told, config.spectral)
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        if config.compile:
+            penalised = config.gradient_penalty or config.r1  # which is differentiated twice: compiled code cannot be
+            fuse(self.device, self.generator, *([] if penalised else [self.discriminator]))
         self.generator_optimizer = self._adam(self.generator, config.lr)
         self.discriminator_optimizer = self._adam(self.discriminator, config.discriminator_lr)
         self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device

@@ -39,6 +39,7 @@ class Model:
     batch: PositiveInt = 128  # images per gradient step
     ema: Decay = 0.999  # share of its past the averaged network, which is scored and makes the pictures, keeps per step
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of multiplications in training; auto takes the faster
+    compile: bool = False  # fuse operations in training: starts half a minute later, which long trainings make up for
     # Data
     data: str | None = None  # folder that holds the dataset, such as MNIST/raw; none looks in the usual places
     size: Size | None = None  # scale images to SIZE x SIZE pixels; none leaves them as they are
@@ -250,14 +251,18 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
         "digits": {"size": 28, **_plan(150_000, 5_000, 25_000, 25_000)},
     },
     "pixelcnn": {
-        "mnist": _annealed(300_000, *PIXELS),
+        "mnist": _annealed(240_000, *PIXELS),
         "mnist:long": _annealed(1_000_000, *PIXELS),
         "fashion-mnist": {**GREYS, **_annealed(500_000, *PIXELS)},
         "cifar10": {"width": 24, **GREYS, **_annealed(300_000, *PIXELS)},
         "digits": {"levels": 2, **GREYS, **_annealed(150_000, *PIXELS)},
     },
+    "gated-pixelcnn": {
+        "mnist": _annealed(150_000, *PIXELS),  # as long as the others take
+        "mnist:long": _annealed(600_000, *PIXELS),
+    },
     "pixelrnn": {
-        "mnist": _annealed(300_000, *PIXELS),
+        "mnist": _annealed(120_000, *PIXELS),
         "fashion-mnist": {**GREYS, **_annealed(300_000, *PIXELS)},
         "cifar10": {"width": 24, **GREYS, **_annealed(150_000, *PIXELS)},
         "digits": {**GREYS, **_annealed(150_000, *PIXELS)},

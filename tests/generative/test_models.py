@@ -1,6 +1,7 @@
 """What holds for every model there is: greys and colours, small and large, and that measuring changes nothing."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -156,3 +157,22 @@ def test_without_labels_there_is_nothing_to_condition_on(name, tmp_path):
             build(name, f"folder:{tmp_path}", size=8, conditional=True)
     with pytest.raises(UserError, match="trained without --conditional"):
         build(name, f"folder:{tmp_path}", size=8).sample(1, labels=torch.tensor([0]))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, at what it uses itself
+@pytest.mark.skipif(not shutil.which("g++"), reason="no g++ to compile with")
+@pytest.mark.parametrize("name", ["vae", "pixelcnn"])
+def test_compiled_code_computes_the_same(name):
+    told = []
+    for model in (build(name), build(name, compile=True)):
+        loss, _ = model.loss(model.data.next()[0], None)
+        loss.backward()
+        told.append({"loss": loss.detach(), **{key: p.grad for key, p in model.network.named_parameters()}})
+    torch.testing.assert_close(*told, atol=1e-4, rtol=1e-4)
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UserError, match=r"--compile: the C\+\+ compiler no-such-compiler is not .*leave it out"):
+        build("gan", compile=True)
