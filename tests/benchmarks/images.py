@@ -1,45 +1,117 @@
 """What the image models reach, and what they cost. Prints figures; nothing here gates.
 
     export RLGEN_DATA=...
-    python tests/benchmarks/images.py table ae vae pixelcnn gated-pixelcnn pixelrnn vqvae --seeds 0 1 2
-    python tests/benchmarks/images.py table pixelcnn --preset long
-    python tests/benchmarks/images.py vae           # training images/s beside a loop with a DataLoader, in turn
-    python tests/benchmarks/images.py pixelcnn      # training images/s of 15 residual blocks with a bottleneck
-    python tests/benchmarks/images.py sampling      # seconds for images from these, and full passes for each pixel
+    python tests/benchmarks/images.py train                    # every row of the README's table, one after the other
+    python tests/benchmarks/images.py train --only vae --seeds 1 --runs runs/images
+    python tests/benchmarks/images.py table --write README.md  # of what was trained
+    python tests/benchmarks/images.py vae                      # training images/s beside a loop with a DataLoader
+    python tests/benchmarks/images.py pixelcnn                 # the same beside the network in plain PyTorch
+    python tests/benchmarks/images.py sampling                 # seconds for images from it, and by full passes
 
-GANs have a file of their own, for their samples are judged by `rlgen eval`.
+Rivals take turns. A row is a command; each of its seeds is a process of its own, whose evaluations, pictures and
+checkpoints are in its time, and its samples are judged by `rlgen eval` beside as many real test images. Takes hours in
+full.
 """
 
 import argparse
-import json
-import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-SHOWN = ("mse", "pca_mse", "nats", "reconstruction", "kl", "iwae_500", "bits", "active", "code_nats", "perplexity")
+import trained
+
 BLOCKS = {"levels": 1, "blocks": 15, "width": 32, "head": 32, "bottleneck": True, "place": False, "batch": 64}
 
 
-def table(algorithms: list[str], task: str, seeds: list[int], preset: str | None, runs: Path) -> None:
-    """What a user types, each in a process of its own: evaluations, pictures and checkpoints are in its time."""
-    for algorithm in algorithms:
-        for seed in seeds:
-            words = [algorithm, task, "--no-fallback", "--seed", str(seed), "--quiet", "--json", "--runs", str(runs)]
-            words += ["--preset", preset] if preset else []
-            done = subprocess.run([sys.executable, "-m", "rlgen", *words], check=True, capture_output=True, text=True)
-            found = json.loads(done.stdout)
-            figures = "  ".join(f"{name} {found[f'eval_{name}']:.4g}" for name in SHOWN if f"eval_{name}" in found)
-            memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # KiB, of the largest so far
-            print(
-                f"{algorithm} {task} seed {seed}: {figures}  ({found['time']:,} images, {found['seconds']:.0f} s,"
-                f" {memory:.2f} GiB at most)",
-                flush=True,
-            )
+class Row(NamedTuple):
+    """A command, the figures of the test images it tells, and what they are compared with."""
+
+    algorithm: str
+    words: tuple[str, ...]
+    figures: dict[str, str]  # as the table calls them -> as the command does
+    compare: str = ""
+    seeds: int = 3
+
+    @property
+    def name(self) -> str:
+        """Of its runs, but for the seed."""
+        return "-".join(word.lstrip("-") for word in (self.algorithm, *self.words))
+
+
+NATS = {"nats": "eval_nats"}
+ROWS = [
+    Row("ae", ("mnist",), {"MSE": "eval_mse", "PCA": "eval_pca_mse"}),
+    Row("vae", ("mnist",), {"-ELBO": "eval_nats", "IWAE-500": "eval_iwae_500"}, "86.8 after 457 epochs on a GPU"),
+    Row("vqvae", ("mnist",), {"-ELBO": "eval_nats", "words in use": "eval_perplexity"}, seeds=1),
+    Row("gan", ("mnist",), {}),
+    Row("hinge", ("mnist",), {}, seeds=1),
+    Row("lsgan", ("mnist",), {}, seeds=1),
+    Row("wgan-gp", ("mnist",), {}, seeds=1),
+    Row("pixelcnn", ("mnist",), NATS, "81.45 after 457 epochs on a GPU; 87.55 six layers, converged"),
+    Row("pixelcnn", ("mnist", "--preset", "long"), NATS, seeds=1),
+    Row("gated-pixelcnn", ("mnist",), NATS, "81.50 on a GPU", seeds=1),
+    Row("pixelrnn", ("mnist",), NATS, seeds=1),
+]
+
+
+def train(runs: Path, row: Row, seed: int, threads: list[str]) -> str:
+    """Train one seed and judge its samples, unless that is done already; one line about it."""
+    name = f"{row.name}-{seed}"
+    told = trained.train(
+        runs, name, [row.algorithm, *row.words, "--seed", str(seed), "--no-fallback", *threads], judge(runs, name)
+    )
+    if isinstance(told, str):
+        return told
+    found = "  ".join(f"{word} {told[key]:.4g}" for word, key in row.figures.items())
+    return f"{name}: {found}  {samples(told)}  ({told['time']:,} images, {told['seconds']:.0f} s)"
+
+
+def judge(runs: Path, name: str) -> Callable[[], dict[str, Any]]:
+    """What `rlgen eval` says of a run."""
+
+    def told() -> dict[str, Any]:
+        judged = trained.rlgen(["eval", name, "--runs", str(runs)])
+        return {"judged": judged if isinstance(judged, dict) else {}, **trained.facts(runs / name, "threads")}
+
+    return told
+
+
+def samples(told: dict[str, Any]) -> str:
+    """`lenet_fid 4.4, real 1.3; 10 classes`."""
+    found = told["judged"]
+    if "lenet_fid" not in found:
+        return ""
+    return f"{found['lenet_fid']:.1f}, real {found['floor']['lenet_fid']:.1f}; {found['classes_found']:.0f} classes"
+
+
+def table(runs: Path, rows: list[Row]) -> str:
+    """Markdown: a line for every row that has been trained."""
+    lines = [
+        "| command | test images | samples: `lenet_fid`; classes | seeds | images | s on all cores | GiB | compare |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        told = [trained.read(path) for path in sorted(runs.glob(f"{row.name}-[0-9].json"))]
+        if not told:
+            continue
+        found = ", ".join(f"{word} {span([one[key] for one in told])}" for word, key in row.figures.items())
+        alone = [one["seconds"] for one in told if one["threads"] > 1]  # not of those that shared the machine
+        cells = (
+            f"`rlgen {' '.join((row.algorithm, *row.words))}`", found, "<br>".join(map(samples, told)), len(told),
+            f"{told[0]['time'] / 1000:,.0f}k", f"{statistics.median(alone):,.0f}" if alone else "",
+            f"{max(one['gib'] for one in told):.1f}", row.compare,
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def span(values: list[float]) -> str:
+    """`91.8`, or `91.6 to 91.9`."""
+    low, high = (f"{value:.4f}" if abs(value) < 1 else f"{value:.1f}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def vae(rounds: int, images: int) -> None:
@@ -84,11 +156,52 @@ def vae(rounds: int, images: int) -> None:
 
 
 def pixelcnn(rounds: int, images: int) -> None:
-    """Training images/s of the masked residual PixelCNN, as it is and in float32."""
-    for precision in ("auto", "float32"):
-        model = made("pixelcnn", **BLOCKS, precision=precision)
-        print(f"{precision}: {model.parameter_count():,} parameters that count", flush=True)
-        in_turn(rounds, images, **{precision: ours(model)})
+    """A masked residual PixelCNN: ours, compiled too, and the same network in its plainest form."""
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    from rlgen import data
+
+    class Masked(nn.Conv2d):
+        def __init__(self, inputs: int, outputs: int, kernel: int, centre: bool) -> None:
+            super().__init__(inputs, outputs, kernel, padding=kernel // 2)
+            mask = torch.ones(kernel, kernel)
+            mask[kernel // 2, kernel // 2 + centre :] = 0
+            mask[kernel // 2 + 1 :] = 0
+            self.register_buffer("mask", mask)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+
+    class Block(nn.Sequential):
+        def __init__(self) -> None:
+            narrow, widen = nn.Conv2d(32, 16, 1), nn.Conv2d(16, 32, 1)
+            super().__init__(nn.ReLU(), narrow, nn.ReLU(), Masked(16, 16, 3, True), nn.ReLU(), widen)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + super().forward(x)
+
+    pixels, torch_stream = data.load("mnist").images, torch.Generator().manual_seed(0)
+    blocks = (Block() for _ in range(BLOCKS["blocks"]))
+    head = (nn.ReLU(), nn.Conv2d(32, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
+    network = nn.Sequential(Masked(1, 32, 7, False), *blocks, *head)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+
+    def plain() -> Iterator[int]:
+        while True:
+            index = torch.randint(len(pixels), (BLOCKS["batch"],), generator=torch_stream)
+            x = torch.bernoulli(pixels[index].float() / 255)
+            loss = F.binary_cross_entropy_with_logits(network(x), x, reduction="sum") / len(x)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            yield len(x)
+
+    model = made("pixelcnn", **BLOCKS)
+    print(f"{model.parameter_count():,} parameters that count", flush=True)
+    compiled = ours(made("pixelcnn", **BLOCKS, compile=True))
+    in_turn(rounds, images, rlgen=ours(model), compiled=compiled, plain=plain())
 
 
 def sampling(rounds: int) -> None:
@@ -153,20 +266,33 @@ def timed(function: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read the words."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["table", "vae", "pixelcnn", "sampling"])
-    parser.add_argument("algorithms", nargs="*", default=["ae", "vae", "pixelcnn"], help="of the table")
-    parser.add_argument("--task", default="mnist")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--preset", help="of the table")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the table's runs stay")
+    parser.add_argument("what", choices=["train", "table", "vae", "pixelcnn", "sampling"])
+    parser.add_argument("--runs", type=Path, default=Path("runs/images"), help="folder of the runs of the table")
+    parser.add_argument("--only", nargs="*", help="algorithms of the table")
+    parser.add_argument("--seeds", type=int, help="instead of the number in the row")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at once; several have one thread each")
+    parser.add_argument("--write", type=Path, help="a file in which to replace the table")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=20_000, help="a round")
     given = parser.parse_args()
-    {
-        "table": lambda: table(given.algorithms, given.task, given.seeds, given.preset, given.runs),
-        "vae": lambda: vae(given.rounds, given.images),
-        "pixelcnn": lambda: pixelcnn(given.rounds, given.images),
-        "sampling": lambda: sampling(given.rounds),
-    }[given.what]()
+    rows = [row for row in ROWS if not given.only or row.algorithm in given.only]
+    if given.what == "train":
+        threads = ["--threads", "1"] if given.jobs > 1 else []
+        jobs = ((row, seed, threads) for row in rows for seed in range(given.seeds or row.seeds))
+        trained.side_by_side(partial(train, given.runs), jobs, given.jobs)
+    elif given.what == "table":
+        text = table(given.runs, rows)
+        print(text)
+        if given.write:
+            trained.write(given.write, "images", text)
+    elif given.what == "sampling":
+        sampling(given.rounds)
+    else:
+        {"vae": vae, "pixelcnn": pixelcnn}[given.what](given.rounds, given.images)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,18 +12,13 @@ included, which other work on the machine hardly changes. Takes hours in full; n
 """
 
 import argparse
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import trained
 from numpy.typing import NDArray
 
 import envs
@@ -32,8 +27,6 @@ from envs.mdp import mdp
 from rlgen import api, catalog, statistics
 from rlgen.core.config import resolve
 from rlgen.core.settings import Setup
-
-BEGIN, END = "<!-- rl table: tests/benchmarks/rl.py -->", "<!-- end of rl table -->"
 
 
 class Row(NamedTuple):
@@ -86,18 +79,14 @@ def main() -> None:
         if (not given.tasks or row.task in given.tasks) and (not given.algorithms or row.algorithm in given.algorithms)
     ]
     if given.what == "train":
-        with ThreadPoolExecutor(given.jobs) as pool:
-            for line in pool.map(lambda job: train(given.runs, *job), jobs(rows, given.seeds)):
-                print(line, flush=True)
+        trained.side_by_side(partial(train, given.runs), jobs(rows, given.seeds), given.jobs)
     elif given.what == "optimum":
         print("\n".join(map(best, ("FrozenLake", "Taxi", "GridWorld"))))
     else:
         text = table(given.runs, rows)
         print(text)
         if given.write:
-            page = given.write.read_text()
-            before, rest = page.split(BEGIN)
-            given.write.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+            trained.write(given.write, "rl", text)
 
 
 def jobs(rows: list[Row], seeds: int | None) -> Iterator[tuple[Row, int]]:
@@ -108,33 +97,10 @@ def jobs(rows: list[Row], seeds: int | None) -> Iterator[tuple[Row, int]]:
 def train(runs: Path, row: Row, seed: int) -> str:
     """Train and score one seed, unless it is there already; one line about it."""
     name = f"{row.algorithm}-{row.task.replace('/', '-')}-{seed}"
-    result = runs / f"{name}.json"
-    if not result.exists():
-        resumed = any((runs / name).glob("checkpoints/*"))
-        if resumed:
-            words = ["resume", name, "--json", "--quiet", "--runs", str(runs)]
-        else:
-            shutil.rmtree(runs / name, ignore_errors=True)
-            words = [row.algorithm, row.task, "--seed", str(seed), "--threads", "1", "--json", "--quiet"]
-            words += ["--runs", str(runs), "--name", name]
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
-            env = {**os.environ, "CI": "true"}
-            process = subprocess.Popen([sys.executable, "-m", "rlgen", *words], stdout=out, stderr=errors, env=env)
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            out.seek(0), errors.seek(0)
-            if process.returncode:
-                return f"{name}: exit {process.returncode}: {errors.read().decode().strip()}"
-            cpu = {} if resumed else {"cpu": used.ru_utime + used.ru_stime}
-            result.write_text(json.dumps({**json.load(out), **cpu}))
-    told = read(result)
+    told = trained.train(runs, name, [row.algorithm, row.task, "--seed", str(seed), "--threads", "1"])
+    if isinstance(told, str):
+        return told
     return f"{name}: {told['score']:.2f} after {told['time']:,} steps, {told.get('cpu', 0):.0f} s of CPU"
-
-
-def read(result: Path) -> dict[str, Any]:
-    """What a training printed."""
-    told: dict[str, Any] = json.loads(result.read_text())
-    return told
 
 
 def table(runs: Path, rows: list[Row]) -> str:
@@ -145,7 +111,7 @@ def table(runs: Path, rows: list[Row]) -> str:
     ]
     for row in rows:
         name = f"{row.algorithm}-{row.task.replace('/', '-')}"
-        told = [read(path) for path in sorted(runs.glob(f"{name}-[0-9]*.json"))]
+        told = [trained.read(path) for path in sorted(runs.glob(f"{name}-[0-9]*.json"))]
         if not told:
             continue
         scores = np.array([one["score"] for one in told])
