@@ -317,7 +317,8 @@ def _names(entry: Entry, task: str, preset: str | None = None) -> list[str]:
     special = [f"{name}:{preset}" for name in names] if preset else []
     if preset and not set(special) & set(entry.tuned_for):
         others = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for if ":" in name)
-        raise UserError(f"--preset {preset}: {entry.name} has none for {task}; there is {others or 'none'}")
+        hint = f"; there is {others}" if others else ""
+        raise UserError(f"--preset {preset}: {entry.name} has none of that name for {task}{hint}")
     return names + special
 
 

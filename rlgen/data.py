@@ -194,7 +194,7 @@ class Unreadable(DataError):
 def _picture(path: Path, size: int | None) -> tuple[np.ndarray, str]:
     """(H, W, 1) of a grey image, (H, W, 3) of any other, cut square and scaled where `size` is given; its true size."""
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -205,6 +205,8 @@ def _picture(path: Path, size: int | None) -> tuple[np.ndarray, str]:
                 if size is None and max(file.size) > LARGEST:
                     raise DataError(f"{path} is {file.width}x{file.height} pixels: give a --size")
                 image = ImageOps.exif_transpose(file.convert("L" if file.mode in ("1", "L", "LA") else "RGB"))
+    except UnidentifiedImageError as error:
+        raise Unreadable("of no known format") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable(" ".join(str(error).split())) from error
     found = f"{image.width}x{image.height}"

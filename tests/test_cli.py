@@ -373,7 +373,8 @@ def test_a_likelihood_is_told_with_its_protocol(rlgen, monkeypatch):
     monkeypatch.setattr(judge, "STEPS", 20)
     code, _, err = rlgen("gated-pixelcnn", "digits", "--preset", "breif")
     assert code == 2
-    assert "--preset breif: gated-pixelcnn has none for digits; there is mnist with --preset long, digits with" in err
+    assert "--preset breif: gated-pixelcnn has none of that name for digits; there is mnist with --preset long" in err
+    assert "digits with --preset brief" in err
     code, out, err = rlgen("gated-pixelcnn", "digits", "--preset", "brief", "--head", "8", "--json")
     assert code == 0, err
     assert json.loads(out)["time"] == 100
