@@ -134,7 +134,7 @@ CATALOG = {
               "Pixels one by one, by masked convolutions (van den Oord 2016)", "mnist"),
         Entry("gated-pixelcnn", MODEL, "rlgen.generative.pixelcnn:PixelCNN", "rlgen.generative.settings:PixelCNN",
               "The same by two stacks of gated ones, without blind spot (van den Oord 2016)", "mnist",
-              {"gated": True, "width": 12, "blocks": 2}, like="pixelcnn"),
+              {"gated": True}, like="pixelcnn"),
         Entry("pixelrnn", MODEL, "rlgen.generative.pixelrnn:PixelRNN", "rlgen.generative.settings:PixelRNN",
               "Pixels one by one, by LSTMs that scan rows or diagonals (van den Oord 2016)", "mnist"),
     )
