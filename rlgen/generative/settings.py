@@ -219,7 +219,7 @@ def _annealed(budget: int, *every: int) -> dict[str, int]:
 CODES = _annealed(1_500_000, 20_000, 300_000, 300_000)
 BOUNDS = {"warmup": 300_000, **_annealed(4_500_000, 30_000, 900_000, 300_000)}
 COLOURS = {"network": "convolutional", "latent": 128}
-WORDS = _annealed(600_000, 10_000, 100_000, 100_000)
+WORDS = _annealed(300_000, 10_000, 100_000, 100_000)
 GAMES = _plan(300_000, 5_000, 25_000, 25_000)
 PIXELS = (5_000, 100_000, 25_000)
 GREYS = {"likelihood": "mixture"}
@@ -264,7 +264,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
         "fashion-mnist": {**TWO_STACKS, **_annealed(300_000, *PIXELS)},
     },
     "pixelrnn": {
-        "mnist": _annealed(120_000, *PIXELS),
+        "mnist": _annealed(60_000, *PIXELS),
         "fashion-mnist": {**GREYS, **_annealed(300_000, *PIXELS)},
         "cifar10": {"width": 24, **GREYS, **_annealed(150_000, *PIXELS)},
         "digits": {**GREYS, **_annealed(150_000, *PIXELS)},
