@@ -187,7 +187,7 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
     return of all policies within the time limit, those included that mind how much time is left.
     """
     if entry.kind is catalog.MODEL:
-        return _scalars(trained.final())
+        return _told(trained)
     from agents.tabular import optimum
 
     returns = trained.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
@@ -213,9 +213,14 @@ def judge(model: Any, samples: int = 10_000, seed: int = 0, progress: bool = Fal
     """
     from rlgen.generative import metrics
 
+    samples = min(samples, len(model.held_out))
     with _bar(samples, progress) as more:
-        own = {**_scalars(model.final()), **({"protocol": model.protocol} if model.protocol else {})}
-        return {**own, **metrics.evaluate(model, samples, seed, more)}
+        return {**_told(model), **metrics.evaluate(model, samples, seed, more)}
+
+
+def _told(model: Any) -> dict[str, Any]:
+    """How good a model is on test images, and of a likelihood the `protocol`: numbers of others do not compare."""
+    return {**_scalars(model.final()), **({"protocol": model.protocol} if model.protocol else {})}
 
 
 def probe(model: Any, images: int = 10_000, seed: int = 0) -> dict[str, Any]:

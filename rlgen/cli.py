@@ -526,7 +526,8 @@ def _say(entry: catalog.Entry, result: dict[str, Any]) -> str:
             "lies below it" if high < best - 1e-9 else "lies above it, by luck" if low > best + 1e-9 else "covers it"
         )
         return f"{score}\noptimum {_number(best)}: no policy does better within the time limit; the interval {where}"
-    return "scores  " + "  ".join(f"{name} {value:.4g}" for name, value in result.items())
+    numbers = "  ".join(f"{name} {value:.4g}" for name, value in result.items() if name != "protocol")
+    return f"scores  {numbers}" + (f"  ({result['protocol']})" if "protocol" in result else "")
 
 
 def _print_quality(result: dict[str, Any]) -> None:

@@ -201,7 +201,7 @@ def _picture(path: Path, size: int | None) -> tuple[np.ndarray, str]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
                 if file.mode.startswith(("I", "F")):
-                    raise DataError(f"{path} has more than 8 bits per channel: convert it first")
+                    raise Unreadable("more than 8 bits per channel")
                 if size is None and max(file.size) > LARGEST:
                     raise DataError(f"{path} is {file.width}x{file.height} pixels: give a --size")
                 image = ImageOps.exif_transpose(file.convert("L" if file.mode in ("1", "L", "LA") else "RGB"))
@@ -228,7 +228,7 @@ def _held_out(count: int, split: Split) -> Tensor:
 
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     test = max(1, count // 6)
-    return (order[:test] if split == "test" else order[test:]).sort().values
+    return order[:test] if split == "test" else order[test:]
 
 
 def _scaled(images: Tensor, size: int | None) -> Tensor:

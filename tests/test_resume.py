@@ -76,7 +76,13 @@ CASES = {
     "vae of greys": ("vae", "digits", {**CODER, **MODEL_PLAN, "likelihood": "mixture", "free_bits": 0.1}),
     "vqvae": ("vqvae", "digits", {**WORDS, **MODEL_PLAN, "conditional": True}),
     "pixelcnn": ("pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "growth": 2, "conditional": True}),
-    "gated-pixelcnn": ("gated-pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "blocks": 2, "levels": 1}),
+    "gated-pixelcnn": ("gated-pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "blocks": 2, "levels": 2, "growth": 1}),
+    "pixelrnn by diagonals": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "scan": "diagonal"}),
+    "pixelcnn in half precision": (
+        "pixelcnn",
+        "digits",
+        {**PIXELS, **MODEL_PLAN, "levels": 1, "precision": "bfloat16"},
+    ),
     "pixelrnn": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "likelihood": "bernoulli", "binarise": "static"}),
 }
 

@@ -58,11 +58,11 @@ class Autoencoder(Latent):
         if self.config.gaussian:
             x = x + self.config.gaussian * torch.randn(x.shape, generator=stream).to(x.device)
         if self.config.masked:
-            x = x * (torch.rand(x.shape, generator=stream) >= self.config.masked).to(x)
+            x = x * (torch.rand(len(x), 1, *x.shape[2:], generator=stream) >= self.config.masked).to(x)
         return x
 
-    def evaluate(self) -> Metrics:
-        """Squared error per pixel of the test images, from disturbed ones too, beside that of PCA; and pictures."""
+    def measure(self) -> Metrics:
+        """Squared error per pixel of the test images, from disturbed ones too, beside that of PCA."""
         if self._pca is None:  # follows from the data alone
             self._pca = pca_error(self.load("train"), self.held_out, self.config.sparse or self.config.latent)
         mse = self._error(disturb=False)
@@ -73,7 +73,7 @@ class Autoencoder(Latent):
         }
         if self.config.gaussian or self.config.masked:
             metrics["eval_denoised_mse"] = self._error(disturb=True)
-        return {**metrics, **self.sheets(derive(self.seed, "sheet"))}
+        return metrics
 
     def prior(self) -> tuple[Tensor, Tensor]:
         """A Gaussian fitted to codes of training images: nothing in training makes them one, so samples are rough."""
@@ -115,7 +115,7 @@ def pca_error(train: Dataset, test: Dataset, components: int) -> float:
     """Squared error per pixel of test images through as many principal components of the training images."""
     from sklearn.decomposition import PCA
 
-    seen, x = ((dataset.images / 255).flatten(1).numpy() for dataset in (train, test))
-    pca = PCA(min(components, *seen.shape), random_state=0).fit(seen)
-    again = pca.inverse_transform(pca.transform(x)).clip(0, 1)
-    return float(((again - x) ** 2).mean(dtype="float64"))
+    seen, x = (dataset.images.flatten(1).numpy().astype("float32") for dataset in (train, test))
+    pca = PCA(min(components, *seen.shape), copy=False, random_state=0).fit(seen)  # a copy would double the memory
+    again = pca.inverse_transform(pca.transform(x)).clip(0, 255)
+    return float((((again - x) / 255) ** 2).mean(dtype="float64"))

@@ -9,12 +9,12 @@ from torch import Tensor
 from rlgen import data
 from rlgen.core.algorithm import Metrics
 from rlgen.core.errors import UserError
-from rlgen.core.seeds import derive, initial_weights, torch_stream
+from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.averaged import Averaged
 from rlgen.generative.base import ROWS, evaluating, sheet
 from rlgen.generative.causal import Network, drawing
-from rlgen.generative.likelihoods import Likelihood, bits_per_dim, seen, uniform
+from rlgen.generative.likelihoods import Likelihood, bits_per_dim, seen
 
 HALVES = 4  # rows of the sheet of completions: the images, what is given of them, and as often completed
 TOGETHER = 256  # images scored or drawn at once, to bound the memory
@@ -49,23 +49,20 @@ class Autoregressive(Averaged):
             out = self.network(x, y)
         return nats(self.likelihood, out, x).mean(), {}
 
-    def evaluate(self) -> Metrics:
-        """-log p(x) of all test images by the averaged weights; samples; completions of test images."""
-        parts = []
+    def measure(self) -> Metrics:
+        """-log p(x) of all test images by the averaged weights."""
+        parts, together = [], self.together(TOGETHER)
         with evaluating(self.average):
-            for i in range(0, len(self.held_out), TOGETHER):
-                x, y = self.unseen(slice(i, i + TOGETHER))
+            for i in range(0, len(self.held_out), together):
+                x, y = self.unseen(slice(i, i + together))
                 x, y = x.to(self.device), None if y is None else y.to(self.device)
                 parts.append(nats(self.likelihood, self.average(x, y), x).double().cpu())
         mean = torch.cat(parts).mean()
-        bits = bits_per_dim(mean.item(), math.prod(self.shape))
-        return {"eval_nats": mean, "eval_bits": bits, **self.sheets(derive(self.seed, "sheet"))}
+        return {"eval_nats": mean, "eval_bits": bits_per_dim(mean.item(), math.prod(self.shape))}
 
     def final(self) -> Metrics:
         """The same, and what a model that knows nothing would have."""
-        dims = math.prod(self.shape)
-        most = uniform(self.likelihood, dims)
-        return {**self.evaluate(), "uniform_nats": most, "uniform_bits": bits_per_dim(most, dims)}
+        return {**self.measure(), **self.ignorant()}
 
     def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
         """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`.
@@ -127,7 +124,7 @@ def draw(
     """
     batch, channels, height, width = x.shape
     x, known = x.clone(), known.to(x.device)
-    with drawing(network, batch, height, width) as canvas:
+    with drawing(network, height, width) as canvas:
         for canvas.row in range(height):
             canvas.column = 0
             network.begin_row(x, y)

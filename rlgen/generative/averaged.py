@@ -4,6 +4,7 @@ Averaging: Polyak & Juditsky 1992, doi:10.1137/0330046. Half a cosine: Loshchilo
 """
 
 import copy
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -14,9 +15,9 @@ from rlgen.core.device import fuse
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
-from rlgen.generative.base import Generative, Minibatches, follow
+from rlgen.generative.base import NUMBERS, Generative, Minibatches, follow
 from rlgen.generative.causal import hidden
-from rlgen.generative.likelihoods import binarise, likelihood, protocol, seen
+from rlgen.generative.likelihoods import binarise, bits_per_dim, check_binary, likelihood, protocol, seen, uniform
 
 FLOOR = 0.01  # share of the step size that is left at the end
 
@@ -46,10 +47,22 @@ class Averaged(Generative):
         self.held_out = seen(self.held_out, self.protocol)  # drawn once, so that numbers compare
         if self.protocol == "static":
             self.data = Minibatches(seen(self.load("train"), "static"), self.config.batch, setup.seed, self.device)
+        elif self.protocol == "binary":
+            check_binary(self.load("train"))
 
     def observed(self, x: Tensor) -> Tensor:
         """A minibatch (B, C, H, W) of grey images as the likelihood has it: drawn anew where that is dynamic."""
         return binarise(x, self.noise) if self.protocol == "dynamic" else x
+
+    def together(self, most: int) -> int:
+        """How many images can be scored at once, `most` at most, for the likelihood's numbers to fit in memory."""
+        return max(1, min(most, NUMBERS // (math.prod(self.shape) * self.likelihood.width)))
+
+    def ignorant(self) -> Metrics:
+        """What a model that knows nothing would have: nats and bits of levels all alike."""
+        dims = math.prod(self.shape)
+        nats = uniform(self.likelihood, dims)
+        return {"uniform_nats": nats, "uniform_bits": bits_per_dim(nats, dims)}
 
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
         """One gradient step on images (B, C, H, W), and their labels (B,) for a conditional model."""

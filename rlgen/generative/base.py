@@ -18,6 +18,8 @@ from rlgen.core.state import Stateful
 
 PART = 1_000  # samples made before anybody is told
 ROWS, COLUMNS = 8, 8  # of a sheet of samples, and of other pictures
+MOST = 20  # classes a sheet has a column for
+NUMBERS = 2**25  # that networks predict at once, to bound the memory: 128 MiB
 SIDE = 20  # images along each side of the picture of a plane of codes
 FEW = 12  # classes that can be named in a line
 LEGIBLE = 400  # pixels: narrower sheets of samples are enlarged
@@ -71,7 +73,7 @@ class Generative(Stateful):
                 f"--conditional: {self.task} has no labels; put the images of each class into a folder of its own"
             )
         self.told = len(self.classes) if self.conditional else 0  # classes that networks hear of
-        self.columns = self.told or COLUMNS  # of the sheet of samples
+        self.columns = min(self.told, MOST) or COLUMNS  # of the sheet of samples
         channels, height, width = dataset.images.shape[1:]
         self.shape = (channels, height, width)
         self.data = Minibatches(dataset, config.batch, setup.seed, self.device)
@@ -140,12 +142,16 @@ class Generative(Stateful):
         raise NotImplementedError
 
     def evaluate(self) -> Metrics:
-        """Metrics that depend on weights and seed alone; touches no training state."""
+        """Measures and pictures that depend on weights and seed alone; touches no training state."""
+        return {**self.measure(), **self.sheets(derive(self.seed, "sheet"))}
+
+    def measure(self) -> Metrics:
+        """How good the model is on test images."""
         raise NotImplementedError
 
     def final(self) -> Metrics:
-        """What `rlgen eval` tells: the same, measured longer where a model has something to measure longer."""
-        return self.evaluate()
+        """What is told at the end, and by `rlgen eval`: the same, longer where there is something to measure longer."""
+        return self.measure()
 
     def autocast(self) -> torch.autocast:
         """Within it, convolutions and matrix products may be computed in bfloat16; weights stay as they are."""

@@ -19,8 +19,8 @@ View = Literal["raster", "vertical", "horizontal"]
 class Canvas:
     """An image while it is drawn: the pixel that is next, and what was computed for those before it."""
 
-    def __init__(self, count: int, height: int, width: int) -> None:
-        self.count, self.height, self.width = count, height, width
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
         self.row = self.column = 0
         self.memory: dict[nn.Module, Any] = {}
 
@@ -53,10 +53,10 @@ class Network(Causal):
 
 
 @contextmanager
-def drawing(network: nn.Module, count: int, height: int, width: int) -> Iterator[Canvas]:
+def drawing(network: nn.Module, height: int, width: int) -> Iterator[Canvas]:
     """Within, `network` takes pixels (B, C) or rows (B, C, 1, W) in order and remembers what later ones need."""
     parts = [module for module in network.modules() if isinstance(module, Causal)]
-    canvas = Canvas(count, height, width)
+    canvas = Canvas(height, width)
     try:
         for part in parts:
             part.canvas = canvas
@@ -85,7 +85,6 @@ class CausalConv(Causal):
         view: View = "raster",
         kind: Literal["A", "B"] = "B",
         stride: int = 1,
-        dilation: int = 1,
         rate: int = 1,
         gain: float = 1.0,
     ) -> None:
@@ -94,8 +93,8 @@ class CausalConv(Causal):
         side = kernel // 2
         above = 0 if view == "horizontal" else side
         right = 0 if view == "horizontal" else side
-        self.stride, self.dilation, self.rate = stride, dilation, rate
-        self.above, self.left, self.right = above * dilation, side * dilation, right * dilation
+        self.stride, self.rate = stride, rate
+        self.above, self.left, self.right = above, side, right
         mask = torch.ones(len(outputs), len(inputs), above + 1, side + 1 + right)
         if view != "vertical":
             mask[:, :, -1, side + 1 :] = 0
@@ -114,7 +113,7 @@ class CausalConv(Causal):
         if not (self.above or self.left):
             return F.conv2d(x, self.live, self.bias)
         x = F.pad(x, (self.left - self.right, 0, self.above, 0))
-        y = F.conv2d(x, self.live, self.bias, self.stride, (0, self.right), self.dilation)
+        y = F.conv2d(x, self.live, self.bias, self.stride, (0, self.right))
         return y.contiguous(memory_format=torch.channels_last)
 
     @property
@@ -132,10 +131,10 @@ class CausalConv(Causal):
         past, weight, bias = self._memory(x)
         if past is None:
             return F.linear(x, weight, bias)
-        canvas, above, left, step = self.drawn, self.above, self.left, self.dilation
+        canvas, above, left = self.drawn, self.above, self.left
         i, j = canvas.row // self.rate, canvas.column // self.rate
         past[:, i + above, j + left] = x
-        seen = past[:, i : i + above + 1 : step, j : j + left + self.right + 1 : step]
+        seen = past[:, i : i + above + 1, j : j + left + self.right + 1]
         return F.linear(seen.reshape(len(x), -1), weight, bias)
 
     def _row(self, x: Tensor) -> Tensor:
@@ -146,7 +145,7 @@ class CausalConv(Causal):
         i = self.drawn.row // self.rate
         past[:, i + self.above, self.left : self.left + x.shape[3]] = x[:, :, 0].transpose(1, 2)
         seen = past[:, i : i + self.above + 1].permute(0, 3, 1, 2)
-        return F.conv2d(seen, self.live, self.bias, self.stride, 0, self.dilation)
+        return F.conv2d(seen, self.live, self.bias, self.stride)
 
     def _memory(self, x: Tensor) -> tuple[Any, Tensor, Tensor]:
         """All past inputs (B, rows, columns, I) within a margin of zeros; weight (O, rows · columns · I) and bias."""

@@ -104,15 +104,14 @@ class GAN(Generative):
             metrics["augmentation"] = self.augment.p
         return loss, {name: value.detach() for name, value in metrics.items()}
 
-    def evaluate(self) -> Metrics:
-        """Samples of the averaged generator, and how well the discriminator tells them from images it never saw."""
+    def measure(self) -> Metrics:
+        """How well the discriminator tells samples of the averaged generator from images it never saw."""
         real, labels = self.unseen(slice(HELD_OUT))
         real, y = real.to(self.device), None if labels is None else labels.to(self.device)
         fake = self.sample(len(real), seed=derive(self.seed, "evaluation"), labels=labels).to(self.device)
         with evaluating(self.discriminator):
             real_logit, fake_logit = self.discriminator(real, y), self.discriminator(fake, y)
         metrics: dict[str, Tensor | float] = {
-            **self.sheets(derive(self.seed, "sheet")),
             "eval_real_logit": real_logit.mean(),
             "eval_fake_logit": fake_logit.mean(),
         }

@@ -62,7 +62,7 @@ class Judge:
 
     @classmethod
     def learn(cls, name: str, train: Dataset, test: Dataset) -> "Judge":
-        """Train the network, the same to the bit each time, and look at the real images with it."""
+        """Train the network, its weights the same to the bit each time, and look at the real images with it."""
         network = _untrained(train)
         labelled = train.labels is not None and len(train.classes) > 1
         if labelled:

@@ -19,7 +19,7 @@ from rlgen.core.errors import UserError
 from rlgen.core.seeds import torch_stream
 from rlgen.data import Dataset
 
-NARROWEST = -7.0  # log-scale of a logistic: at -7 one level takes all but 1 % of the probability
+NARROWEST = -7.0  # log-scale of a logistic: at -7 one of 256 levels takes 97 % of the probability
 TOGETHER = 1_000  # images binarised at once, to bound the memory
 
 

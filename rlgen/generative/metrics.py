@@ -60,7 +60,7 @@ def evaluate(
     if not scores:
         left_out["distances"] = f"{count} images are too few for {FEATURES} features: {2 * FEATURES} are needed"
     if judge.accuracy is None:
-        left_out["classes"] = "the dataset has no labels, so the features are those of an untrained network"
+        left_out["classes"] = "the dataset has no two classes, so the features are those of an untrained network"
     else:
         scores |= _classes(judge, logits)
         floor |= _classes(judge, real_logits)

@@ -25,7 +25,8 @@ NEIGHBOURS = 5  # that vote
 CHUNK = 200  # test images whose distances to all others are taken at once
 DECAY = 1e-3  # weight of the squared weights of a linear classifier, of features with variance 1
 SWEEPS = 200  # of L-BFGS, at most
-STEPS, BATCH, LR = 1_000, 128, 1e-3  # gradient steps of a network, images in each, and its step size
+EPOCHS, STEPS = 5, 1_000  # a network sees its images so often, or takes so many steps where that is longer
+BATCH, LR = 128, 1e-3  # images in each step, and its size
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # scores (N, K) and labels (N,) -> a number
 
@@ -135,11 +136,12 @@ def _network(model: Latent, x: Tensor, y: Tensor, x_test: Tensor, classes: int, 
     def scores(images: Tensor) -> Tensor:
         return cast(Tensor, head(model.encoded(coder, images.to(model.device), None)))
 
+    steps = max(STEPS, EPOCHS * len(x) // BATCH)
     weights = [*coder.encoder.parameters(), *head.parameters()]
     optimizer, stream = torch.optim.Adam(weights, LR), torch_stream(seed, "batches")
-    for step in range(STEPS):
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = cosine(LR, 0, STEPS, step)
+            group["lr"] = cosine(LR, 0, steps, step)
         index = torch.randint(len(x), (min(BATCH, len(x)),), generator=stream)
         descend(optimizer, F.cross_entropy(scores(x[index]), y[index].to(model.device)))
     with torch.no_grad():

@@ -18,7 +18,7 @@ from rlgen.generative import settings
 from rlgen.generative.base import evaluating
 from rlgen.generative.coders import Coder
 from rlgen.generative.latent import TOGETHER, Latent
-from rlgen.generative.likelihoods import bits_per_dim, uniform
+from rlgen.generative.likelihoods import bits_per_dim
 
 PROGRESS = 50  # samples of a code in the bound that is told while training ...
 THOROUGH = 500  # ... and at its end
@@ -40,7 +40,10 @@ class VAE(Latent):
         self.build(setup, 2 * config.latent, self.likelihood.width)
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
-        """-log p(x | z) + β KL(q(z | x) ‖ p(z)) for one z drawn from q(z | x), nats of an image."""
+        """-log p(x | z) + β KL(q(z | x) ‖ p(z)) for one z drawn from q(z | x), nats of an image.
+
+        Of each number of z the mean divergence counts as the free bits at least.
+        """
         x = self.observed(x)
         with self.autocast():
             mean, log_variance = self.posterior(self.network, x, y)
@@ -77,24 +80,19 @@ class VAE(Latent):
         """p(z) = N(0, 1)."""
         return torch.zeros(self.config.latent), torch.eye(self.config.latent)
 
-    def evaluate(self) -> Metrics:
-        """Bounds on -log p(x) of the test images, whatever β was in training, with z drawn; and pictures."""
-        return {**self.bounds(PROGRESS, PART), **self.sheets(derive(self.seed, "sheet"))}
+    def measure(self) -> Metrics:
+        """Bounds on -log p(x) of the test images, whatever β was in training, with z drawn."""
+        return self.bounds(PROGRESS, PART)
 
     def final(self) -> Metrics:
         """The bounds again, measured longer, and what a model that knows nothing would have."""
-        nats = uniform(self.likelihood, math.prod(self.shape))
-        return {
-            **self.bounds(THOROUGH, PART),
-            "uniform_nats": nats,
-            "uniform_bits": bits_per_dim(nats, math.prod(self.shape)),
-        }
+        return {**self.bounds(THOROUGH, PART), **self.ignorant()}
 
     def bounds(self, samples: int, part: int | None = None) -> Metrics:
         """-ELBO at β = 1 and its two parts, nats of a test image; the importance-weighted bound; active units.
 
-        -ELBO is measured on all test images. How much lower the importance-weighted bound of `samples` is, is measured
-        on `part` of them, spread evenly: that varies little between images, while they themselves vary a lot.
+        -ELBO is measured on all test images. How much lower the importance-weighted bound of `samples` is than the mean
+        bound of the same samples, is measured on `part` of them, spread evenly: that varies little between images.
         """
         stream = torch_stream(derive(self.seed, "evaluation"), "z")
         everyone = torch.arange(len(self.held_out))
@@ -109,9 +107,8 @@ class VAE(Latent):
                 means.append(mean.cpu())
             fit, kl = torch.cat(fits), torch.cat(kls)
             some = everyone[:: max(1, len(everyone) // (part or len(everyone)))]
-            weighted = self._weighted(some, samples, stream)
+            gain = self._gains(some, samples, stream).mean()
         nats = (kl - fit).mean()
-        gain = weighted.mean() - (fit - kl)[some].mean()
         return {
             "eval_nats": nats,
             "eval_reconstruction": -fit.mean(),
@@ -126,19 +123,20 @@ class VAE(Latent):
         mean, log_variance = self.posterior(self.average, x, y)
         noise = torch.randn(samples, *mean.shape, generator=stream).to(mean)
         z = drawn(mean, log_variance, noise)  # (K, B, Z)
-        many = x.expand(samples, *x.shape).flatten(0, 1)
-        labels = None if y is None else y.repeat(samples)
-        fit = torch.unflatten(self.log_likelihood(self.average, many, z.flatten(0, 1), labels), 0, (samples, -1))
+        fits = []
+        for few in torch.split(z, max(1, self.together(DECODED) // len(x))):
+            many, labels = x.repeat(len(few), 1, 1, 1), None if y is None else y.repeat(len(few))
+            fits.append(self.log_likelihood(self.average, many, few.flatten(0, 1), labels).view(-1, len(x)))
         # Of the two Gaussian densities the constants cancel.
-        return fit + (noise.square() + log_variance - z.square()).sum(2) / 2
+        return torch.cat(fits) + (noise.square() + log_variance - z.square()).sum(2) / 2
 
-    def _weighted(self, index: Tensor, samples: int, stream: torch.Generator) -> Tensor:
-        """The importance-weighted bound of test images: (N,)."""
-        bounds = []
+    def _gains(self, index: Tensor, samples: int, stream: torch.Generator) -> Tensor:
+        """How much tighter the importance-weighted bound of test images is than that of one sample: (N,)."""
+        gains = []
         for few in torch.split(index, max(1, DECODED // samples)):
-            x, y = self._seen(few)
-            bounds.append(importance_bound(self.log_weights(x, y, samples, stream).double()).cpu())
-        return torch.cat(bounds)
+            log_weights = self.log_weights(*self._seen(few), samples, stream).double()
+            gains.append((importance_bound(log_weights) - log_weights.mean(0)).cpu())
+        return torch.cat(gains)
 
     def _seen(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Test images and labels, on the device."""

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rlgen.core.algorithm import Metrics
-from rlgen.core.seeds import derive, initial_weights, torch_stream
+from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.autoregressive import draw, nats
@@ -19,7 +19,7 @@ from rlgen.generative.averaged import Averaged
 from rlgen.generative.base import COLUMNS, ROWS, evaluating, sheet
 from rlgen.generative.coders import Shape, halvable, three_by_three
 from rlgen.generative.latent import rows
-from rlgen.generative.likelihoods import Categorical, bits_per_dim, uniform
+from rlgen.generative.likelihoods import Categorical, bits_per_dim
 from rlgen.generative.pixelcnn import Level, MaskedNetwork
 
 TOGETHER = 250  # images encoded, decoded or drawn at once, to bound the memory
@@ -72,11 +72,11 @@ class VQVAE(Averaged):
         """(K,): how often each word stands in some grids."""
         return k.flatten().bincount(minlength=self.config.words)
 
-    def evaluate(self) -> Metrics:
-        """A bound on -log p(x) of the test images, which is one of the codes that could have made x; and pictures."""
+    def measure(self) -> Metrics:
+        """A bound on -log p(x) of the test images, which is one of the codes that could have made x."""
         fits, codes, uses = [], [], torch.zeros(self.config.words, dtype=torch.long)
         with evaluating(self.average):
-            for index in torch.split(torch.arange(len(self.held_out)), TOGETHER):
+            for index in torch.split(torch.arange(len(self.held_out)), self.together(TOGETHER)):
                 x, y = self.unseen(index)
                 x, y = x.to(self.device), None if y is None else y.to(self.device)
                 k = self.average.codebook.nearest(self.average.encode(x))
@@ -90,14 +90,11 @@ class VQVAE(Averaged):
             "eval_code_nats": code,
             "eval_bits": bits_per_dim((reconstruction + code).item(), math.prod(self.shape)),
             "eval_perplexity": perplexity(uses),
-            **self.sheets(derive(self.seed, "sheet")),
         }
 
     def final(self) -> Metrics:
         """The same, and what a model that knows nothing would have."""
-        dims = math.prod(self.shape)
-        most = uniform(self.likelihood, dims)
-        return {**self.evaluate(), "uniform_nats": most, "uniform_bits": bits_per_dim(most, dims)}
+        return {**self.measure(), **self.ignorant()}
 
     def encode(self, x: Tensor) -> Tensor:
         """What images (N, C, H, W) in [0, 1] are encoded to before words are looked for: (N, D, H / 4, W / 4)."""

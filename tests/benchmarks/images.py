@@ -4,6 +4,8 @@
     python tests/benchmarks/images.py train                    # every row of the README's table, one after the other
     python tests/benchmarks/images.py train --only vae --seeds 1 --runs runs/images
     python tests/benchmarks/images.py table --write README.md  # of what was trained
+    python tests/benchmarks/images.py pictures                 # its sheets of seed 0, into runs/pictures
+    python tests/benchmarks/images.py speed                    # training images/s of every model, precision, --compile
     python tests/benchmarks/images.py vae                      # training images/s beside a loop with a DataLoader
     python tests/benchmarks/images.py pixelcnn                 # the same beside the network in plain PyTorch
     python tests/benchmarks/images.py sampling                 # seconds for images from it, and by full passes
@@ -14,6 +16,8 @@ full.
 """
 
 import argparse
+import itertools
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +38,7 @@ class Row(NamedTuple):
     figures: dict[str, str]  # as the table calls them -> as the command does
     compare: str = ""
     seeds: int = 3
+    sheet: str = "samples"  # the picture of it in the README
 
     @property
     def name(self) -> str:
@@ -43,7 +48,7 @@ class Row(NamedTuple):
 
 NATS = {"nats": "eval_nats"}
 ROWS = [
-    Row("ae", ("mnist",), {"MSE": "eval_mse", "PCA": "eval_pca_mse"}),
+    Row("ae", ("mnist",), {"MSE": "eval_mse", "PCA": "eval_pca_mse"}, sheet="reconstructions"),
     Row("vae", ("mnist",), {"-ELBO": "eval_nats", "IWAE-500": "eval_iwae_500"}, "86.8 after 457 epochs on a GPU"),
     Row("vqvae", ("mnist",), {"-ELBO": "eval_nats", "words in use": "eval_perplexity"}, seeds=1),
     Row("gan", ("mnist",), {}),
@@ -74,7 +79,9 @@ def judge(runs: Path, name: str) -> Callable[[], dict[str, Any]]:
 
     def told() -> dict[str, Any]:
         judged = trained.rlgen(["eval", name, "--runs", str(runs)])
-        return {"judged": judged if isinstance(judged, dict) else {}, **trained.facts(runs / name, "threads")}
+        if isinstance(judged, str):
+            raise SystemExit(f"{name} was trained, but cannot be judged: {judged}")
+        return {"judged": judged, **trained.facts(runs / name, "threads")}
 
     return told
 
@@ -102,7 +109,7 @@ def table(runs: Path, rows: list[Row]) -> str:
         cells = (
             f"`rlgen {' '.join((row.algorithm, *row.words))}`", found, "<br>".join(map(samples, told)), len(told),
             f"{told[0]['time'] / 1000:,.0f}k", f"{statistics.median(alone):,.0f}" if alone else "",
-            f"{max(one['gib'] for one in told):.1f}", row.compare,
+            f"{max(one.get('gib', 0) for one in told):.1f}", row.compare,
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
@@ -204,8 +211,20 @@ def pixelcnn(rounds: int, images: int) -> None:
     in_turn(rounds, images, rlgen=ours(model), compiled=compiled, plain=plain())
 
 
+def speed(rounds: int, images: int, algorithms: list[str]) -> None:
+    """Training images/s of each model with its preset for MNIST, in either precision, compiled and not."""
+    for algorithm in algorithms:
+        ways = itertools.product(("float32", "bfloat16"), (False, True))
+        loops = {
+            f"{precision}{', compiled' * fused}": ours(made(algorithm, precision=precision, compile=fused))
+            for precision, fused in ways
+        }
+        print(algorithm, flush=True)
+        in_turn(rounds, images, **loops)
+
+
 def sampling(rounds: int) -> None:
-    """Seconds for images from the same network, by cached activations and by full passes."""
+    """Seconds for images from the same network, by cached activations and by a full pass for each pixel."""
     import torch
 
     model = made("pixelcnn", **BLOCKS)
@@ -214,19 +233,20 @@ def sampling(rounds: int) -> None:
         x = torch.zeros(count, 1, 28, 28)
         with torch.no_grad():
             once = min(timed(lambda x=x: model.average(x)) for _ in range(rounds))
+        naive = 784 * once
         print(
-            f"{count} images: {cached:.2f} s, by full passes {784 * once:.0f} s: {784 * once / cached:.0f} times that"
+            f"{count} images: {cached:.2f} s; 784 passes of {once:.3f} s are {naive:.0f} s: {naive / cached:.0f} times"
         )
 
 
 def made(algorithm: str, **given: Any) -> Any:
-    """A model of MNIST, untrained."""
+    """A model of MNIST with its preset but for what is given, untrained."""
     from rlgen import catalog
     from rlgen.core.config import resolve
     from rlgen.core.settings import Setup
 
     entry = catalog.find(algorithm)
-    return entry.algorithm("mnist", resolve(entry.config, entry.preset, given), Setup())
+    return entry.algorithm("mnist", resolve(entry.config, *entry.presets("mnist"), given), Setup())
 
 
 def ours(model: Any) -> Iterator[int]:
@@ -269,7 +289,7 @@ def timed(function: Callable[[], Any]) -> float:
 def main() -> None:
     """Read the words."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["train", "table", "vae", "pixelcnn", "sampling"])
+    parser.add_argument("what", choices=["train", "table", "pictures", "speed", "vae", "pixelcnn", "sampling"])
     parser.add_argument("--runs", type=Path, default=Path("runs/images"), help="folder of the runs of the table")
     parser.add_argument("--only", nargs="*", help="algorithms of the table")
     parser.add_argument("--seeds", type=int, help="instead of the number in the row")
@@ -288,8 +308,15 @@ def main() -> None:
         print(text)
         if given.write:
             trained.write(given.write, "images", text)
+    elif given.what == "pictures":
+        Path("runs/pictures").mkdir(parents=True, exist_ok=True)
+        for row in rows:
+            if sheets := sorted((given.runs / f"{row.name}-0" / row.sheet).glob("*.png")):
+                print(shutil.copyfile(sheets[-1], f"runs/pictures/{row.name}.png"))
     elif given.what == "sampling":
         sampling(given.rounds)
+    elif given.what == "speed":
+        speed(given.rounds, given.images, list(dict.fromkeys(row.algorithm for row in rows)))
     else:
         {"vae": vae, "pixelcnn": pixelcnn}[given.what](given.rounds, given.images)
 

@@ -97,16 +97,23 @@ def test_a_critic_steps_more_often_than_the_generator(critics):
     assert moved == [*[False] * (critics - 1), True] * 2
 
 
-def test_penalties_reach_the_loss():
-    """Had they weight 0, the discriminator would go elsewhere; R1 counts for the steps it is left out."""
-    plain, punished, lazy = build(), build(r1=1.0, r1_every=1), build(r1=0.5, r1_every=2)
-    for model in (plain, punished, lazy):
-        model.step()
-    assert equal(weights(plain.discriminator), weights(lazy.discriminator))
-    assert not equal(weights(plain.discriminator), weights(punished.discriminator))
-    assert "r1" in punished.step()
-    assert "r1" in lazy.step()
-    assert "r1" not in lazy.step()
+def test_penalties_reach_the_loss_with_their_weight():
+    """R1 counts for the steps it is left out as well."""
+    real, fake = torch.rand(2, 16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    plain, punished, lazy = (build(spectral=False, **given) for given in (
+        {}, {"gradient_penalty": 10.0}, {"r1": 0.5, "r1_every": 3},
+    ))  # fmt: skip
+    bare = plain._judge(real, fake, None)[0].item()
+    loss, metrics = punished._judge(real, fake, None)
+    assert metrics["gradient_penalty"] > 0.01
+    assert loss.item() == pytest.approx(bare + 10 * metrics["gradient_penalty"].item(), rel=1e-5)
+    for lazy.steps in (1, 2):
+        assert lazy._judge(real, fake, None)[0].item() == pytest.approx(bare)
+    lazy.steps = 3
+    loss, metrics = lazy._judge(real, fake, None)
+    assert metrics["r1"] > 0
+    assert loss.item() == pytest.approx(bare + 0.5 * 3 * metrics["r1"].item(), rel=1e-5)
+    assert loss.item() != pytest.approx(bare, rel=1e-5)
 
 
 def test_what_the_discriminator_sees_is_changed_on_both_sides():

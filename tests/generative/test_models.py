@@ -159,6 +159,17 @@ def test_without_labels_there_is_nothing_to_condition_on(name, tmp_path):
         build(name, f"folder:{tmp_path}", size=8).sample(1, labels=torch.tensor([0]))
 
 
+@pytest.mark.parametrize("name", ["vae", "vqvae", "pixelcnn"])
+def test_any_distribution_over_256_levels(name):
+    model = build(name, likelihood="softmax")
+    loss = model.step()["loss"]
+    told = model.final()
+    assert model.protocol == "8-bit"
+    assert told["uniform_bits"] == pytest.approx(8)
+    assert float(told["eval_nats"]) == pytest.approx(float(loss), rel=0.3)  # one step further
+    assert set((model.sample(3) * 255).flatten().tolist()) <= set(range(256)) or name != "pixelcnn"
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, at what it uses itself
 @pytest.mark.skipif(not shutil.which("g++"), reason="no g++ to compile with")

@@ -132,7 +132,7 @@ def test_words_drawn_one_by_one_are_predicted_alike():
     with torch.no_grad():
         expected = prior(x)
     got = torch.empty_like(expected)
-    with drawing(prior, 81, 2, 2) as canvas:
+    with drawing(prior, 2, 2) as canvas:
         for canvas.row, canvas.column in itertools.product(range(2), repeat=2):
             got[..., canvas.row, canvas.column] = prior(x[..., canvas.row, canvas.column])
             prior.remember(x[..., canvas.row, canvas.column])
