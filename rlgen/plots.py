@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rlgen.catalog import MODEL
 from rlgen.comparison import Axis, Line, compare, read
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
@@ -140,9 +141,14 @@ def _scale(panel: "Axes", lines: Sequence[Line], width: float) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(min(6, int(width * 7 / len(f"{end:,.0f}"))), steps=[1, 2, 2.5, 5, 10]))
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
-    # An outlier among the faint points may lie outside the picture; nothing bold does.
-    shown = [bound for line in lines for bound in (line.low, line.high)]
-    shown += [np.quantile(line.raw, [0.01, 0.99]) for line in lines if line.raw is not None]
+    # An outlier among the faint points may lie outside the picture, and so may a model's fall from knowing nothing:
+    # beside that, all it learned later would be a flat line.
+    shown = []
+    for line in lines:
+        counts = line.x > (end / 10 if line.kind is MODEL and line.x[-1] > end / 10 else -1)
+        shown += [line.low[counts], line.high[counts]]
+        if line.raw is not None:
+            shown.append(np.quantile(line.raw[counts], [0.01, 0.99]))
     low, high = np.concatenate(shown).min(), np.concatenate(shown).max()
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1
     panel.set_ylim(low - margin, high + margin)

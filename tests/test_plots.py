@@ -257,6 +257,13 @@ def test_a_likelihood_is_drawn_beside_its_loss(tmp_path):
     assert words(figure(lines_of(run))) == ["loss", "test nats"]
 
 
+def test_what_a_model_learned_late_is_seen(tmp_path):
+    rows = [{"time": 100 * i, "loss": 80 + 460 / i**3} for i in range(1, 41)]
+    low, high = figure(lines_of(write(tmp_path / "run", MODEL, rows))).axes[0].get_ylim()
+    assert low < 80.1
+    assert 81 < high < 150  # at the tenth of the way, smoothed, and no more
+
+
 def test_a_single_point_is_seen(tmp_path):
     run = write(tmp_path / "run", AGENT, [{"time": 10, "return": 0.0}])
     panel = figure(lines_of(run)).axes[0]
