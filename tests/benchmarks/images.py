@@ -122,9 +122,11 @@ def span(values: list[float]) -> str:
 
 
 def vae(rounds: int, images: int) -> None:
-    """A VAE of 784-400-20 in batches of 128: ours, and one in a plain loop over a DataLoader in its plainest form."""
+    """A VAE of 784-400-20 in batches of 128: ours, and that of PyTorch's examples, whose loader decodes each image."""
+    import numpy as np
     import torch
     import torch.nn.functional as F
+    from PIL import Image
     from torch import nn
 
     from rlgen import data
@@ -137,7 +139,9 @@ def vae(rounds: int, images: int) -> None:
             return len(pixels)
 
         def __getitem__(self, index: int) -> torch.Tensor:
-            return pixels[index].float() / 255  # less than to decode a PIL image, as torchvision's does
+            image = Image.fromarray(pixels[index, 0].numpy())  # these are the steps of torchvision's MNIST and ToTensor
+            tensor = torch.from_numpy(np.array(image, copy=True)).view(28, 28, 1).permute(2, 0, 1).contiguous()
+            return tensor.to(torch.get_default_dtype()).div(255)
 
     inward, both, outward = nn.Linear(784, 400), nn.Linear(400, 40), nn.Sequential(nn.Linear(20, 400), nn.ReLU())
     last = nn.Linear(400, 784)
