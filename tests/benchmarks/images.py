@@ -71,7 +71,7 @@ def train(runs: Path, row: Row, seed: int, threads: list[str]) -> str:
     if isinstance(told, str):
         return told
     found = "  ".join(f"{word} {told[key]:.4g}" for word, key in row.figures.items())
-    return f"{name}: {found}  {samples(told)}  ({told['time']:,} images, {told['seconds']:.0f} s)"
+    return f"{name}: {found}  {samples([told])}  ({told['time']:,} images, {told['seconds']:.0f} s)"
 
 
 def judge(runs: Path, name: str) -> Callable[[], dict[str, Any]]:
@@ -86,33 +86,41 @@ def judge(runs: Path, name: str) -> Callable[[], dict[str, Any]]:
     return told
 
 
-def samples(told: dict[str, Any]) -> str:
-    """`lenet_fid 4.4, real 1.3; 10 classes`."""
-    found = told.get("judged", {})
-    if "lenet_fid" not in found:
+def samples(told: list[dict[str, Any]]) -> str:
+    """`4.4 to 5.2, real 1.3; 10 classes`, of those that were judged."""
+    found = [one["judged"] for one in told if "lenet_fid" in one.get("judged", {})]
+    if not found:
         return ""
-    return f"{found['lenet_fid']:.1f}, real {found['floor']['lenet_fid']:.1f}; {found['classes_found']:.0f} classes"
+    classes = min(one["classes_found"] for one in found)
+    return (
+        f"{span([one['lenet_fid'] for one in found])}, real {found[0]['floor']['lenet_fid']:.1f}; {classes:.0f} classes"
+    )
 
 
 def table(runs: Path, rows: list[Row]) -> str:
     """Markdown: a line for every row that has been trained."""
     lines = [
-        "| command | test images | samples: `lenet_fid`; classes | seeds | images | s on all cores | GiB | compare |",
-        "|---|---|---|---|---|---|---|---|",
+        "| command | test images | samples: `lenet_fid`; classes | seeds | images | s | CPU s | GiB | compare |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         told = [trained.read(path) for path in sorted(runs.glob(f"{row.name}-[0-9].json"))]
         if not told:
             continue
         found = ", ".join(f"{word} {span([one[key] for one in told])}" for word, key in row.figures.items())
-        alone = [one["seconds"] for one in told if one.get("threads", 1) > 1]  # not of those that shared the machine
+        alone = [one["seconds"] for one in told if one["threads"] > 1]  # not of those that shared the machine
         cells = (
-            f"`rlgen {' '.join((row.algorithm, *row.words))}`", found, "<br>".join(map(samples, told)), len(told),
-            f"{told[0]['time'] / 1000:,.0f}k", f"{statistics.median(alone):,.0f}" if alone else "",
+            f"`rlgen {' '.join((row.algorithm, *row.words))}`", found, samples(told), len(told),
+            f"{told[0]['time'] / 1000:,.0f}k", middle(alone), middle([one["cpu"] for one in told if "cpu" in one]),
             f"{max(one.get('gib', 0) for one in told):.1f}", row.compare,
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def middle(values: list[float]) -> str:
+    """The median, if there is one."""
+    return f"{statistics.median(values):,.0f}" if values else ""
 
 
 def span(values: list[float]) -> str:
