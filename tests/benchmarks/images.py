@@ -65,23 +65,22 @@ ROWS = [
 def train(runs: Path, row: Row, seed: int, threads: list[str]) -> str:
     """Train one seed and judge its samples, unless that is done already; one line about it."""
     name = f"{row.name}-{seed}"
-    told = trained.train(
-        runs, name, [row.algorithm, *row.words, "--seed", str(seed), "--no-fallback", *threads], judge(runs, name)
-    )
+    words = [row.algorithm, *row.words, "--seed", str(seed), "--no-fallback", *threads]
+    told = trained.train(runs, name, words, judge(runs, name, alone=not threads))
     if isinstance(told, str):
         return told
     found = "  ".join(f"{word} {told[key]:.4g}" for word, key in row.figures.items())
     return f"{name}: {found}  {samples([told])}  ({told['time']:,} images, {told['seconds']:.0f} s)"
 
 
-def judge(runs: Path, name: str) -> Callable[[], dict[str, Any]]:
-    """What `rlgen eval` says of a run."""
+def judge(runs: Path, name: str, alone: bool) -> Callable[[], dict[str, Any]]:
+    """What `rlgen eval` says of a run, and whether it had the machine for itself."""
 
     def told() -> dict[str, Any]:
         judged = trained.rlgen(["eval", name, "--runs", str(runs)])
         if isinstance(judged, str):
             raise SystemExit(f"{name} was trained, but cannot be judged: {judged}")
-        return {"judged": judged, **trained.facts(runs / name, "threads")}
+        return {"judged": judged, "alone": alone}
 
     return told
 
@@ -108,7 +107,7 @@ def table(runs: Path, rows: list[Row]) -> str:
         if not told:
             continue
         found = ", ".join(f"{word} {span([one[key] for one in told])}" for word, key in row.figures.items())
-        alone = [one["seconds"] for one in told if one["threads"] > 1]  # not of those that shared the machine
+        alone = [one["seconds"] for one in told if one["alone"]]
         cells = (
             f"`rlgen {' '.join((row.algorithm, *row.words))}`", found, samples(told), len(told),
             f"{told[0]['time'] / 1000:,.0f}k", middle(alone), middle([one["cpu"] for one in told if "cpu" in one]),

@@ -57,12 +57,6 @@ def read(result: Path) -> dict[str, Any]:
     return told
 
 
-def facts(run: Path, *names: str) -> dict[str, Any]:
-    """What a run's folder says of it."""
-    info = json.loads((run / "run.json").read_text())
-    return {name: info[name] for name in names}
-
-
 def side_by_side(function: Callable[..., str], jobs: Iterable[tuple[Any, ...]], together: int) -> None:
     """Prints what `function` says of every job, so many of which run `together`."""
     with ThreadPoolExecutor(together) as pool:
