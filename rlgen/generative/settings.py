@@ -39,7 +39,7 @@ class Model:
     batch: PositiveInt = 128  # images per gradient step
     ema: Decay = 0.999  # share of its past the averaged network, which is scored and makes the pictures, keeps per step
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of multiplications in training; auto takes the faster
-    compile: bool = False  # fuse operations in training: starts half a minute later, which long trainings make up for
+    compile: bool = False  # fuse operations in training by torch.compile, for accelerators; starts half a minute later
     # Data
     data: str | None = None  # folder that holds the dataset, such as MNIST/raw; none looks in the usual places
     size: Size | None = None  # scale images to SIZE x SIZE pixels; none leaves them as they are
