@@ -111,7 +111,7 @@ def table(runs: Path, rows: list[Row]) -> str:
         cells = (
             f"`rlgen {' '.join((row.algorithm, *row.words))}`", found, samples(told), len(told),
             f"{told[0]['time'] / 1000:,.0f}k", middle(alone), middle([one["cpu"] for one in told if "cpu" in one]),
-            f"{max(one.get('gib', 0) for one in told):.1f}", row.compare,
+            max((f"{one['gib']:.1f}" for one in told if "gib" in one), default=""), row.compare,
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)

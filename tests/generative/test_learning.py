@@ -26,13 +26,13 @@ def learned(name, seed, images):
 
 @SEEDS
 def test_an_autoencoder_beats_principal_components(seed):
-    told = learned("ae", seed, 100_000).measure()
+    told = learned("ae", seed, 300_000).measure()
     assert told["eval_mse"] < 0.7 * told["eval_pca_mse"]
 
 
 @SEEDS
 def test_a_vae_tightens_its_bound(seed):
-    told = learned("vae", seed, 200_000).bounds(50, 100)
+    told = learned("vae", seed, 400_000).bounds(50, 100)
     assert told["eval_nats"] < 115
     assert told["eval_iwae_50"] < told["eval_nats"] - 1
     assert told["eval_active"] >= 10
