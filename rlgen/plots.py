@@ -145,7 +145,7 @@ def _scale(panel: "Axes", lines: Sequence[Line], width: float) -> None:
     # beside that, all it learned later would be a flat line.
     shown = []
     for line in lines:
-        counts = line.x > (end / 10 if line.kind is MODEL and line.x[-1] > end / 10 else -1)
+        counts = line.x >= (line.x[-1] / 10 if line.kind is MODEL else 0)
         shown += [line.low[counts], line.high[counts]]
         if line.raw is not None:
             shown.append(np.quantile(line.raw[counts], [0.01, 0.99]))

@@ -158,6 +158,15 @@ def test_a_folder_of_classes_in_colour(tmp_path):
         assert image[1].float().mean() == (0 if dataset.classes[label] == "red" else 50)
 
 
+def test_the_classes_of_a_folder_are_mixed(tmp_path):
+    """Pictures of a run show the first test images."""
+    for name in "abc":
+        for number in range(40):
+            save(tmp_path / name / f"{number}.png")
+    train, test = (data.load(f"folder:{tmp_path}", split) for split in ("train", "test"))
+    assert set(test.labels[:8].tolist()) == set(train.labels[:8].tolist()) == {0, 1, 2}
+
+
 def test_mixed_sizes_want_one_size(tmp_path):
     save(tmp_path / "a.png", (8, 8))
     save(tmp_path / "b.png", (20, 10))

@@ -262,6 +262,10 @@ def test_what_a_model_learned_late_is_seen(tmp_path):
     low, high = figure(lines_of(write(tmp_path / "run", MODEL, rows))).axes[0].get_ylim()
     assert low < 80.1
     assert 81 < high < 150  # at the tenth of the way, smoothed, and no more
+    longer = write(
+        tmp_path / "longer", {**MODEL, "config": {"lr": 1}}, [{"time": 100 * i, "loss": 80} for i in range(1, 900)]
+    )
+    assert figure(lines_of(tmp_path / "run", longer)).axes[0].get_ylim()[1] < 150  # however long it took the other
 
 
 def test_a_single_point_is_seen(tmp_path):

@@ -30,7 +30,7 @@ class Autoencoder(Latent):
     def __init__(self, task: str, config: settings.Autoencoder, setup: Setup) -> None:
         super().__init__(task, config, setup)
         self.linear = config.network == "dense" and config.depth == 0
-        self.build(setup, config.latent, 1)
+        self.build(setup, config.latent)
         self._pca: float | None = None
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:

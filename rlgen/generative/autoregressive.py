@@ -31,7 +31,7 @@ class Autoregressive(Averaged):
         super().__init__(task, config, setup)
         self.observe(setup)
         with initial_weights(setup.seed):
-            network = self.build(self.likelihood.width, self.told)
+            network = self.build(self.predicted, self.told)
         self.adopt(network, setup)
 
     def real(self, split: data.Split) -> data.Dataset:

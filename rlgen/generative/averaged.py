@@ -17,7 +17,7 @@ from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.base import NUMBERS, Generative, Minibatches, follow
 from rlgen.generative.causal import hidden
-from rlgen.generative.likelihoods import binarise, bits_per_dim, check_binary, likelihood, protocol, seen, uniform
+from rlgen.generative.likelihoods import binarise, bits_per_dim, likelihood, protocol, seen, uniform
 
 FLOOR = 0.01  # share of the step size that is left at the end
 
@@ -28,6 +28,7 @@ class Averaged(Generative):
     state = ("data", "noise", "network", "average", "optimizer", "time")
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam
     warmup: ClassVar[int] = 1  # gradient steps in which the step size grows to its full length
+    predicted: int = 1  # numbers the network says of each of an image's
     network: Any
     average: Any
 
@@ -36,27 +37,26 @@ class Averaged(Generative):
         self.network = network.to(self.device)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         if self.config.compile:
-            fuse(self.device, self.network, *self.network.children())
+            fuse(self.device, self.network, *self.network.children())  # some are called whole, some part by part
         self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr, betas=self.betas, fused=True)
         self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device
 
     def observe(self, setup: Setup) -> None:
         """Take images as the likelihood that is asked for has them."""
         self.likelihood = likelihood(self.config.likelihood, self.config.components)
+        self.predicted = self.likelihood.width
         self.protocol = protocol(self.likelihood, self.config.binarise)
         self.held_out = seen(self.held_out, self.protocol)  # drawn once, so that numbers compare
-        if self.protocol == "static":
-            self.data = Minibatches(seen(self.load("train"), "static"), self.config.batch, setup.seed, self.device)
-        elif self.protocol == "binary":
-            check_binary(self.load("train"))
+        if self.protocol in ("static", "binary"):
+            self.data = Minibatches(seen(self.load("train"), self.protocol), self.config.batch, setup.seed, self.device)
 
     def observed(self, x: Tensor) -> Tensor:
         """A minibatch (B, C, H, W) of grey images as the likelihood has it: drawn anew where that is dynamic."""
         return binarise(x, self.noise) if self.protocol == "dynamic" else x
 
     def together(self, most: int) -> int:
-        """How many images can be scored at once, `most` at most, for the likelihood's numbers to fit in memory."""
-        return max(1, min(most, NUMBERS // (math.prod(self.shape) * self.likelihood.width)))
+        """How many images can be predicted at once, `most` at most, for the numbers to fit in memory."""
+        return max(1, min(most, NUMBERS // (math.prod(self.shape) * self.predicted)))
 
     def ignorant(self) -> Metrics:
         """What a model that knows nothing would have: nats and bits of levels all alike."""

@@ -23,13 +23,12 @@ class Latent(Averaged):
     network: Coder
     average: Coder
 
-    def build(self, setup: Setup, encoded: int, predicted: int) -> None:
-        """Networks from images to `encoded` numbers, and from a code to `predicted` ones for each of an image's."""
+    def build(self, setup: Setup, encoded: int) -> None:
+        """Networks from images to `encoded` numbers, and from a code to what is predicted."""
         config = self.config
+        sizes = encoded, config.latent, self.predicted, config.width, config.depth, self.told
         with initial_weights(setup.seed):
-            network = Coder(
-                config.network, self.shape, encoded, config.latent, predicted, config.width, config.depth, self.told
-            )
+            network = Coder(config.network, self.shape, *sizes)
         self.adopt(network, setup)
 
     def encoded(self, network: Coder, x: Tensor, y: Tensor | None) -> Tensor:
@@ -120,7 +119,7 @@ class Latent(Averaged):
         """A method of the averaged network on inputs (N, ...), a bounded number at once."""
         parts = []
         with evaluating(self.average):
-            for part in torch.split(torch.arange(len(inputs)), TOGETHER):
+            for part in torch.split(torch.arange(len(inputs)), self.together(TOGETHER)):
                 y = None if labels is None else labels[part].to(self.device)
                 parts.append(function(self.average, inputs[part].to(self.device), y).cpu())
         return torch.cat(parts)

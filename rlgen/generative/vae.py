@@ -37,7 +37,7 @@ class VAE(Latent):
     def __init__(self, task: str, config: settings.VAE, setup: Setup) -> None:
         super().__init__(task, config, setup)
         self.observe(setup)
-        self.build(setup, 2 * config.latent, self.likelihood.width)
+        self.build(setup, 2 * config.latent)
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
         """-log p(x | z) + β KL(q(z | x) ‖ p(z)) for one z drawn from q(z | x), nats of an image.
@@ -98,7 +98,7 @@ class VAE(Latent):
         everyone = torch.arange(len(self.held_out))
         fits, kls, means = [], [], []
         with evaluating(self.average):
-            for index in torch.split(everyone, TOGETHER):
+            for index in torch.split(everyone, self.together(TOGETHER)):
                 x, y = self._seen(index)
                 mean, log_variance = self.posterior(self.average, x, y)
                 z = drawn(mean, log_variance, torch.randn(mean.shape, generator=stream).to(mean))

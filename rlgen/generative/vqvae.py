@@ -39,7 +39,7 @@ class VQVAE(Averaged):
         self.observe(setup)
         self.grid = Categorical(config.words)
         with initial_weights(setup.seed):
-            network = Quantized(halvable(self.shape), self.likelihood.width, config, self.told)
+            network = Quantized(halvable(self.shape), self.predicted, config, self.told)
         self.adopt(network, setup)
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
@@ -99,13 +99,15 @@ class VQVAE(Averaged):
     def encode(self, x: Tensor) -> Tensor:
         """What images (N, C, H, W) in [0, 1] are encoded to before words are looked for: (N, D, H / 4, W / 4)."""
         with evaluating(self.average):
-            return torch.cat([self.average.encode(part.to(self.device)).cpu() for part in torch.split(x, TOGETHER)])
+            parts = torch.split(x, self.together(TOGETHER))
+            return torch.cat([self.average.encode(part.to(self.device)).cpu() for part in parts])
 
     def decode(self, z: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] of the words nearest to z (N, D, H / 4, W / 4)."""
         codebook = self.average.codebook
         with evaluating(self.average):
-            words = (codebook.look_up(codebook.nearest(part.to(self.device))) for part in torch.split(z, TOGETHER))
+            parts = torch.split(z, self.together(TOGETHER))
+            words = (codebook.look_up(codebook.nearest(part.to(self.device))) for part in parts)
             return torch.cat([self.likelihood.mean(self.average.decode(e)).cpu() for e in words])
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -120,7 +122,7 @@ class VQVAE(Averaged):
         labels, noise, parts = self.asked(count, labels), torch_stream(seed, "samples"), []
         height, width = (side // 4 for side in self.shape[1:])
         with evaluating(self.average):
-            for index in torch.split(torch.arange(count), TOGETHER):
+            for index in torch.split(torch.arange(count), self.together(TOGETHER)):
                 y = None if labels is None else labels[index].to(self.device)
                 blank = torch.zeros(len(index), 1, height, width, device=self.device)
                 levels = draw(self.average.prior, self.grid, blank, torch.zeros_like(blank[:, 0]).bool(), y, noise)

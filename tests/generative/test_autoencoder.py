@@ -68,6 +68,14 @@ def test_only_the_largest_of_a_sparse_code_are_kept():
         Autoencoder.Config(latent=10, sparse=11).check({})
 
 
+def test_a_masked_pixel_is_black_in_all_colours():
+    model = object.__new__(Autoencoder)
+    model.config = Autoencoder.Config(masked=0.5)
+    black = model.disturbed(torch.ones(4, 3, 8, 8), torch.Generator().manual_seed(0)) == 0
+    assert torch.equal(black.any(1), black.all(1))
+    assert 0.3 < black.float().mean() < 0.7
+
+
 @pytest.mark.parametrize("how", [{"gaussian": 0.5}, {"masked": 0.5}])
 def test_what_is_disturbed_is_the_input_not_the_target(how, monkeypatch):
     model = build(**how)

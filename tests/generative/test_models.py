@@ -167,11 +167,14 @@ def test_any_distribution_over_256_levels(name):
     assert model.protocol == "8-bit"
     assert told["uniform_bits"] == pytest.approx(8)
     assert float(told["eval_nats"]) == pytest.approx(float(loss), rel=0.3)  # one step further
-    assert set((model.sample(3) * 255).flatten().tolist()) <= set(range(256)) or name != "pixelcnn"
+    if name == "pixelcnn":  # the others show expected values
+        x = model.sample(3)
+        assert torch.equal((x * 255).round() / 255, x)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, at what it uses itself
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch looks for it, and keeps what that warns of to itself
 @pytest.mark.skipif(not shutil.which("g++"), reason="no g++ to compile with")
 @pytest.mark.parametrize("name", ["vae", "pixelcnn"])
 def test_compiled_code_computes_the_same(name):

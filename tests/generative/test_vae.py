@@ -9,6 +9,7 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 from rlgen.generative import vae
+from rlgen.generative.likelihoods import binarised
 from rlgen.generative.vae import VAE, divergence, drawn, importance_bound
 
 SMALL = {"batch": 50, "width": 16, "depth": 1, "latent": 4}
@@ -202,6 +203,17 @@ def test_what_is_binarised_when():
     assert (static.protocol, build(likelihood="logistic").protocol) == ("static", "8-bit")
     with pytest.raises(UserError, match="grey levels"):
         build(binarise="none")
+
+
+def test_greys_among_the_training_images_alone_are_refused_too(monkeypatch):
+    load = VAE.load
+    monkeypatch.setattr(
+        VAE, "load", lambda self, split: load(self, split) if split == "train" else binarised(load(self, split))
+    )
+    with pytest.raises(UserError, match="grey levels"):
+        build(binarise="none")
+    monkeypatch.setattr(VAE, "load", lambda self, split: binarised(load(self, split)))
+    assert build(binarise="none").protocol == "binary"
 
 
 def test_grey_levels_have_bits():
