@@ -4,6 +4,7 @@ Before means: in rows above, or to the left in the same row, or an earlier colou
 2016, arXiv:1601.06759. The cache of activations: Ramachandran et al. 2017, arXiv:1704.06001.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,41 +124,67 @@ class CausalConv(Causal):
 
     def remember(self, x: Tensor) -> None:
         """Keep what is known of the next pixel (B, I), for later ones to see."""
-        canvas = self.drawn
-        self._memory(x)[0][:, canvas.row // self.rate + self.above, canvas.column // self.rate + self.left] = x
+        past, _, _ = self._memory(x)
+        past.put(x, self.drawn.row // self.rate, self.drawn.column // self.rate)
 
     def _pixel(self, x: Tensor) -> Tensor:
         """(B, I) -> (B, O) at the next pixel."""
         past, weight, bias = self._memory(x)
-        if past is None:
-            return F.linear(x, weight, bias)
-        canvas, above, left = self.drawn, self.above, self.left
-        i, j = canvas.row // self.rate, canvas.column // self.rate
-        past[:, i + above, j + left] = x
-        seen = past[:, i : i + above + 1, j : j + left + self.right + 1]
-        return F.linear(seen.reshape(len(x), -1), weight, bias)
+        if past is not None:
+            x = past.put(x, self.drawn.row // self.rate, self.drawn.column // self.rate)
+        return torch.addmm(bias, x, weight)
 
     def _row(self, x: Tensor) -> Tensor:
         """(B, I, 1, W) -> (B, O, 1, W'): the next row of a vertical view."""
-        past = self._memory(x)[0]
-        if past is None:
-            return F.conv2d(x, self.live, self.bias)
-        i = self.drawn.row // self.rate
-        past[:, i + self.above, self.left : self.left + x.shape[3]] = x[:, :, 0].transpose(1, 2)
-        seen = past[:, i : i + self.above + 1].permute(0, 3, 1, 2)
+        past, _, _ = self._memory(x)
+        seen = x if past is None else past.put_row(x, self.drawn.row // self.rate)
         return F.conv2d(seen, self.live, self.bias, self.stride)
 
     def _memory(self, x: Tensor) -> tuple[Any, Tensor, Tensor]:
-        """All past inputs (B, rows, columns, I) within a margin of zeros; weight (O, rows · columns · I) and bias."""
+        """What it has seen; weight (columns · rows · I, O) and bias (O,)."""
         memory = self.drawn.memory
         if self not in memory:
             past = None
             if self.above or self.left:
-                rows, columns = (-(-side // self.rate) for side in (self.drawn.height, self.drawn.width))
-                past = x.new_zeros(len(x), rows + self.above, columns + self.left + self.right, self.weight.shape[1])
-            memory[self] = past, self.live.permute(0, 2, 3, 1).flatten(1).contiguous(), self.bias
+                columns = -(-self.drawn.width // self.rate)
+                past = Past(x.new_zeros(columns, self.above + 1, *x.shape[1::-1]), self.left, self.right)
+            memory[self] = past, self.live.permute(3, 2, 1, 0).flatten(0, 2).contiguous(), self.bias
         found: tuple[Any, Tensor, Tensor] = memory[self]
         return found
+
+
+class Past:
+    """The last rows of what a convolution was told, laid out so that what an output sees is one piece of memory."""
+
+    def __init__(self, blank: Tensor, left: int, right: int) -> None:
+        """`blank` is (columns, rows, I, B); an output sees `left` columns before its own and `right` after it."""
+        columns = len(blank)
+        self.row = 0
+        self.rows = F.pad(blank, (0, 0, 0, 0, 0, 0, left, right))
+        self.newest = self.rows[left : left + columns, -1]
+        self.places = [place.T for place in self.newest]  # (B, I) each, views: where each column's newest goes
+        self.seen = [self.rows[j : j + left + 1 + right].flatten(0, 2).T for j in range(columns)]
+
+    def put(self, x: Tensor, row: int, column: int) -> Tensor:
+        """Take in a pixel (B, I). -> what an output there sees: (B, columns · rows · I)."""
+        self._reach(row)
+        self.places[column].copy_(x)
+        return self.seen[column]
+
+    def put_row(self, x: Tensor, row: int) -> Tensor:
+        """Take in a row (B, I, 1, W). -> all rows that outputs there see: (B, I, rows, left + W + right)."""
+        self._reach(row)
+        self.newest.copy_(x[:, :, 0].permute(2, 1, 0))
+        return self.rows.permute(3, 2, 1, 0)
+
+    def _reach(self, row: int) -> None:
+        """Begin a row, where it is a new one."""
+        if row > self.row:
+            self.row = row
+            above = list(self.rows.unbind(1))
+            for older, newer in itertools.pairwise(above):
+                older.copy_(newer)
+            above[-1].zero_()
 
 
 def hidden(network: nn.Module) -> int:
