@@ -214,7 +214,7 @@ def judge(model: Any, samples: int = 10_000, seed: int = 0, progress: bool = Fal
     from rlgen.generative import metrics
 
     samples = min(samples, len(model.held_out))
-    with _bar(samples, progress) as more:
+    with _bar(samples, "samples", progress) as more:
         return {**_told(model), **metrics.evaluate(model, samples, seed, more)}
 
 
@@ -223,11 +223,15 @@ def _told(model: Any) -> dict[str, Any]:
     return {**_scalars(model.final()), **({"protocol": model.protocol} if model.protocol else {})}
 
 
-def probe(model: Any, images: int = 10_000, seed: int = 0) -> dict[str, Any]:
-    """What the code of an autoencoder is worth to a classifier; see `rlgen.generative.probe`."""
-    from rlgen.generative.probe import probe
+def probe(model: Any, images: int = 10_000, seed: int = 0, progress: bool = False) -> dict[str, Any]:
+    """What the code of an autoencoder is worth to a classifier; see `rlgen.generative.probe`.
 
-    return probe(model, images, seed)
+    It takes a minute or two; `progress` shows a bar on a terminal.
+    """
+    from rlgen.generative import probe
+
+    with _bar(probe.PARTS, "classifiers", progress) as more:
+        return probe.probe(model, images, seed, more)
 
 
 def draw(
@@ -240,7 +244,7 @@ def draw(
     from rlgen.generative.base import parts
 
     labels = None if label is None else torch.full((count,), model.label(label))
-    with _bar(count, progress) as more:
+    with _bar(count, "samples", progress) as more:
         start = 0
         for part in parts(model, count, seed, labels):
             yield start, part.cpu().numpy()
@@ -302,14 +306,14 @@ def _scalars(metrics: Metrics) -> dict[str, float]:
 
 
 @contextmanager
-def _bar(count: int, progress: bool) -> Iterator[Callable[[int], object]]:
-    """Tell what it gives how many more samples there are, and a bar grows, if `progress` and there is a terminal."""
+def _bar(count: int, things: str, progress: bool) -> Iterator[Callable[[int], object]]:
+    """Tell what it gives how many more things there are, and a bar grows, if `progress` and there is a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
     shown = progress and sys.stderr.isatty()
     with Progress(console=Console(stderr=True), transient=True, disable=not shown) as bar:
-        yield partial(bar.advance, bar.add_task(f"{count:,} samples", total=count))
+        yield partial(bar.advance, bar.add_task(f"{count:,} {things}", total=count))
 
 
 def _names(entry: Entry, task: str, preset: str | None = None) -> list[str]:

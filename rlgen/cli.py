@@ -377,7 +377,7 @@ def probe(
     folder, entry = _entry_of(runs, run)
     if entry.kind is not catalog.MODEL:
         raise UserError(f"{folder.name} is an agent, and a probe looks at the codes of autoencoders")
-    result = api.probe(api.load(folder, checkpoint=checkpoint), images, seed)
+    result = api.probe(api.load(folder, checkpoint=checkpoint), images, seed, progress=True)
     if json_:
         print(json.dumps(result))
         return

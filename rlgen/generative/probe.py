@@ -31,11 +31,14 @@ BATCH, LR = 128, 1e-3  # images in each step, and its size
 Loss = Callable[[Tensor, Tensor], Tensor]  # scores (N, K) and labels (N,) -> a number
 
 
-def probe(model: Generative, images: int = 10_000, seed: int = 0) -> dict[str, Any]:
+def probe(
+    model: Generative, images: int = 10_000, seed: int = 0, more: Callable[[int], object] = lambda done: None
+) -> dict[str, Any]:
     """Test accuracies: of classifiers on pixels and on codes of `images` training images, and of networks.
 
     Returns {"images", "test_images", "classifiers": {name: {"pixels", "code"}}, "networks": {labels: {"frozen",
     "tuned", "scratch"}}}: the encoder as it is with a linear layer on its code, trained further, or trained anew.
+    `more` is told of each of the PARTS that is done.
     """
     if not isinstance(model, Latent):
         raise UserError("a probe looks at codes, which only autoencoders have: ae and vae")
@@ -55,6 +58,7 @@ def probe(model: Generative, images: int = 10_000, seed: int = 0) -> dict[str, A
             "pixels": accuracy(classify(x[some].flatten(1), y[some], x_test.flatten(1), kinds), y_test),
             "code": accuracy(classify(code[some], y[some], code_test, kinds), y_test),
         }
+        more(1)
     networks = {}
     for labelled in sorted({*(n for n in LABELS if n < len(train)), len(train)}):
         few = order[:labelled]
@@ -64,6 +68,7 @@ def probe(model: Generative, images: int = 10_000, seed: int = 0) -> dict[str, A
             "tuned": accuracy(_network(model, x[few], y[few], x_test, kinds, seed, anew=False), y_test),
             "scratch": accuracy(_network(model, x[few], y[few], x_test, kinds, seed, anew=True), y_test),
         }
+        more(1)
     return {"images": len(some), "test_images": len(test), "classifiers": classifiers, "networks": networks}
 
 
@@ -104,6 +109,7 @@ CLASSIFIERS: dict[str, Callable[[Tensor, Tensor, Tensor, int], Tensor]] = {
     f"{NEIGHBOURS} neighbours, L1": partial(neighbours, norm=1.0),
     f"{NEIGHBOURS} neighbours, L2": partial(neighbours, norm=2.0),
 }
+PARTS = len(CLASSIFIERS) + len(LABELS) + 1  # rows of what a probe tells, at most
 
 
 def _linear(x: Tensor, y: Tensor, x_test: Tensor, classes: int, loss: Loss) -> Tensor:

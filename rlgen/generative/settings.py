@@ -217,7 +217,7 @@ def _annealed(budget: int, *every: int) -> dict[str, int]:
 
 
 CODES = _annealed(1_500_000, 20_000, 300_000, 300_000)
-BOUNDS = {"warmup": 300_000, **_annealed(4_500_000, 30_000, 900_000, 300_000)}
+BOUNDS = {"warmup": 300_000, **_annealed(4_000_000, 25_000, 800_000, 250_000)}
 COLOURS = {"network": "convolutional", "latent": 128}
 WORDS = _annealed(300_000, 10_000, 100_000, 100_000)
 GAMES = _plan(300_000, 5_000, 25_000, 25_000)

@@ -56,7 +56,9 @@ def test_every_way_is_tried_and_better_than_chance(model, monkeypatch):
     monkeypatch.setattr(probing, "STEPS", 150)
     monkeypatch.setattr(probing, "LR", 1e-2)
     before = [weight.clone() for weight in model.average.parameters()]
-    result = probe(model, images=300)
+    told = []
+    result = probe(model, images=300, more=told.append)
+    assert sum(told) == probing.PARTS
     assert (result["images"], result["test_images"]) == (300, len(model.held_out))
     assert len(result["classifiers"]) == 4
     assert sorted(result["networks"]) == [100, 1_000, 1_498]
