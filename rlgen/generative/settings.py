@@ -240,7 +240,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
         "digits": {"warmup": 30_000, **_annealed(300_000, 5_000, 50_000, 50_000)},
     },
     "vqvae": {
-        "mnist": WORDS,
+        "mnist": {"lr": 2e-3, "words": 8, "prior_blocks": 6, **WORDS},  # more would tell what chance made of the pixels
         "fashion-mnist": {**GREYS, **WORDS},
         "cifar10": {"words": 256, **GREYS, **WORDS},
         "digits": {"words": 32, **_annealed(150_000, 5_000, 50_000, 50_000)},
