@@ -36,7 +36,7 @@ class Autoregressive(Averaged):
 
     def real(self, split: data.Split) -> data.Dataset:
         """The images as the likelihood has them, which samples are too: black and white ones are drawn once."""
-        return seen(self.load(split), self.protocol)
+        return seen(self.load(split), self.protocol, split)
 
     def build(self, outputs: int, classes: int) -> Network:
         """The network: of each colour of each pixel it predicts `outputs` numbers."""

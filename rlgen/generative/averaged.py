@@ -46,9 +46,10 @@ class Averaged(Generative):
         self.likelihood = likelihood(self.config.likelihood, self.config.components)
         self.predicted = self.likelihood.width
         self.protocol = protocol(self.likelihood, self.config.binarise)
-        self.held_out = seen(self.held_out, self.protocol)  # drawn once, so that numbers compare
+        self.held_out = seen(self.held_out, self.protocol, "test")  # drawn once, so that numbers compare
         if self.protocol in ("static", "binary"):
-            self.data = Minibatches(seen(self.load("train"), self.protocol), self.config.batch, setup.seed, self.device)
+            images = seen(self.load("train"), self.protocol, "train")
+            self.data = Minibatches(images, self.config.batch, setup.seed, self.device)
 
     def observed(self, x: Tensor) -> Tensor:
         """A minibatch (B, C, H, W) of grey images as the likelihood has it: drawn anew where that is dynamic."""

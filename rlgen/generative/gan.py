@@ -21,6 +21,7 @@ from rlgen.generative.base import COLUMNS, ROWS, SIDE, Generative, evaluating, f
 from rlgen.generative.networks import ARCHITECTURES
 
 HELD_OUT = 1_000  # test images the discriminator is tried on
+STRAIGHT = 1e-4  # sine of an angle below which an arc is a straight line to float32
 TOGETHER = 500  # samples made at once, to bound the memory
 
 
@@ -136,7 +137,8 @@ class GAN(Generative):
         start, end = torch.randn(2, rows, 1, self.config.latent, generator=torch_stream(seed, "ends of arcs"))
         at = torch.linspace(0, 1, columns)[None, :, None]
         angle = torch.cosine_similarity(start, end, -1).clamp(-1, 1).acos()[..., None]  # (rows, 1, 1)
-        z = (((1 - at) * angle).sin() * start + (at * angle).sin() * end) / angle.sin()
+        arc = (((1 - at) * angle).sin() * start + (at * angle).sin() * end) / angle.sin()
+        z = torch.where(angle.sin() > STRAIGHT, arc, torch.lerp(start, end, at))
         labels = (torch.arange(rows) % self.told).repeat_interleave(columns) if self.conditional else None
         return self._images(z.flatten(0, 1), labels).view(rows, columns, *self.shape)
 

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from rlgen.core.errors import UserError
 from rlgen.core.seeds import torch_stream
-from rlgen.data import Dataset
+from rlgen.data import Dataset, Split
 
 NARROWEST = -7.0  # log-scale of a logistic: at -7 one of 256 levels takes 97 % of the probability
+WIDEST = 20.0  # float32 has no numbers for what one level takes of much wider ones
 TOGETHER = 1_000  # images binarised at once, to bound the memory
 
 
@@ -186,11 +187,11 @@ def protocol(likelihood: Likelihood, binarise: str) -> str:
     return "8-bit" if likelihood.levels > 2 else "binary" if binarise == "none" else binarise
 
 
-def seen(dataset: Dataset, protocol: str) -> Dataset:
+def seen(dataset: Dataset, protocol: str, split: Split) -> Dataset:
     """The images whose likelihood a protocol measures. Raises UserError where they should be binary and are not."""
     if protocol == "binary":
         check_binary(dataset)
-    return binarised(dataset) if protocol in ("static", "dynamic") else dataset
+    return binarised(dataset, split) if protocol in ("static", "dynamic") else dataset
 
 
 def binarise(x: Tensor, stream: torch.Generator) -> Tensor:
@@ -198,9 +199,9 @@ def binarise(x: Tensor, stream: torch.Generator) -> Tensor:
     return (torch.rand(x.shape, generator=stream).to(x.device) < x).to(x.dtype)
 
 
-def binarised(dataset: Dataset) -> Dataset:
+def binarised(dataset: Dataset, split: Split = "test") -> Dataset:
     """All images binarised once, in bytes of 0 or 255, the same for ever: the static protocol, and every test set."""
-    stream = torch_stream(0, "binarised images")
+    stream = torch_stream(0, "binarised images" if split == "test" else "binarised training images")
     parts = torch.split(dataset.images, TOGETHER)
     return replace(dataset, images=torch.cat([binarise(part / 255, stream).mul(255).byte() for part in parts]))
 
@@ -225,7 +226,7 @@ def _level(x: Tensor, mean: Tensor, scale: Tensor, levels: int) -> Tensor:
     log(σ(b) - σ(a)) = log σ(b) + log σ(-a) + log(1 - exp(a - b)), with a and b the edges in units of the scale s and
     b - a = δ / s: exact for the narrowest and the widest, and no branch whose gradient could be nan.
     """
-    scale = scale.clamp(min=NARROWEST)
+    scale = scale.clamp(NARROWEST, WIDEST)
     δ = 2 / (levels - 1)
     centre, half = (2 * x - 1 - mean) * (-scale).exp(), δ / 2 * (-scale).exp()
     below = F.logsigmoid(centre + half)  # of the upper edge: 1 for white
@@ -237,7 +238,7 @@ def _level(x: Tensor, mean: Tensor, scale: Tensor, levels: int) -> Tensor:
 
 def _inverse(noise: Tensor, mean: Tensor, scale: Tensor, levels: int) -> Tensor:
     """Where a logistic's cumulated probability is `noise`, rounded to a level and back in [0, 1]."""
-    value = _seen(mean + scale.clamp(min=NARROWEST).exp() * noise.logit())
+    value = _seen(mean + scale.clamp(NARROWEST, WIDEST).exp() * noise.logit())
     return (value * (levels - 1)).round() / (levels - 1)
 
 

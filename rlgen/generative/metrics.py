@@ -97,13 +97,14 @@ def _distances(judge: Judge, features: Tensor) -> dict[str, float]:
 
 
 def _classes(judge: Judge, logits: Tensor) -> dict[str, float]:
-    """What the judge sees in logits (N, K)."""
+    """What the judge sees in logits (N, K), among the classes of which there are training images."""
+    known = judge.shares > 0
+    real, logits = judge.shares[known], logits[:, known]
     confidence, found = logits.softmax(1).max(1)
-    shares = found.bincount(minlength=logits.shape[1]).double() / len(found)
-    seen = shares > 0
+    shares = found.bincount(minlength=len(real)).double() / len(found)
     return {
-        "classes_found": float((shares >= PRESENT * judge.shares).sum()),
-        "class_kl": float((shares[seen] * (shares[seen] / judge.shares[seen]).log()).sum()),
+        "classes_found": float((shares >= PRESENT * real).sum()),
+        "class_kl": float(torch.xlogy(shares, shares / real).sum()),
         "confidence": confidence.double().mean().item(),
     }
 

@@ -38,7 +38,7 @@ def probe(
 
     Returns {"images", "test_images", "classifiers": {name: {"pixels", "code"}}, "networks": {labels: {"frozen",
     "tuned", "scratch"}}}: the encoder as it is with a linear layer on its code, trained further, or trained anew.
-    `more` is told of each of the PARTS that is done.
+    Codes are of the images as they are, whatever their likelihood made of them. `more` hears of each of the PARTS done.
     """
     if not isinstance(model, Latent):
         raise UserError("a probe looks at codes, which only autoencoders have: ae and vae")

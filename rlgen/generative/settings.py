@@ -67,7 +67,8 @@ class Likely(Annealed):
         """Raise UserError where what is typed belongs to another likelihood."""
         if "binarise" in given and self.likelihood != "bernoulli":
             raise UserError(
-                f"--binarise {self.binarise}: --likelihood {self.likelihood} is of grey levels: leave it out"
+                f"--binarise {self.binarise}: --likelihood {self.likelihood} is of grey levels: leave it out,"
+                " or take --likelihood bernoulli"
             )
         if "components" in given and self.likelihood != "mixture":
             raise UserError(f"--components {self.components}: only --likelihood mixture has them")
@@ -238,12 +239,14 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
             "likelihood": "logistic", "warmup": 50_000, **COLOURS, **_annealed(500_000, 10_000, 100_000, 100_000),
         },
         "digits": {"warmup": 30_000, **_annealed(300_000, 5_000, 50_000, 50_000)},
+        "folder:*": {"likelihood": "logistic"},
     },
     "vqvae": {
         "mnist": {"lr": 2e-3, "words": 8, "prior_blocks": 6, **WORDS},  # more would tell what chance made of the pixels
         "fashion-mnist": {**GREYS, **WORDS},
         "cifar10": {"words": 256, **GREYS, **WORDS},
         "digits": {"words": 32, **_annealed(150_000, 5_000, 50_000, 50_000)},
+        "folder:*": GREYS,
     },
     "gan": {
         "mnist": GAMES,
@@ -257,6 +260,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
         "fashion-mnist": {**GREYS, **_annealed(500_000, *PIXELS)},
         "cifar10": {"width": 24, **GREYS, **_annealed(300_000, *PIXELS)},
         "digits": {"levels": 2, **GREYS, **_annealed(150_000, *PIXELS)},
+        "folder:*": GREYS,
     },
     "gated-pixelcnn": {
         "mnist": {**TWO_STACKS, **_annealed(150_000, *PIXELS)},
@@ -268,6 +272,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
         "fashion-mnist": {**GREYS, **_annealed(300_000, *PIXELS)},
         "cifar10": {"width": 24, **GREYS, **_annealed(150_000, *PIXELS)},
         "digits": {**GREYS, **_annealed(150_000, *PIXELS)},
+        "folder:*": GREYS,
     },
 }  # fmt: skip
 

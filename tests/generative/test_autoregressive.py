@@ -1,6 +1,7 @@
 """What holds for every model that takes one pixel after the other."""
 
 import itertools
+import re
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from rlgen.generative.autoregressive import draw, nats
 from rlgen.generative.causal import CausalConv, colours, drawing
 from rlgen.generative.likelihoods import Bernoulli, Categorical, LogisticMixture
 from rlgen.generative.pixelcnn import PixelCNN
-from rlgen.generative.pixelrnn import PixelRNN
+from rlgen.generative.pixelrnn import PixelRNN, lstm
 
 CNN, RNN = settings.PixelCNN(width=6, growth=2), settings.PixelRNN(width=6, layers=2)
 FLAT = replace(CNN, levels=1, blocks=2)
@@ -26,6 +27,7 @@ CASES = {
     "gated": replace(FLAT, gated=True),
     "gated, kernel 5": replace(FLAT, gated=True, kernel=5, first_kernel=3),
     "gated, two levels": replace(CNN, gated=True, levels=2, blocks=2),
+    "gated, three levels": replace(CNN, gated=True, blocks=2),
     "row": RNN,
     "diagonal": replace(RNN, scan="diagonal"),
 }
@@ -203,15 +205,44 @@ def test_hidden_taps_have_no_gradient_and_no_moments():
     assert conv.weight.grad[~hidden].count_nonzero() == (~hidden).sum()
 
 
-def test_depth_does_not_blow_up_what_is_said():
+@pytest.mark.parametrize("config", [
+    settings.PixelCNN(levels=1, blocks=15), settings.PixelCNN(), settings.PixelRNN(layers=7),
+    settings.PixelRNN(layers=7, scan="diagonal"),
+])  # fmt: skip
+def test_depth_does_not_blow_up_what_is_said(config):
     torch.manual_seed(0)
-    model = object.__new__(PixelCNN)
-    model.config, model.shape = replace(settings.PixelCNN(), levels=1, blocks=15), (1, 28, 28)
+    model = object.__new__(PixelRNN if isinstance(config, settings.PixelRNN) else PixelCNN)
+    model.config, model.shape = config, (1, 28, 28)
     net = model.build(1, 0)
     told = []
     net.body.register_forward_hook(lambda body, x, out: told.extend([x[0].std(), out.std()]))
     net((torch.rand(4, 1, 28, 28) < 0.2).float())
     assert 0.3 < told[1] / told[0] < 3
+
+
+@pytest.mark.parametrize("case", ["masked", "gated", "row", "diagonal"])
+def test_a_layer_that_says_nothing_changes_nothing(case):
+    """What goes around it is added once."""
+    net = network(CASES[case])
+    for name, p in net.named_parameters():
+        if re.search(r"body.*(widen|out)\.(weight|bias)$|place$", name):
+            p.data.zero_()
+    told = []
+    see = net.see_left if case == "gated" else net.see
+    see.register_forward_hook(lambda part, x, out: told.append(out))
+    net.head.register_forward_pre_hook(lambda part, x: told.append(x[0]))
+    net(images(2, (1, 5, 6)))
+    torch.testing.assert_close(told[1], told[0])
+
+
+def test_the_memory_of_a_pixel_is_that_of_the_textbook():
+    torch.manual_seed(0)
+    cell = torch.nn.LSTMCell(3, 5)
+    x, h, c = torch.randn(4, 3), torch.randn(4, 5), torch.randn(4, 5)
+    expected = cell(x, (h, c))
+    gates = x @ cell.weight_ih.T + h @ cell.weight_hh.T + cell.bias_ih + cell.bias_hh
+    let_in, kept, new, told = gates.chunk(4, 1)  # in the order of PyTorch
+    torch.testing.assert_close(lstm(torch.cat([let_in, kept, told, new], 1), c), expected)
 
 
 def model(likelihood="bernoulli", task="digits", seed=0, **given):

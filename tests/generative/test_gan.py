@@ -8,6 +8,7 @@ from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import gan
+from rlgen.generative.adversarial import gradient_penalty, r1_penalty
 from rlgen.generative.gan import GAN
 
 SMALL = {"batch": 16, "width": 4, "discriminator_width": 4, "latent": 8}
@@ -106,12 +107,17 @@ def test_penalties_reach_the_loss_with_their_weight():
     bare = plain._judge(real, fake, None)[0].item()
     loss, metrics = punished._judge(real, fake, None)
     assert metrics["gradient_penalty"] > 0.01
+    mix = torch.rand(16, generator=build(spectral=False, gradient_penalty=10.0).chance)
+    assert metrics["gradient_penalty"].item() == pytest.approx(
+        gradient_penalty(punished.discriminator, real, fake, None, mix).item(), rel=1e-5
+    )
     assert loss.item() == pytest.approx(bare + 10 * metrics["gradient_penalty"].item(), rel=1e-5)
     for lazy.steps in (1, 2):
         assert lazy._judge(real, fake, None)[0].item() == pytest.approx(bare)
     lazy.steps = 3
     loss, metrics = lazy._judge(real, fake, None)
-    assert metrics["r1"] > 0
+    assert metrics["r1"].item() == pytest.approx(r1_penalty(lazy.discriminator, real, None).item(), rel=1e-5)
+    assert metrics["r1"].item() != pytest.approx(r1_penalty(lazy.discriminator, fake, None).item(), rel=1e-2)
     assert loss.item() == pytest.approx(bare + 0.5 * 3 * metrics["r1"].item(), rel=1e-5)
     assert loss.item() != pytest.approx(bare, rel=1e-5)
 
@@ -147,6 +153,13 @@ def test_interpolation_goes_from_one_image_to_another():
     torch.testing.assert_close(images[:, 0], model._images(z[0, :, 0], None))
     torch.testing.assert_close(images[:, -1], model._images(z[1, :, 0], None))
     assert build(conditional=True).interpolate(2, 3).shape == (2, 3, 1, 8, 8)
+
+
+def test_between_two_single_numbers_the_way_is_straight():
+    """Their angle is none, or half a turn."""
+    pictures = build(latent=1).interpolate(6, 5, seed=0)
+    assert pictures.isfinite().all()
+    assert not torch.equal(pictures[:, 0], pictures[:, 2])
 
 
 def test_contradictions_are_refused():

@@ -105,7 +105,38 @@ def test_too_few_samples_for_a_covariance():
     assert result["samples"] == 100
     assert "256 are needed" in result["left_out"]["distances"]
     assert "lenet_fid" not in result
+    assert "lenet_fid" not in result["floor"]
     assert result["classes_found"] == 10
+
+
+def test_the_floor_is_of_as_many_images():
+    few, many = (metrics.evaluate(model(TEST.images[ORDER]), count) for count in (260, 299))
+    assert few["lenet_fid"] == pytest.approx(few["floor"]["lenet_fid"], abs=1e-6)
+    assert few["floor"]["lenet_fid"] != pytest.approx(many["floor"]["lenet_fid"], rel=1e-3)
+
+
+def test_half_as_bright_is_seen():
+    kept = Judge.of(TRAIN, TEST)
+    assert not torch.allclose(kept.look(TEST.images // 2)[0], kept.look(TEST.images)[0], atol=0.1)
+    result = metrics.evaluate(model(TEST.images[ORDER] // 2))
+    assert result["lenet_fid"] > 2 * result["floor"]["lenet_fid"]
+
+
+def test_covariances_are_summed_in_double_precision():
+    """Features a thousand away from zero, whose squares float32 cannot tell apart."""
+    kept = Judge.of(TRAIN, TEST)
+    assert kept.mean.dtype == kept.covariance.dtype == torch.float64
+    far = replace(kept, mean=kept.mean + 1_000)
+    expected = metrics._distances(kept, kept.held_out)["lenet_fid"]
+    shifted = (kept.held_out.double() + 1_000).float()
+    assert metrics._distances(far, shifted)["lenet_fid"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_class_without_training_images_is_none():
+    train = replace(TRAIN, images=TRAIN.images[TRAIN.labels != 3], labels=TRAIN.labels[TRAIN.labels != 3])
+    result = metrics.evaluate(model(TEST.images[ORDER], train=train))
+    assert result["classes_found"] == result["floor"]["classes_found"] == 9
+    assert 0 <= result["class_kl"] < 0.5
 
 
 def test_progress_is_told():

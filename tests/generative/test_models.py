@@ -1,6 +1,7 @@
 """What holds for every model there is: greys and colours, small and large, and that measuring changes nothing."""
 
 import copy
+import math
 import shutil
 
 import pytest
@@ -11,7 +12,7 @@ from rlgen.catalog import CATALOG, MODEL, find
 from rlgen.core.config import resolve
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
-from rlgen.generative import settings
+from rlgen.generative import settings, vae
 
 CODER = {"width": 4, "depth": 1, "latent": 2}
 PIXELS = {"width": 6, "head": 6, "first_kernel": 3}
@@ -134,6 +135,77 @@ def test_averages(name):
         trained, average = (module.state_dict() for module in averaged(model))
         assert all(torch.equal(value, trained[key]) for key, value in average.items()) == alike
         assert not any(p.requires_grad for p in model.average.parameters())
+
+
+@EVERY
+def test_the_average_is_what_is_measured_and_drawn(name):
+    """A GAN measures its discriminator."""
+    model = build(name)
+    model.step()
+    trained, average = averaged(model)
+
+    def told():
+        measured = {} if name == "gan" else model.measure()
+        return {**measured, "sample": model.sample(3), **model.sheets(0)}
+
+    def shaken(network):
+        for p in network.parameters():
+            p.data += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
+
+    before = told()
+    shaken(trained)
+    assert same(before, told())
+    shaken(average)
+    after = told()
+    unmoved = {metric for metric, value in before.items() if same(value, after[metric])}
+    assert unmoved <= {"eval_pca_mse", "eval_perplexity"}  # of a codebook, which is no parameter
+
+
+@EVERY
+def test_pictures_are_of_the_same_noise_all_along(name):
+    model = build(name)
+    before = model.evaluate()
+    model.time += 1_000
+    assert same(before, model.evaluate())
+
+
+@pytest.mark.parametrize("name", ["ae", "vae", "vqvae", "pixelcnn"])
+def test_images_at_once_make_no_difference(name, monkeypatch):
+    """The last of the 299 are three: a mean of means would give them the weight of 37."""
+    monkeypatch.setattr(
+        vae, "drawn", lambda mean, log_variance, noise: mean.expand_as(noise)
+    )  # for chance comes in parts too
+    model = build(name)
+    told = {key: value for key, value in model.measure().items() if "iwae" not in key}
+    module = {"ae": "autoencoder", "vae": "vae", "vqvae": "vqvae", "pixelcnn": "autoregressive"}[name]
+    monkeypatch.setattr(f"rlgen.generative.{module}.TOGETHER", 37)
+    again = model.measure()
+    for key, value in told.items():
+        assert float(again[key]) == pytest.approx(float(value), rel=1e-5), key
+
+
+@pytest.mark.parametrize("name", ["vae", "vqvae", "pixelcnn", "pixelrnn"])
+def test_bits_are_of_each_colour_of_each_pixel(name, photographs):
+    model = build(name, photographs, size=8, likelihood="softmax")
+    told = model.final()
+    assert told["uniform_bits"] == pytest.approx(8)
+    assert float(told["eval_bits"]) == pytest.approx(float(told["eval_nats"]) / (3 * 8 * 8 * math.log(2)))
+
+
+def test_a_network_that_knows_nothing_needs_eight_bits(photographs):
+    model = build("pixelcnn", photographs, size=8, likelihood="softmax")
+    for p in model.average.head.out.parameters():
+        p.data.zero_()
+    assert float(model.measure()["eval_bits"]) == pytest.approx(8)
+
+
+@pytest.mark.parametrize("name", ["vae", "vqvae", "pixelcnn", "gated-pixelcnn", "pixelrnn"])
+def test_photographs_keep_their_levels_unless_told_otherwise(name, photographs):
+    entry = find(name)
+    model = entry.algorithm(
+        photographs, resolve(entry.config, *entry.presets(photographs), {**TINY[name], "size": 8}), Setup(threads=1)
+    )
+    assert model.protocol == "8-bit"
 
 
 @EVERY

@@ -2,6 +2,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import LinearSVC
 
 from rlgen import data
 from rlgen.core.errors import UserError
@@ -27,6 +28,10 @@ def test_the_linear_classifiers_are_at_their_optimum():
     expected = torch.from_numpy(oracle.predict(((x_test - x.mean(0)) / scale).numpy()))
     assert accuracy(found, expected) > 0.98
     assert accuracy(found, y_test) > 0.9
+    oracle = LinearSVC(C=1 / (len(x) * probing.DECAY) / 2, loss="squared_hinge", intercept_scaling=100)
+    oracle.fit(((x - x.mean(0)) / scale).numpy(), y.numpy())
+    expected = torch.from_numpy(oracle.predict(((x_test - x.mean(0)) / scale).numpy()))
+    assert accuracy(svm(x, y, x_test, 10), expected) > 0.98
     assert accuracy(svm(x, y, x_test, 10), y_test) > 0.85
 
 
@@ -71,12 +76,17 @@ def test_every_way_is_tried_and_better_than_chance(model, monkeypatch):
     assert probe(model, images=300) == result
 
 
-def test_from_scratch_means_other_weights(model):
+def test_from_scratch_means_other_weights(model, monkeypatch):
+    """Before the first step only what is tuned has the code that was learned."""
     x, y = model.real("train").images / 255, model.real("train").labels
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probing, "STEPS", 0)
-        tuned, scratch = (probing._network(model, x[:9], y[:9], x, 10, 0, anew=anew) for anew in (False, True))
-    assert not torch.equal(tuned, scratch)
+    codes = []
+    encoded = model.encoded
+    monkeypatch.setattr(model, "encoded", lambda *given: codes.append(encoded(*given)) or codes[-1], raising=False)
+    monkeypatch.setattr(probing, "STEPS", 0)
+    for anew in (False, True):
+        codes.clear()
+        probing._network(model, x[:9], y[:9], x[:300], 10, 0, anew=anew)
+        assert torch.allclose(codes[0], model.encode(x[:300]), atol=1e-5) == (not anew)
 
 
 def test_what_has_no_code_or_was_told_the_label_is_refused():
