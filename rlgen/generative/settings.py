@@ -239,14 +239,14 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
             "likelihood": "logistic", "warmup": 50_000, **COLOURS, **_annealed(500_000, 10_000, 100_000, 100_000),
         },
         "digits": {"warmup": 30_000, **_annealed(300_000, 5_000, 50_000, 50_000)},
-        "folder:*": {"likelihood": "logistic"},
+        "folder*": {"likelihood": "logistic"},
     },
     "vqvae": {
         "mnist": {"lr": 2e-3, "words": 8, "prior_blocks": 6, **WORDS},  # more would tell what chance made of the pixels
         "fashion-mnist": {**GREYS, **WORDS},
         "cifar10": {"words": 256, **GREYS, **WORDS},
         "digits": {"words": 32, **_annealed(150_000, 5_000, 50_000, 50_000)},
-        "folder:*": GREYS,
+        "folder*": GREYS,
     },
     "gan": {
         "mnist": GAMES,
@@ -260,7 +260,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
         "fashion-mnist": {**GREYS, **_annealed(500_000, *PIXELS)},
         "cifar10": {"width": 24, **GREYS, **_annealed(300_000, *PIXELS)},
         "digits": {"levels": 2, **GREYS, **_annealed(150_000, *PIXELS)},
-        "folder:*": GREYS,
+        "folder*": GREYS,
     },
     "gated-pixelcnn": {
         "mnist": {**TWO_STACKS, **_annealed(150_000, *PIXELS)},
@@ -272,7 +272,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
         "fashion-mnist": {**GREYS, **_annealed(300_000, *PIXELS)},
         "cifar10": {"width": 24, **GREYS, **_annealed(150_000, *PIXELS)},
         "digits": {**GREYS, **_annealed(150_000, *PIXELS)},
-        "folder:*": GREYS,
+        "folder*": GREYS,
     },
 }  # fmt: skip
 
