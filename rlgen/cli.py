@@ -403,7 +403,11 @@ def list_all(json_: Json = False) -> None:
         "datasets": (["name", "what", "where"], [list(row) for row in data.listing()]),
         "presets": (
             ["algorithm", "task", "expected"],
-            [[e.name, task, e.expected.get(task, "not measured")] for e in entries for task in e.tuned],
+            [
+                [e.name, task, e.expected.get(task, "not measured")]
+                for e in entries
+                for task in dict.fromkeys([*e.tuned, *e.expected])  # a variant may have been measured as it is
+            ],
         ),
     }
     if json_:

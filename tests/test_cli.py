@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rlgen.catalog import CATALOG
 from rlgen.cli import main
 
 SMALL = [
@@ -189,7 +190,11 @@ def test_list_names_everything(rlgen):
     assert code == 0
     for word in ("dqn", "gan", "CartPole-v1", "mnist", "digits"):
         assert word in out, word
-    assert set(json.loads(rlgen("list", "--json")[1])) == {"algorithms", "environments", "datasets", "presets"}
+    listed = json.loads(rlgen("list", "--json")[1])
+    assert set(listed) == {"algorithms", "environments", "datasets", "presets"}
+    told = {(row["algorithm"], row["task"]): row["expected"] for row in listed["presets"]}
+    for name, entry in CATALOG.items():
+        assert all(told[name, task] == expected for task, expected in entry.expected.items())
 
 
 @pytest.mark.parametrize(
