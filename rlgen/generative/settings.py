@@ -278,7 +278,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
 
 EXPECTED: dict[str, dict[str, str]] = {  # algorithm -> dataset -> what the tuned settings reached when measured
     "ae": {"mnist": "mse 0.0044 to 0.0045 in 3 seeds, PCA 0.0152; 2 min on two cores"},
-    "vae": {"mnist": "-ELBO 91.8 to 92.1 nats, IWAE-500 87.7 to 87.9 in 3 seeds; 9 min on two cores"},
+    "vae": {"mnist": "-ELBO 91.8 to 92.1 nats, IWAE-500 87.7 to 87.9 in 3 seeds; 7 to 9 min on two cores"},
     "vqvae": {"mnist": "-ELBO 100.0 to 102.4 nats in 2 seeds; 9 min on one core"},
     "gan": {"mnist": "all ten digits, lenet_fid 5.1 to 5.4 (real images: 1.8) in 3 of 3 seeds; 7 min on two cores"},
     "lsgan": {"mnist": "all ten digits, lenet_fid 3.6 (real images: 1.8) in 1 seed; 8 min on one core"},
