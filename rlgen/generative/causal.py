@@ -125,20 +125,25 @@ class CausalConv(Causal):
     def remember(self, x: Tensor) -> None:
         """Keep what is known of the next pixel (B, I), for later ones to see."""
         past, _, _ = self._memory(x)
-        past.put(x, self.drawn.row // self.rate, self.drawn.column // self.rate)
+        past.put(x, *self._place)
 
     def _pixel(self, x: Tensor) -> Tensor:
         """(B, I) -> (B, O) at the next pixel."""
         past, weight, bias = self._memory(x)
         if past is not None:
-            x = past.put(x, self.drawn.row // self.rate, self.drawn.column // self.rate)
+            x = past.put(x, *self._place)
         return torch.addmm(bias, x, weight)
 
     def _row(self, x: Tensor) -> Tensor:
         """(B, I, 1, W) -> (B, O, 1, W'): the next row of a vertical view."""
         past, _, _ = self._memory(x)
-        seen = x if past is None else past.put_row(x, self.drawn.row // self.rate)
+        seen = x if past is None else past.put_row(x, self._place[0])
         return F.conv2d(seen, self.live, self.bias, self.stride)
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        """Row and column of the next pixel among its inputs."""
+        return self.drawn.row // self.rate, self.drawn.column // self.rate
 
     def _memory(self, x: Tensor) -> tuple[Any, Tensor, Tensor]:
         """What it has seen; weight (columns · rows · I, O) and bias (O,)."""
