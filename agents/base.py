@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs import Lanes, Step
+from rlgen.envs import Lanes, Step
 from rlgen.core.algorithm import Metrics
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, numpy_stream

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents import settings
-from agents.base import Memory, best
-from agents.dqn import DQN
-from agents.networks import RecurrentQNetwork, draw_noise
-from agents.replay import Batch, Sequences
-from agents.values import take
+from rlgen.agents import settings
+from rlgen.agents.base import Memory, best
+from rlgen.agents.dqn import DQN
+from rlgen.agents.networks import RecurrentQNetwork, draw_noise
+from rlgen.agents.replay import Batch, Sequences
+from rlgen.agents.values import take
 from rlgen.core.algorithm import descend
 
 PEAK = 0.9  # share of the largest surprise in the priority of a sequence, the rest being their mean (R2D2)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs import Step
+from rlgen.envs import Step
 from rlgen.core.state import State
 
 Slots = NDArray[np.int64]

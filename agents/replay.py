@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.frames import Frames, Slots, restore
-from agents.priorities import Priorities
-from envs import Step
+from rlgen.agents.frames import Frames, Slots, restore
+from rlgen.agents.priorities import Priorities
+from rlgen.envs import Step
 from rlgen.core.seeds import numpy_stream
 from rlgen.core.state import State, Stateful
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents import settings
-from agents.base import Agent, Memory, best
-from envs import Lanes, Step
-from envs.mdp import MDP, mdp, numbering
+from rlgen.agents import settings
+from rlgen.agents.base import Agent, Memory, best
+from rlgen.envs import Lanes, Step
+from rlgen.envs.mdp import MDP, mdp, numbering
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 

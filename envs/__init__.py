@@ -2,13 +2,13 @@
 
 from gymnasium import register
 
-from envs import minatar
-from envs.lanes import Lanes, Step
-from envs.names import describe, resolve, short
+from rlgen.envs import minatar
+from rlgen.envs.vector_env import Lanes, Step
+from rlgen.envs.names import describe, resolve, short
 
 __all__ = ["Lanes", "Step", "describe", "resolve", "short"]
 
-register("rlgen/GridWorld-v0", "envs.grid:GridWorld", max_episode_steps=100)
-register("rlgen/Catch-v0", "envs.catch:Catch", max_episode_steps=104)  # as the last of 20 apples lands
-register("rlgen/CartPoleHidden-v0", "envs.hidden:CartPoleHidden", reward_threshold=475.0, max_episode_steps=500)
+register("rlgen/GridWorld-v0", "rlgen.envs.grid:GridWorld", max_episode_steps=100)
+register("rlgen/Catch-v0", "rlgen.envs.catch:Catch", max_episode_steps=104)  # as the last of 20 apples lands
+register("rlgen/CartPoleHidden-v0", "rlgen.envs.hidden:CartPoleHidden", reward_threshold=475.0, max_episode_steps=500)
 minatar.register()

@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.sight import Sight
-from envs.worlds import Moved
+from rlgen.envs.preprocessing import Sight
+from rlgen.envs.environments import Moved
 from rlgen.core.errors import UserError
 
 STICKY = 0.25

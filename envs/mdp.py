@@ -7,8 +7,8 @@ import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete, Tuple
 from numpy.typing import NDArray
 
-from envs import lanes
-from envs.names import resolve, specification
+from rlgen.envs import lanes
+from rlgen.envs.names import resolve, specification
 
 LARGEST = 10**8  # numbers in `transition`: a larger one is none of the small worlds this is for
 

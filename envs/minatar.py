@@ -73,7 +73,7 @@ def register() -> None:
         for version in (0, 1):
             gym.register(
                 f"MinAtar/{name}-v{version}",
-                "envs.minatar:MinAtar",
+                "rlgen.envs.minatar:MinAtar",
                 max_episode_steps=limit,
                 kwargs={"game": game, "minimal": version == 1},
             )

@@ -8,6 +8,11 @@ agent = rlgen.load(run)
 import os
 from typing import TYPE_CHECKING, Any
 
+# Installed, `rlgen.agents` and `rlgen.envs` lie in this package; in a checkout their folders stand beside it.
+_beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if os.path.isfile(os.path.join(_beside, "agents", "base.py")) and os.path.isfile(os.path.join(_beside, "pyproject.toml")):
+    __path__.append(_beside)
+
 if TYPE_CHECKING:
     from rlgen.api import load, resume, train
 

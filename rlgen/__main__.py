@@ -1,5 +1,5 @@
 """`python -m rlgen` is `rlgen`."""
 
-from rlgen.cli import main
+from rlgen.cli.main import main
 
 main()

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rlgen import catalog, statistics
+from rlgen import catalog
+from rlgen.report import statistics
 from rlgen.catalog import Entry
 from rlgen.core.algorithm import Algorithm, Metrics
 from rlgen.core.config import check_names, resolve
@@ -35,7 +36,7 @@ class TrainedRun(Run):
 
     def plot(self, out: str | Path | None = None, x: Literal["steps", "seconds"] = "steps") -> Path:
         """Learning curves as a picture, `curves.png` in the folder unless told otherwise; returns its path."""
-        from rlgen import plots
+        from rlgen.report import plots
 
         path = Path(out) if out else self.directory / "curves.png"
         plots.curves([self.directory], path, x=x)
@@ -68,7 +69,7 @@ class Session:
 
     def draw(self) -> None:
         """Every picture that follows from the logs and samples."""
-        from rlgen import pictures
+        from rlgen.report import pictures
 
         try:
             self.run.plot()
@@ -188,7 +189,7 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
     """
     if entry.kind is catalog.MODEL:
         return _told(trained)
-    from agents.tabular import optimum
+    from rlgen.agents.tabular import optimum
 
     returns = trained.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
     scores = returns[0] if len(returns) == 1 else returns.mean(1)  # episodes of a seed are not seeds
@@ -211,7 +212,7 @@ def judge(model: Any, samples: int = 10_000, seed: int = 0, progress: bool = Fal
 
     Draws as many `samples` as there are test images at most; `progress` shows a bar on a terminal.
     """
-    from rlgen.generative import metrics
+    from rlgen.generative.quality import metrics
 
     samples = min(samples, len(model.held_out))
     with _bar(samples, "samples", progress) as more:
@@ -224,11 +225,11 @@ def _told(model: Any) -> dict[str, Any]:
 
 
 def probe(model: Any, images: int = 10_000, seed: int = 0, progress: bool = False) -> dict[str, Any]:
-    """What the code of an autoencoder is worth to a classifier; see `rlgen.generative.probe`.
+    """What the code of an autoencoder is worth to a classifier; see `rlgen.generative.quality.probe`.
 
     It takes a minute or two; `progress` shows a bar on a terminal.
     """
-    from rlgen.generative import probe
+    from rlgen.generative.quality import probe
 
     with _bar(probe.PARTS, "classifiers", progress) as more:
         return probe.probe(model, images, seed, more)
@@ -264,7 +265,7 @@ def sheet(model: Any, what: str, seed: int = 0) -> NDArray[np.uint8]:
 
 def film(agent: Any, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
     """Pictures (H, W, 3) of greedy episodes with the return so far, the returns, and pictures per second."""
-    from rlgen import pictures
+    from rlgen.report import pictures
 
     frames, returns = [], []
     lanes, memory = agent.worlds(1, derive(seed, "film"), render_mode="rgb_array"), None
@@ -289,7 +290,7 @@ def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: boo
         from rlgen import data as datasets
 
         return datasets.available(task, data=data, fallback=fallback)
-    import envs
+    from rlgen import envs
 
     return envs.short(envs.resolve(task)), None
 
@@ -320,7 +321,7 @@ def _names(entry: Entry, task: str, preset: str | None = None) -> list[str]:
     """All that what is tuned may be called: the full name of an environment is for a whole family of them."""
     names = [task]
     if entry.kind is catalog.AGENT:
-        import envs
+        from rlgen import envs
 
         names.append(envs.resolve(task))
     special = [f"{name}:{preset}" for name in names] if preset else []

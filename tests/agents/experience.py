@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.replay import Replay
-from envs import Step
+from rlgen.agents.replay import Replay
+from rlgen.envs import Step
 
 GAMMA = 0.5  # sums of small numbers are exact
 ACTIONS = 5

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from agents.networks import QNetwork
-from agents.replay import Batch
+from rlgen.agents.networks import QNetwork
+from rlgen.agents.replay import Batch
 from rlgen.core.errors import UserError
 from tests.envs import worlds
 
@@ -286,7 +286,7 @@ def test_buffers_follow_too(build, monkeypatch, tau, seeds):
         q.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         return q
 
-    monkeypatch.setattr("agents.dqn.DQN.network", network)
+    monkeypatch.setattr("rlgen.agents.dqn.DQN.network", network)
     agent = build(tau=tau, seeds=seeds)
     for buffer in agent.q.buffers():
         buffer += 4

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.drqn import n_step_returns
-from agents.replay import Sequences
+from rlgen.agents.drqn import n_step_returns
+from rlgen.agents.replay import Sequences
 from tests.agents.test_dqn import equal, evaluate_policy, weights
 
 

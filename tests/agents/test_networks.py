@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from agents.networks import Head, NoisyLinear, QNetwork, RecurrentQNetwork, draw_noise, in_numpy, silence
+from rlgen.agents.networks import Head, NoisyLinear, QNetwork, RecurrentQNetwork, draw_noise, in_numpy, silence
 from rlgen.core.seeds import Seeds
 
 

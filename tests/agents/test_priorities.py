@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.priorities import WIDTH, Priorities
+from rlgen.agents.priorities import WIDTH, Priorities
 
 
 def filled(seeds, places, seed=0):

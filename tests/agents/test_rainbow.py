@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks import silence
-from agents.replay import Batch
-from agents.values import Categorical
+from rlgen.agents.networks import silence
+from rlgen.agents.replay import Batch
+from rlgen.agents.values import Categorical
 from rlgen.core.errors import UserError
 from tests.agents.tasks import LEGAL
 from tests.agents.test_dqn import Table, act, equal, targets, transitions, weights

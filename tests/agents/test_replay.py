@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.frames import Frames
-from agents.replay import Replay
-from envs import Step
+from rlgen.agents.frames import Frames
+from rlgen.agents.replay import Replay
+from rlgen.envs import Step
 from tests.agents.experience import GAMMA, Experience
 
 worlds = {

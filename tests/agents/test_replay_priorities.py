@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.replay import LEAST
+from rlgen.agents.replay import LEAST
 from tests.agents.experience import Experience
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from agents.settings import DQN, DRQN
+from rlgen.agents.settings import DQN, DRQN
 from rlgen import api
-from rlgen.cli import main
+from rlgen.cli.main import main
 from rlgen.core.config import resolve
 from rlgen.core.errors import UserError
 

@@ -5,16 +5,17 @@ import numpy as np
 import pytest
 
 import rlgen
-from agents.tabular import QLearning, best_return, evaluate, optimum, policy_iteration, value_iteration
-from envs import Lanes, Step
-from envs.mdp import MDP, mdp
-from rlgen import api, catalog, cli
+from rlgen.agents.tabular import QLearning, best_return, evaluate, optimum, policy_iteration, value_iteration
+from rlgen.envs import Lanes, Step
+from rlgen.envs.mdp import MDP, mdp
+from rlgen import api, catalog
+from rlgen.cli import main as cli
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 from tests.envs import worlds
 
 SMALL = "S.. .#X ..G"
-gym.register("TestSmallGrid-v0", "envs.grid:GridWorld", max_episode_steps=50, kwargs={"map": SMALL, "slip": 0.05})
+gym.register("TestSmallGrid-v0", "rlgen.envs.grid:GridWorld", max_episode_steps=50, kwargs={"map": SMALL, "slip": 0.05})
 
 
 def chain():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from agents.values import Categorical, Quantile, Scalar, take
+from rlgen.agents.values import Categorical, Quantile, Scalar, take
 
 VALUES = [Scalar(), Scalar("mse"), Categorical(7, -2.0, 4.0), Quantile(5)]
 NAMES = ["huber", "mse", "c51", "qr"]

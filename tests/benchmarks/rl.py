@@ -21,9 +21,9 @@ import numpy as np
 import trained
 from numpy.typing import NDArray
 
-import envs
-from agents.tabular import value_iteration
-from envs.mdp import mdp
+from rlgen import envs
+from rlgen.agents.tabular import value_iteration
+from rlgen.envs.mdp import mdp
 from rlgen import api, catalog, statistics
 from rlgen.core.config import resolve
 from rlgen.core.settings import Setup

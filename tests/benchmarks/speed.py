@@ -62,7 +62,7 @@ def one_core() -> None:
 
 def peer(python: str, task: str, steps: int, rounds: int) -> None:
     """Environment steps/s with the zoo's settings: ours and the peer's in turn."""
-    import envs
+    from rlgen import envs
 
     one_core()
     words = [python, "-c", PEER, envs.resolve(task), str(steps), json.dumps(ZOO[task])]
@@ -174,7 +174,7 @@ def atari(rounds: int, steps: int) -> None:
     """Environment steps/s of 8 lanes of Pong with all their preprocessing, random actions, no learning."""
     import numpy as np
 
-    from envs import Lanes
+    from rlgen.envs import Lanes
 
     lanes, rng = Lanes("Pong", 8, seed=0, stack=4), np.random.default_rng(0)
     for _ in range(rounds):
@@ -186,7 +186,7 @@ def atari(rounds: int, steps: int) -> None:
 
 def built(algorithm: str, task: str, **settings: Any) -> Any:
     """An agent with its tuned settings, those given replaced."""
-    import envs
+    from rlgen import envs
     from rlgen import catalog
     from rlgen.core.config import resolve
     from rlgen.core.settings import Setup

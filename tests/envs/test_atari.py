@@ -4,7 +4,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from envs import Lanes
+from rlgen.envs import Lanes
 from rlgen.core.errors import UserError
 
 

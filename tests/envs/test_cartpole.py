@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from envs import Lanes, lanes
-from envs.cartpole import CartPoles
-from envs.worlds import Singles
+from rlgen.envs import Lanes, lanes
+from rlgen.envs.cartpole import CartPoles
+from rlgen.envs.environments import Singles
 
 
 def balanced(worlds, rng):

@@ -7,7 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401  # registers them
-from envs.catch import APPLES, FALL, SIZE, Catch
+from rlgen.envs.catch import APPLES, FALL, SIZE, Catch
 
 
 def play(policy, seed):

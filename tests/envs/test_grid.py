@@ -6,7 +6,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401  # registers them
-from envs.grid import MAP, GridWorld
+from rlgen.envs.grid import MAP, GridWorld
 
 SMALL = """
 S.#

@@ -4,8 +4,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 
-from envs import Lanes
-from envs.hidden import CartPoleHidden
+from rlgen.envs import Lanes
+from rlgen.envs.hidden import CartPoleHidden
 
 
 def test_it_passes_gymnasiums_check_without_a_warning():

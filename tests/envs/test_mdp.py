@@ -4,8 +4,8 @@ import pytest
 from gymnasium import spaces
 from gymnasium.spaces import flatten
 
-import envs.lanes
-from envs.mdp import mdp, numbering
+import envs.vector_env
+from rlgen.envs.mdp import mdp, numbering
 
 
 def test_a_table_becomes_arrays():
@@ -36,7 +36,7 @@ def test_what_is_missing_from_a_probability_terminates(name):
 
 
 def test_without_a_time_limit_it_is_that_of_the_lanes():
-    assert mdp("CliffWalking").limit == envs.lanes.LIMIT
+    assert mdp("CliffWalking").limit == envs.vector_env.LIMIT
 
 
 @pytest.mark.parametrize("name", ["CartPole", "Blackjack", "Catch", "Acrobot"])
@@ -59,7 +59,7 @@ def test_a_table_is_not_trusted_where_wrappers_may_contradict_it():
 
 
 def test_one_too_large_is_left_alone(monkeypatch):
-    monkeypatch.setattr("envs.mdp.LARGEST", 16 * 4 * 16 - 1)
+    monkeypatch.setattr("rlgen.envs.mdp.LARGEST", 16 * 4 * 16 - 1)
     assert mdp("FrozenLake") is None
 
 

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 import gymnasium as gym
 import pytest
 
-from envs.names import describe, resolve, short
+from rlgen.envs.names import describe, resolve, short
 from rlgen.core.errors import UserError
 
 NEWEST = max((name for name in gym.registry if name.startswith("CartPole-v")), key=lambda name: int(name[10:]))

@@ -12,7 +12,8 @@ from rlgen.catalog import CATALOG, MODEL, find
 from rlgen.core.config import resolve
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
-from rlgen.generative import settings, vae
+from rlgen.generative import settings
+from rlgen.generative.autoencoders import vae
 
 CODER = {"width": 4, "depth": 1, "latent": 2}
 PIXELS = {"width": 6, "head": 6, "first_kernel": 3}

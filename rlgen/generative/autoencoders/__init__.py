@@ -1,0 +1,1 @@
+"""Models with a latent code: autoencoder, VAE, VQ-VAE."""

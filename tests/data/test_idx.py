@@ -1,0 +1,190 @@
+import gzip
+import hashlib
+import http.server
+import os
+import struct
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from rlgen.data import idx
+from rlgen.core.errors import DataError
+
+SHAPE = (5, 4, 3)
+VALUES = np.arange(60, dtype=np.uint8).reshape(SHAPE)
+CONTENT = struct.pack(">4B3I", 0, 0, 8, 3, *SHAPE) + VALUES.tobytes()
+FILE = idx.File("images-idx3-ubyte", SHAPE, hashlib.sha256(CONTENT).hexdigest())
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path, monkeypatch):
+    """Neither data, nor a cache, nor the network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RLGEN_DATA", raising=False)
+    monkeypatch.delenv("RLGEN_OFFLINE", raising=False)
+    monkeypatch.setattr(idx, "cache", lambda: tmp_path / "cache")
+
+
+@pytest.fixture
+def server():
+    """Serves what is put into `server.pages` and counts the requests."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.requests.append(self.path)
+            time.sleep(self.server.delay)
+            page = self.server.pages.get(self.path)
+            self.send_response(200 if page else 404)
+            self.send_header("Content-Length", str(len(page or b"")))
+            self.end_headers()
+            self.wfile.write(page or b"")
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.pages, server.requests, server.delay = {}, [], 0.0
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def source(*mirrors):
+    return idx.Source("TINY", mirrors, {})
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_read(tmp_path, pack):
+    assert np.array_equal(idx.read(write(tmp_path / "file", pack(CONTENT)), FILE), VALUES)
+
+
+def flip(content, at):
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"<html>not found</html>", "starts with"),
+        (b"", "starts with"),
+        (CONTENT[:10], "says it holds"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 6, 4, 3) + CONTENT[16:], r"says it holds \(6, 4, 3\)"),
+        (CONTENT[:-1], "ends after 75 of 76"),
+        (CONTENT + b"\0", "goes on after"),
+        (flip(CONTENT, 40), "sha256"),
+        (gzip.compress(CONTENT)[:-9], "cannot be read"),
+        (flip(gzip.compress(CONTENT), -6), "cannot be read"),
+        (flip(gzip.compress(CONTENT), 12), "cannot be read"),
+        (gzip.compress(CONTENT) + gzip.compress(b"more"), "goes on after"),
+        (gzip.compress(CONTENT) + b"more", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_not_the_true_one_is_named_and_refused(tmp_path, content, reason):
+    with pytest.raises(DataError, match=f"bad-file.*{reason}") as error:
+        idx.read(write(tmp_path / "bad-file", content), FILE)
+    assert error.value.code == 5
+    assert "\n" not in str(error.value)
+
+
+def test_a_bomb_does_not_go_off(tmp_path):
+    path = write(tmp_path / "bomb.gz", gzip.compress(CONTENT + bytes(50_000_000), compresslevel=1))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="goes on after"):
+        idx.read(path, FILE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_places_are_searched_in_order(tmp_path, monkeypatch):
+    cached = write(tmp_path / "cache/TINY/raw/images-idx3-ubyte.gz", b"")
+    assert idx.find(source(), FILE) == cached
+    here = write(tmp_path / "data/TINY/raw/images-idx3-ubyte.gz", b"")
+    assert idx.find(source(), FILE).samefile(here)
+    monkeypatch.setenv("RLGEN_DATA", str(tmp_path / "elsewhere"))
+    assert idx.find(source(), FILE).samefile(here)
+    elsewhere = write(tmp_path / "elsewhere/TINY/raw/images-idx3-ubyte", b"")
+    assert idx.find(source(), FILE) == elsewhere
+    asked = write(tmp_path / "asked/images-idx3-ubyte", b"")
+    assert idx.find(source(), FILE, tmp_path / "asked") == asked
+
+
+def test_a_folder_asked_for_is_the_only_one(tmp_path, server):
+    write(tmp_path / "data/TINY/raw/images-idx3-ubyte", CONTENT)
+    with pytest.raises(DataError, match="asked holds no TINY/raw/images-idx3-ubyte"):
+        idx.locate(source(f"{server.url}/"), FILE, tmp_path / "asked")
+    assert not server.requests
+
+
+def test_download_tries_the_next_mirror_and_happens_once(tmp_path, server):
+    server.pages = {
+        "/portal/images-idx3-ubyte.gz": b"<html>please log in</html>",
+        "/good/images-idx3-ubyte.gz": gzip.compress(CONTENT),
+    }
+    mirrors = source(*(f"{server.url}/{name}/" for name in ("gone", "portal", "good", "unused")))
+    path = idx.locate(mirrors, FILE)
+    assert np.array_equal(idx.read(path, FILE), VALUES)
+    assert [request.split("/")[1] for request in server.requests] == ["gone", "portal", "good"]
+    assert idx.locate(mirrors, FILE) == path
+    assert len(server.requests) == 3
+    assert {entry.suffix for entry in path.parent.iterdir()} <= {".gz", ".lock"}
+
+
+def test_a_download_with_wrong_content_is_not_kept(tmp_path, server):
+    server.pages = {"/images-idx3-ubyte.gz": gzip.compress(flip(CONTENT, 40))}
+    with pytest.raises(idx.Missing, match="sha256"):
+        idx.locate(source(f"{server.url}/"), FILE)
+    assert idx.find(source(), FILE) is None
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_silent_server_is_given_up(server, monkeypatch):
+    server.delay = 1.0
+    monkeypatch.setattr(idx, "TIMEOUT", (0.1, 0.1))
+    with pytest.raises(idx.Missing, match="does not answer"):
+        idx.locate(source(f"{server.url}/"), FILE)
+
+
+def test_no_server_and_no_permission_are_told_apart(tmp_path):
+    with pytest.raises(idx.Missing, match="no connection to http://127"):
+        idx.locate(source("http://127.0.0.1:1/"), FILE)
+    (tmp_path / "cache/TINY/raw/images-idx3-ubyte.lock").unlink(missing_ok=True)
+    (tmp_path / "cache/TINY/raw").rmdir()
+    (tmp_path / "cache/TINY/raw").touch()
+    with pytest.raises(idx.Missing, match="cannot be written"):
+        idx.locate(source("http://127.0.0.1:1/"), FILE)
+
+
+def test_offline_means_offline(server, monkeypatch):
+    monkeypatch.setenv("RLGEN_OFFLINE", "1")
+    with pytest.raises(idx.Missing, match="RLGEN_OFFLINE"):
+        idx.locate(source(f"{server.url}/"), FILE)
+    assert not server.requests
+
+
+def test_two_processes_download_once(tmp_path, server):
+    server.pages = {"/images-idx3-ubyte.gz": gzip.compress(CONTENT)}
+    server.delay = 0.5  # long enough for the second to find the lock taken
+    program = (
+        "import pathlib, sys; from rlgen.data import idx; idx.cache = lambda: pathlib.Path(sys.argv[1])\n"
+        f"idx.locate(idx.Source('TINY', (sys.argv[2],), {{}}), idx.File({FILE.name!r}, {SHAPE}, {FILE.sha256!r}))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "cache"), f"{server.url}/"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert len(server.requests) == 1
