@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rlgen.envs import Lanes, Step
 from torch import Tensor
 
-from rlgen.envs import Lanes, Step
 from rlgen.core.algorithm import Metrics
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, numpy_stream

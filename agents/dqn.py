@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-
 from rlgen.agents import settings
 from rlgen.agents.base import Agent, Memory, best
 from rlgen.agents.networks import QNetwork, draw_noise, in_numpy, silence
 from rlgen.agents.replay import Batch, Replay
 from rlgen.agents.values import Categorical, Quantile, Scalar, Value, take
 from rlgen.envs import Lanes, Step
+from torch import Tensor, nn
+
 from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.device import choose
 from rlgen.core.schedule import linear

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-
 from rlgen.agents import settings
 from rlgen.agents.base import Memory, best
 from rlgen.agents.dqn import DQN
 from rlgen.agents.networks import RecurrentQNetwork, draw_noise
 from rlgen.agents.replay import Batch, Sequences
 from rlgen.agents.values import take
+from torch import Tensor, nn
+
 from rlgen.core.algorithm import descend
 
 PEAK = 0.9  # share of the largest surprise in the priority of a sequence, the rest being their mean (R2D2)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rlgen.envs import Step
 from torch import Tensor
 
-from rlgen.envs import Step
 from rlgen.core.state import State
 
 Slots = NDArray[np.int64]

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-
 from rlgen.agents.frames import Frames, Slots, restore
 from rlgen.agents.priorities import Priorities
 from rlgen.envs import Step
+from torch import Tensor
+
 from rlgen.core.seeds import numpy_stream
 from rlgen.core.state import State, Stateful
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-
 from rlgen.agents import settings
 from rlgen.agents.base import Agent, Memory, best
 from rlgen.envs import Lanes, Step
 from rlgen.envs.mdp import MDP, mdp, numbering
+from torch import Tensor
+
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 

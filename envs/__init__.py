@@ -1,10 +1,9 @@
 """Environments by short name, stepped side by side: `Lanes("CartPole", lanes=8, seed=0)`."""
 
 from gymnasium import register
-
 from rlgen.envs import minatar
-from rlgen.envs.vector_env import Lanes, Step
 from rlgen.envs.names import describe, resolve, short
+from rlgen.envs.vector_env import Lanes, Step
 
 __all__ = ["Lanes", "Step", "describe", "resolve", "short"]
 

@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
-
-from rlgen.envs.preprocessing import Sight
 from rlgen.envs.environments import Moved
+from rlgen.envs.preprocessing import Sight
+
 from rlgen.core.errors import UserError
 
 STICKY = 0.25

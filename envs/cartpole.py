@@ -4,9 +4,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.classic_control import CartPoleEnv
 from numpy.typing import NDArray
-
-from rlgen.envs.preprocessing import Sight
 from rlgen.envs.environments import Moved
+from rlgen.envs.preprocessing import Sight
+
 from rlgen.core.errors import UserError
 
 GRAVITY, POLE, TOTAL, LENGTH, FORCE, TAU = 9.8, 0.1, 0.1 + 1.0, 0.5, 10.0, 0.02  # TOTAL: masses of pole and cart

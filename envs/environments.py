@@ -9,9 +9,9 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.wrappers import FlattenObservation
 from numpy.typing import NDArray
-
 from rlgen.envs.names import specification
 from rlgen.envs.preprocessing import Sight
+
 from rlgen.core.errors import UserError
 
 Moved = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]

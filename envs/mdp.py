@@ -6,8 +6,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete, Tuple
 from numpy.typing import NDArray
-
-from rlgen.envs import lanes
+from rlgen.envs.vector_env import LIMIT
 from rlgen.envs.names import resolve, specification
 
 LARGEST = 10**8  # numbers in `transition`: a larger one is none of the small worlds this is for
@@ -47,7 +46,7 @@ def mdp(name: str) -> MDP | None:
             for probability, successor, value, terminated in outcomes:
                 reward[state, action] += probability * value
                 transition[state, action, successor] += probability * (not terminated)
-    return MDP(transition, reward, start / start.sum(), spec.max_episode_steps or lanes.LIMIT)
+    return MDP(transition, reward, start / start.sum(), spec.max_episode_steps or LIMIT)
 
 
 def numbering(space: gym.Space[Any]) -> tuple[int, NDArray[np.float64]] | None:

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
-
 from rlgen.envs.minatar import GAMES
+
 from rlgen.core.errors import UserError, did_you_mean
 
 FAMILIES = {  # what `rlgen list` shows, each with what must be installed for it

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
 from rlgen.envs.atari import Atari
 from rlgen.envs.cartpole import NAMES, CartPoles
-from rlgen.envs.names import resolve
 from rlgen.envs.environments import Singles, Worlds
+from rlgen.envs.names import resolve
+
 from rlgen.core.errors import UserError
 from rlgen.core.state import State
 

@@ -6,12 +6,13 @@ agent = rlgen.load(run)
 """
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # Installed, `rlgen.agents` and `rlgen.envs` lie in this package; in a checkout their folders stand beside it.
-_beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-if os.path.isfile(os.path.join(_beside, "agents", "base.py")) and os.path.isfile(os.path.join(_beside, "pyproject.toml")):
-    __path__.append(_beside)
+_checkout = Path(__file__).parents[1]
+if (_checkout / "agents" / "base.py").is_file() and (_checkout / "pyproject.toml").is_file():
+    __path__.append(str(_checkout))
 
 if TYPE_CHECKING:
     from rlgen.api import load, resume, train

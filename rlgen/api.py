@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 
 from rlgen import catalog
-from rlgen.report import statistics
 from rlgen.catalog import Entry
 from rlgen.core.algorithm import Algorithm, Metrics
 from rlgen.core.config import check_names, resolve
@@ -29,6 +28,7 @@ from rlgen.core.folder import Folder, safe
 from rlgen.core.run import Run
 from rlgen.core.seeds import derive
 from rlgen.core.settings import Plan, Setup
+from rlgen.report import statistics
 
 
 class TrainedRun(Run):

@@ -58,7 +58,11 @@ CASES = {
     ),
     "dqn on a lake": ("dqn", "FrozenLake", {**AGENT, **AGENT_PLAN, "loss": "mse"}),
     "dqn with a mask": ("dqn", "Taxi", {**AGENT, **AGENT_PLAN, "munchausen": 0.9, "alpha": 0.5, "dueling": True}),
-    "dqn on large images": ("dqn", "tests.envs.environments:TestFilm-v0", {**AGENT, **AGENT_PLAN, "depth": 1, "stack": 2}),
+    "dqn on large images": (
+        "dqn",
+        "tests.envs.worlds:TestFilm-v0",
+        {**AGENT, **AGENT_PLAN, "depth": 1, "stack": 2},
+    ),
     "c51": ("c51", "CartPole", {**AGENT, **AGENT_PLAN, "atoms": 11}),
     "qrdqn": ("qrdqn", "CartPole", {**AGENT, **AGENT_PLAN, "quantiles": 5, "lr_end": 1e-5, "lr_steps": 500}),
     "rainbow": ("rainbow", "CartPole", {**RAINBOW, **AGENT_PLAN}),

@@ -12,8 +12,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlgen.data import idx
 from rlgen.core.errors import DataError
+from rlgen.data import idx
 
 if TYPE_CHECKING:
     import numpy as np

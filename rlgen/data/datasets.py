@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rlgen.data import cifar, idx
 from rlgen.core.errors import DataError, UserError, did_you_mean
+from rlgen.data import cifar, idx
 
 if TYPE_CHECKING:
     import numpy as np

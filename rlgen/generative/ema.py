@@ -15,8 +15,8 @@ from rlgen.core.device import fuse
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
-from rlgen.generative.base import NUMBERS, Generative, Minibatches, follow
 from rlgen.generative.autoregressive.causal import hidden
+from rlgen.generative.base import NUMBERS, Generative, Minibatches, follow
 from rlgen.generative.likelihoods import binarise, bits_per_dim, likelihood, protocol, seen, uniform
 
 FLOOR = 0.01  # share of the step size that is left at the end

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rlgen.catalog import MODEL
-from rlgen.report.comparison import Axis, Line, compare, read
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
+from rlgen.report.comparison import Axis, Line, compare, read
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -6,7 +6,6 @@ Every frame is a number of its own, so that what is drawn can be told apart by i
 from typing import NamedTuple
 
 import numpy as np
-
 from rlgen.agents.replay import Replay
 from rlgen.envs import Step
 

@@ -6,10 +6,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from rlgen.agents.networks import QNetwork
 from rlgen.agents.replay import Batch
+from torch import nn
+
 from rlgen.core.errors import UserError
 from tests.envs import worlds
 

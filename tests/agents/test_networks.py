@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from rlgen.agents.networks import Head, NoisyLinear, QNetwork, RecurrentQNetwork, draw_noise, in_numpy, silence
 from torch import nn
 
-from rlgen.agents.networks import Head, NoisyLinear, QNetwork, RecurrentQNetwork, draw_noise, in_numpy, silence
 from rlgen.core.seeds import Seeds
 
 

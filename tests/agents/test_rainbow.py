@@ -7,10 +7,10 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 import torch
-
 from rlgen.agents.networks import silence
 from rlgen.agents.replay import Batch
 from rlgen.agents.values import Categorical
+
 from rlgen.core.errors import UserError
 from tests.agents.tasks import LEGAL
 from tests.agents.test_dqn import Table, act, equal, targets, transitions, weights

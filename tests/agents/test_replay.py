@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from rlgen.agents.frames import Frames
 from rlgen.agents.replay import Replay
 from rlgen.envs import Step
+
 from tests.agents.experience import GAMMA, Experience
 
 worlds = {

@@ -1,8 +1,8 @@
 """Settings that contradict each other are refused in one line, in whatever way they are given."""
 
 import pytest
-
 from rlgen.agents.settings import DQN, DRQN
+
 from rlgen import api
 from rlgen.cli.main import main
 from rlgen.core.config import resolve

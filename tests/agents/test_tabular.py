@@ -3,11 +3,11 @@ from itertools import product
 import gymnasium as gym
 import numpy as np
 import pytest
-
-import rlgen
 from rlgen.agents.tabular import QLearning, best_return, evaluate, optimum, policy_iteration, value_iteration
 from rlgen.envs import Lanes, Step
 from rlgen.envs.mdp import MDP, mdp
+
+import rlgen
 from rlgen import api, catalog
 from rlgen.cli import main as cli
 from rlgen.core.errors import UserError

@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-
 from rlgen.agents.values import Categorical, Quantile, Scalar, take
 
 VALUES = [Scalar(), Scalar("mse"), Categorical(7, -2.0, 4.0), Quantile(5)]

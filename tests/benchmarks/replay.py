@@ -17,11 +17,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-
 from rlgen.agents.dqn import DQN
 from rlgen.agents.priorities import Priorities
 from rlgen.agents.replay import Replay
 from rlgen.envs import Step
+
 from rlgen.core.settings import Setup
 
 CPU = torch.device("cpu")

@@ -20,11 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import trained
 from numpy.typing import NDArray
-
-from rlgen import envs
 from rlgen.agents.tabular import value_iteration
 from rlgen.envs.mdp import mdp
-from rlgen import api, catalog, statistics
+
+from rlgen import api, catalog, envs, statistics
 from rlgen.core.config import resolve
 from rlgen.core.settings import Setup
 

@@ -173,7 +173,6 @@ def pixels(rounds: int, updates: int) -> None:
 def atari(rounds: int, steps: int) -> None:
     """Environment steps/s of 8 lanes of Pong with all their preprocessing, random actions, no learning."""
     import numpy as np
-
     from rlgen.envs import Lanes
 
     lanes, rng = Lanes("Pong", 8, seed=0, stack=4), np.random.default_rng(0)
@@ -186,8 +185,7 @@ def atari(rounds: int, steps: int) -> None:
 
 def built(algorithm: str, task: str, **settings: Any) -> Any:
     """An agent with its tuned settings, those given replaced."""
-    from rlgen import envs
-    from rlgen import catalog
+    from rlgen import catalog, envs
     from rlgen.core.config import resolve
     from rlgen.core.settings import Setup
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from rlgen import data
-from rlgen.data import cifar, idx
 from rlgen.core.errors import DataError, UserError
+from rlgen.data import cifar, idx
 
 
 def content(values):

@@ -12,8 +12,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from rlgen.data import idx
 from rlgen.core.errors import DataError
+from rlgen.data import idx
 
 SHAPE = (5, 4, 3)
 VALUES = np.arange(60, dtype=np.uint8).reshape(SHAPE)

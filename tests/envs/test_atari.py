@@ -3,8 +3,8 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-
 from rlgen.envs import Lanes
+
 from rlgen.core.errors import UserError
 
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from rlgen.envs import Lanes, lanes
 from rlgen.envs.cartpole import CartPoles
 from rlgen.envs.environments import Singles

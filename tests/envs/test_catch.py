@@ -5,9 +5,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from rlgen.envs.catch import APPLES, FALL, SIZE, Catch
 
 import envs  # noqa: F401  # registers them
-from rlgen.envs.catch import APPLES, FALL, SIZE, Catch
 
 
 def play(policy, seed):

@@ -4,9 +4,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from rlgen.envs.grid import MAP, GridWorld
 
 import envs  # noqa: F401  # registers them
-from rlgen.envs.grid import MAP, GridWorld
 
 SMALL = """
 S.#

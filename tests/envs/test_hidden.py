@@ -3,7 +3,6 @@ import warnings
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import check_env
-
 from rlgen.envs import Lanes
 from rlgen.envs.hidden import CartPoleHidden
 

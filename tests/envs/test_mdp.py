@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.spaces import flatten
+from rlgen.envs.mdp import mdp, numbering
 
 import envs.vector_env
-from rlgen.envs.mdp import mdp, numbering
 
 
 def test_a_table_becomes_arrays():

@@ -3,8 +3,8 @@ from importlib.util import find_spec
 
 import gymnasium as gym
 import pytest
-
 from rlgen.envs.names import describe, resolve, short
+
 from rlgen.core.errors import UserError
 
 NEWEST = max((name for name in gym.registry if name.startswith("CartPole-v")), key=lambda name: int(name[10:]))

@@ -6,9 +6,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-
 from rlgen.envs import Lanes
 from rlgen.envs.mdp import mdp
+
 from rlgen.core.errors import UserError
 from tests.envs import worlds
 

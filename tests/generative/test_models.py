@@ -178,7 +178,7 @@ def test_images_at_once_make_no_difference(name, monkeypatch):
     )  # for chance comes in parts too
     model = build(name)
     told = {key: value for key, value in model.measure().items() if "iwae" not in key}
-    module = {"ae": "autoencoder", "vae": "vae", "vqvae": "vqvae", "pixelcnn": "autoregressive"}[name]
+    module = {"pixelcnn": "autoregressive.base"}.get(name, f"autoencoders.{name}")
     monkeypatch.setattr(f"rlgen.generative.{module}.TOGETHER", 37)
     again = model.measure()
     for key, value in told.items():

@@ -8,8 +8,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from rlgen.report.comparison import compare, read
 from rlgen.core.errors import StorageError, UserError
+from rlgen.report.comparison import compare, read
 from rlgen.report.plots import curves, figure
 
 AGENT = {"kind": "agent", "algorithm": "dqn", "task": "CartPole", "seed": 0, "config": {"lr": 0.001, "double": True}}

@@ -13,9 +13,9 @@ from rlgen.core.seeds import derive, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.data import Dataset
 from rlgen.generative import settings
-from rlgen.generative.base import COLUMNS, ROWS, evaluating
 from rlgen.generative.autoencoders.coders import Coder
 from rlgen.generative.autoencoders.latent import TOGETHER, Latent, rows
+from rlgen.generative.base import COLUMNS, ROWS, evaluating
 
 CODES = 10_000  # training images whose codes say where samples are drawn
 JITTER = 1e-5  # of their mean variance: numbers of a code that are always alike have none

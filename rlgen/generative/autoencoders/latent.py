@@ -9,9 +9,9 @@ from rlgen.core.errors import UserError
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.ema import Averaged
-from rlgen.generative.base import COLUMNS, ROWS, SIDE, evaluating, plane, sheet
 from rlgen.generative.autoencoders.coders import Coder
+from rlgen.generative.base import COLUMNS, ROWS, SIDE, evaluating, plane, sheet
+from rlgen.generative.ema import Averaged
 
 TOGETHER = 500  # images encoded or decoded at once, to bound the memory
 

@@ -15,9 +15,9 @@ from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.base import evaluating
 from rlgen.generative.autoencoders.coders import Coder
 from rlgen.generative.autoencoders.latent import TOGETHER, Latent
+from rlgen.generative.base import evaluating
 from rlgen.generative.likelihoods import bits_per_dim
 
 PROGRESS = 50  # samples of a code in the bound that is told while training ...

@@ -14,13 +14,13 @@ from rlgen.core.algorithm import Metrics
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.autoregressive.base import draw, nats
-from rlgen.generative.ema import Averaged
-from rlgen.generative.base import COLUMNS, ROWS, evaluating, sheet
 from rlgen.generative.autoencoders.coders import Shape, halvable, three_by_three
 from rlgen.generative.autoencoders.latent import rows
-from rlgen.generative.likelihoods import Categorical, bits_per_dim
+from rlgen.generative.autoregressive.base import draw, nats
 from rlgen.generative.autoregressive.pixelcnn import Level, MaskedNetwork
+from rlgen.generative.base import COLUMNS, ROWS, evaluating, sheet
+from rlgen.generative.ema import Averaged
+from rlgen.generative.likelihoods import Categorical, bits_per_dim
 
 TOGETHER = 250  # images encoded, decoded or drawn at once, to bound the memory
 DEAD = 0.5  # mean number of places in a minibatch from which downwards a word is moved; 1 is what it then has

@@ -11,9 +11,9 @@ from rlgen.core.algorithm import Metrics
 from rlgen.core.errors import UserError
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
-from rlgen.generative.ema import Averaged
-from rlgen.generative.base import ROWS, evaluating, sheet
 from rlgen.generative.autoregressive.causal import Network, drawing
+from rlgen.generative.base import ROWS, evaluating, sheet
+from rlgen.generative.ema import Averaged
 from rlgen.generative.likelihoods import Likelihood, bits_per_dim, seen
 
 HALVES = 4  # rows of the sheet of completions: the images, what is given of them, and as often completed

@@ -15,9 +15,9 @@ from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import derive, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.gan.losses import GAMES, gradient_penalty, r1_penalty
-from rlgen.generative.gan.augmentation import Adaptive, DiffAugment, Unchanged
 from rlgen.generative.base import COLUMNS, ROWS, SIDE, Generative, evaluating, follow, plane, sheet
+from rlgen.generative.gan.augmentation import Adaptive, DiffAugment, Unchanged
+from rlgen.generative.gan.losses import GAMES, gradient_penalty, r1_penalty
 from rlgen.generative.gan.networks import ARCHITECTURES
 
 HELD_OUT = 1_000  # test images the discriminator is tried on

@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rlgen.data import idx
 from rlgen.core import checkpoint
 from rlgen.core.errors import CheckpointError
 from rlgen.core.seeds import torch_stream
-from rlgen.data import Dataset
+from rlgen.data import Dataset, idx
 from rlgen.generative.quality.distances import nearest
 
 VERSION = 1  # another network, another training: another number, for distances compare within one version alone

@@ -17,8 +17,8 @@ from rlgen.core.algorithm import descend
 from rlgen.core.errors import UserError
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import initial_weights, torch_stream
-from rlgen.generative.base import Generative
 from rlgen.generative.autoencoders.latent import TOGETHER, Latent
+from rlgen.generative.base import Generative
 
 LABELS = (100, 1_000)  # labelled images a network learns from, besides all
 NEIGHBOURS = 5  # that vote

@@ -9,8 +9,8 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders import vae
-from rlgen.generative.likelihoods import binarised
 from rlgen.generative.autoencoders.vae import VAE, divergence, drawn, importance_bound
+from rlgen.generative.likelihoods import binarised
 
 SMALL = {"batch": 50, "width": 16, "depth": 1, "latent": 4}
 

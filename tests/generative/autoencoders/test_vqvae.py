@@ -8,9 +8,9 @@ from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders import vqvae
+from rlgen.generative.autoencoders.vqvae import VQVAE, Codebook, perplexity
 from rlgen.generative.autoregressive.base import nats
 from rlgen.generative.autoregressive.causal import drawing
-from rlgen.generative.autoencoders.vqvae import VQVAE, Codebook, perplexity
 
 SMALL = {"batch": 50, "width": 4, "words": 3, "features": 2, "prior_width": 6, "prior_blocks": 1}
 

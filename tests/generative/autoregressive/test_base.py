@@ -14,9 +14,9 @@ from rlgen.generative import settings
 from rlgen.generative.autoregressive import base as autoregressive
 from rlgen.generative.autoregressive.base import draw, nats
 from rlgen.generative.autoregressive.causal import CausalConv, colours, drawing
-from rlgen.generative.likelihoods import Bernoulli, Categorical, LogisticMixture
 from rlgen.generative.autoregressive.pixelcnn import PixelCNN
 from rlgen.generative.autoregressive.pixelrnn import PixelRNN, lstm
+from rlgen.generative.likelihoods import Bernoulli, Categorical, LogisticMixture
 
 CNN, RNN = settings.PixelCNN(width=6, growth=2), settings.PixelRNN(width=6, layers=2)
 FLAT = replace(CNN, levels=1, blocks=2)

@@ -8,8 +8,8 @@ from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.gan import gan
-from rlgen.generative.gan.losses import gradient_penalty, r1_penalty
 from rlgen.generative.gan.gan import GAN
+from rlgen.generative.gan.losses import gradient_penalty, r1_penalty
 
 SMALL = {"batch": 16, "width": 4, "discriminator_width": 4, "latent": 8}
 

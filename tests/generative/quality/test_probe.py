@@ -7,11 +7,11 @@ from sklearn.svm import LinearSVC
 from rlgen import data
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
-from rlgen.generative.quality import probe as probing
 from rlgen.generative.autoencoders.ae import Autoencoder
-from rlgen.generative.gan.gan import GAN
-from rlgen.generative.quality.probe import accuracy, neighbours, probe, softmax, svm
 from rlgen.generative.autoencoders.vae import VAE
+from rlgen.generative.gan.gan import GAN
+from rlgen.generative.quality import probe as probing
+from rlgen.generative.quality.probe import accuracy, neighbours, probe, softmax, svm
 
 
 def digits():
