@@ -1,10 +1,13 @@
-"""What the training loop asks of an algorithm."""
+"""What the training loop, the command line and Python ask of an algorithm."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rlgen.core.errors import Diverged
@@ -12,43 +15,103 @@ from rlgen.core.settings import Setup
 from rlgen.core.state import State
 
 Metrics = Mapping[str, Tensor | float]  # tensors stay on the device until a line of the log is written
+Progress = Callable[[int], object]  # called with the number of episodes or samples done since the last call
+
+
+@dataclass(frozen=True)
+class Report:
+    """Final scores of a trained algorithm."""
+
+    values: dict[str, Any]  # JSON-ready: run.json and --json; "score" is the number that ranks runs, if there is one
+    lines: list[str]  # the same as text
+    details: dict[str, Any] = field(default_factory=dict)  # further JSON-ready values for --json alone: every return
 
 
 class Algorithm(Protocol):
-    """Something that learns one `step` at a time and can be saved between any two."""
+    """What learns one `step` at a time and can be saved between any two.
 
-    Config: ClassVar[type]  # a frozen dataclass: becomes the options of `rlgen NAME`
+    A new algorithm implements every method below, in a file of its own, and has one line in `rlgen/catalog.py`.
+    """
+
+    Config: ClassVar[type]  # frozen dataclass of settings: the options of `rlgen NAME`
     score: ClassVar[str | None]  # the evaluation metric that ranks runs, higher being better; None where no number does
-    time: int  # environment steps or images seen so far
+    time: int  # environment steps or images so far
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None: ...
-    def step(self) -> Metrics:
-        """One gradient step and what must precede it."""
-        ...
 
-    def evaluate(self) -> Metrics:
-        """Metrics that depend on weights and seed alone; touches no training state."""
-        ...
-
-    def state_dict(self) -> State:
-        """Everything that changes."""
-        ...
-
-    def load_state_dict(self, saved: State) -> None:
-        """Continue from what `state_dict` gave."""
+    def describe_task(self) -> dict[str, str]:
+        """Facts for the start panel: spaces and episode limit of an environment; images, classes, shape, split."""
         ...
 
     def parameter_count(self) -> int:
-        """How many numbers are trained."""
+        """Number of trainable parameters."""
+        ...
+
+    def step(self) -> Metrics:
+        """One gradient step and the data collection before it; advances `time`."""
+        ...
+
+    def evaluate(self) -> Metrics:
+        """Metrics that depend on weights and seed alone, computed without a change to the training state."""
+        ...
+
+    def state_dict(self) -> State:
+        """Everything that changes in training."""
+        ...
+
+    def load_state_dict(self, saved: State) -> None:
+        """Continue from the result of `state_dict`."""
+        ...
+
+    def report(self, count: int, seed: int, progress: Progress) -> Report:
+        """Final scores: on `count` fresh episodes, or on the test images and `count` samples (0: no samples)."""
+        ...
+
+
+class Agent(Algorithm, Protocol):
+    """A policy for an environment with discrete actions."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[NDArray[Any], ...] | None,
+        episode_start: NDArray[np.bool_] | None,
+        deterministic: bool,
+        action_mask: NDArray[np.bool_] | None,
+    ) -> tuple[Any, tuple[NDArray[Any], ...] | None]:
+        """The action for one observation, or actions (n,) for n observations, and the next recurrent state."""
+        ...
+
+    def rollout(self, episodes: int, seed: int) -> NDArray[np.float64]:
+        """Returns of greedy episodes, (S, episodes)."""
+        ...
+
+
+class Model(Algorithm, Protocol):
+    """A generative model of images."""
+
+    conditional: bool  # whether `sample` takes labels
+    columns: int  # of the sample grids
+
+    def sample(self, count: int, *, seed: int, labels: Tensor | None) -> Tensor:
+        """Images (N, C, H, W) in [0, 1], the same for the same weights and `seed`."""
+        ...
+
+    def grids(self, seed: int) -> dict[str, Tensor]:
+        """Sample grids (C, H, W) in [0, 1] by name: samples, reconstructions, ..."""
+        ...
+
+    def label(self, name: str) -> int:
+        """The number of the class of this name or number."""
         ...
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.inf, seeds: int = 1) -> Tensor:
-    """One gradient step down `loss`, the gradient's norm first cut to at most `clip`, for each seed by itself.
+    """One gradient step on `loss`, the gradient norm of each seed clipped to `clip`.
 
-    Returns the norm before clipping, shape (seeds,). Raises Diverged, with the weights
-    untouched, where the loss or a gradient is not finite. On an accelerator nobody waits
-    for that answer: the optimiser skips the step there, and the log raises when it is written.
+    Returns the norm before clipping, shape (seeds,). Raises Diverged, before any weight changes,
+    where the loss or a gradient is not finite. On an accelerator that check costs no synchronisation:
+    the fused optimiser skips the step, and the next line of the log raises Diverged.
     """
     weights = [p for group in optimizer.param_groups for p in group["params"]]
     for p in weights:
@@ -57,7 +120,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
     grads = [p.grad for p in weights if p.grad is not None]
     if seeds == 1:
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
-    else:  # (S, ...) weights of S networks side by side
+    else:  # (S, ...) weights of S networks
         norm = torch.linalg.vector_norm(torch.stack([g.reshape(seeds, -1).norm(dim=1) for g in grads]), dim=0)
     if norm.device.type == "cpu":
         norms = norm.tolist()
@@ -67,7 +130,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
     else:
         optimizer.found_inf = (~(norm.sum() + loss.detach()).isfinite()).float()  # type: ignore[attr-defined]  # read by fused optimisers
         optimizer.grad_scale = None  # type: ignore[attr-defined]
-        too_long = math.isfinite(clip)  # nobody looks, so it is scaled in any case, by 1 perhaps
+        too_long = math.isfinite(clip)  # no synchronisation: always scaled, by 1 where the norm is small
     if too_long:
         scale = (clip / (norm + 1e-6)).clamp(max=1.0)
         if seeds == 1:
@@ -80,5 +143,5 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
 
 
 def count(*modules: nn.Module) -> int:
-    """Trainable numbers in all of `modules`."""
+    """Number of trainable parameters in all of `modules`."""
     return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)

@@ -4,12 +4,12 @@ from dataclasses import fields
 from typing import Annotated, Literal
 
 import pytest
+import rlgen.agents.settings
 import typer
 from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 from typer.testing import CliRunner
 
-import agents.settings
 from rlgen import api
 from rlgen.catalog import CATALOG, find
 from rlgen.core.config import check_names, command, options, read_file, resolve
@@ -199,7 +199,7 @@ def test_a_file_that_cannot_be_used(tmp_path, name, text, reason):
 @pytest.fixture
 def prepare(tmp_path, monkeypatch):
     """A new run; what was found to work for CartPole is not what is tested here."""
-    monkeypatch.setitem(agents.settings.TUNED, "dqn", {})
+    monkeypatch.setitem(rlgen.agents.settings.TUNED, "dqn", {})
 
     def make(task="CartPole", given=None, file=None):
         return api.prepare("dqn", task, {"width": 4, **(given or {})}, runs=tmp_path / "runs", file=file)
@@ -209,7 +209,7 @@ def prepare(tmp_path, monkeypatch):
 
 def test_what_is_typed_wins_over_the_file_that_over_the_tuned_that_over_the_default(prepare, monkeypatch):
     tuned = {"CartPole": {"batch": 2, "lanes": 2, "updates": 2, "seeds": 2, "log_every": 2}}
-    monkeypatch.setitem(agents.settings.TUNED, "dqn", tuned)
+    monkeypatch.setitem(rlgen.agents.settings.TUNED, "dqn", tuned)
     entry = find("dqn")
     monkeypatch.setitem(entry.preset, "batch", 1)
     monkeypatch.setitem(entry.preset, "depth", 1)
