@@ -25,6 +25,7 @@ from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder, safe
+from rlgen.core.former_names import current_settings
 from rlgen.core.run import Run
 from rlgen.core.seeds import derive
 from rlgen.core.settings import Plan, Setup
@@ -350,11 +351,12 @@ def _settings(folder: Folder) -> tuple[Entry, Any, Setup]:
     info = folder.info
     try:
         entry = catalog.find(info["algorithm"])
-        for settings, key in ((entry.config, "config"), (Setup, "setup")):
-            check_names(info[key], (settings,), f"run.json of {folder.name}")
+        config = current_settings(entry.config, info["config"])
+        for settings, given in ((entry.config, config), (Setup, info["setup"])):
+            check_names(given, (settings,), f"run.json of {folder.name}")
         return (
             entry,
-            resolve(entry.config, info["config"]),
+            resolve(entry.config, config),
             resolve(Setup, {**info["setup"], "threads": info["threads"]}),
         )
     except KeyError as error:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rlgen.core.errors import CheckpointError, Diverged
+from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint
 from rlgen.core.files import PARTIAL, sync
 from rlgen.core.state import State
 
-SCHEMA = 1
+SCHEMA = 2  # of what is written; 1 had other names, see `former_names`
 
 
 def save(folder: Path, state: State) -> None:
@@ -37,7 +38,8 @@ def save(folder: Path, state: State) -> None:
             raise Diverged(f"{key} holds numbers that are not finite, so it was not saved: try a smaller --lr")
     if folder.exists():
         try:
-            return verify(folder)  # a state at the same time is the same state
+            verify(folder)
+            return  # a state at the same time is the same state
         except CheckpointError:
             shutil.rmtree(folder)
     partial = folder.with_name(f"{PARTIAL}{os.getpid()}-{folder.name}")
@@ -46,7 +48,7 @@ def save(folder: Path, state: State) -> None:
         partial.mkdir(parents=True)
         save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, partial / "tensors.safetensors")
         (partial / "state.json").write_text(json.dumps(plain, allow_nan=False))
-        (partial / "manifest.json").write_bytes(_manifest(partial))
+        (partial / "manifest.json").write_bytes(_manifest(partial, SCHEMA))
         for path in (*partial.iterdir(), partial):
             sync(path)
         partial.rename(folder)
@@ -58,13 +60,17 @@ def save(folder: Path, state: State) -> None:
         raise
 
 
-def load(folder: Path) -> State:
-    """What `save` wrote, on the CPU. Raises CheckpointError where a byte differs."""
-    verify(folder)
+def load(folder: Path, upgrade: Callable[[State], State] | None = None) -> State:
+    """What `save` wrote, on the CPU; what an earlier version wrote is passed through `upgrade`.
+
+    Raises CheckpointError where a byte differs, NewerCheckpoint where a later version of rlgen wrote it.
+    """
+    schema = verify(folder)
     try:
         plain = json.loads((folder / "state.json").read_text())
         tensors = load_file(folder / "tensors.safetensors")
-        return {name: _join(value, tensors) for name, value in plain.items()}
+        state = {name: _join(value, tensors) for name, value in plain.items()}
+        return upgrade(state) if upgrade and schema < SCHEMA else state
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}") from None
 
@@ -75,24 +81,40 @@ def newest_first(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(p.name), reverse=True)
 
 
-def verify(folder: Path) -> None:
-    """Raise CheckpointError unless every file of `folder` is the one that was written."""
+def verify(folder: Path) -> int:
+    """The schema of a checkpoint. Raises CheckpointError unless every file of `folder` is the one that was written."""
     try:
-        whole = (folder / "manifest.json").read_bytes() == _manifest(folder)
+        manifest = (folder / "manifest.json").read_bytes()
+        schema = _schema(manifest)
+        if schema > SCHEMA:
+            raise NewerCheckpoint(
+                f"{folder} has schema {schema} and this rlgen reads up to {SCHEMA}: install a newer rlgen"
+            )
+        whole = manifest == _manifest(folder, schema)
     except OSError as error:
         raise CheckpointError(f"{folder} is not a whole checkpoint: {error}") from None
     if not whole:
         raise CheckpointError(f"{folder} is damaged: its files are not those its manifest lists")
+    return schema
 
 
-def _manifest(folder: Path) -> bytes:
+def _schema(manifest: bytes) -> int:
+    """The schema in a manifest; the current one where it cannot be read, which `verify` finds to be damaged."""
+    try:
+        schema = json.loads(manifest)["schema"]
+    except (ValueError, KeyError, TypeError):
+        return SCHEMA
+    return schema if isinstance(schema, int) else SCHEMA
+
+
+def _manifest(folder: Path, schema: int) -> bytes:
     """The manifest as it must read, byte for byte."""
     files = {
         path.name: {"size": path.stat().st_size, "sha256": _digest(path)}
         for path in sorted(folder.iterdir())
         if path.name != "manifest.json"
     }
-    return json.dumps({"schema": SCHEMA, "files": files}, indent=1).encode()
+    return json.dumps({"schema": schema, "files": files}, indent=1).encode()
 
 
 def _digest(path: Path) -> str:

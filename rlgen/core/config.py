@@ -9,6 +9,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from rlgen.core import former_names
 from rlgen.core.errors import UserError, did_you_mean
 
 _LINE = re.compile(r"^    (?:(?P<name>\w+):.*?#\s*(?P<help>.+)|#\s*(?P<panel>\S.*))$", re.MULTILINE)
@@ -134,6 +135,8 @@ def read_file(path: Path, settings: Iterable[type]) -> dict[str, Any]:
         raise UserError(f'{path} must hold settings by name, like {{"lr": 0.001}}')
     if {"config", "plan", "setup"} <= set(values):  # a run.json
         values = {**values["config"], **values["plan"], **values["setup"]}
+        for each in settings:
+            values = former_names.current_settings(each, values)
     values = {str(name).replace("-", "_"): value for name, value in values.items()}
     check_names(values, settings, str(path))
     return values

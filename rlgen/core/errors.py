@@ -22,6 +22,10 @@ class CheckpointError(UserError):
     code = 4
 
 
+class NewerCheckpoint(CheckpointError):
+    """A checkpoint was written by a later version of rlgen."""
+
+
 class DataError(UserError):
     """A dataset is missing, truncated or not what its name says."""
 

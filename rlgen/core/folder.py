@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
 from rlgen.core.files import replacing
+from rlgen.core.former_names import current_metrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,7 +169,7 @@ class Folder:
                 return  # nothing whole follows a torn line
             if not text.endswith("\n"):
                 return
-            yield text, row
+            yield text, current_metrics(row)
 
     def metrics(self, name: str = "metrics.jsonl") -> dict[str, "tuple[NDArray[np.float64], NDArray[np.float64]]"]:
         """Each metric's times (P,) and values (P,), or (P, S) where S seeds are trained side by side."""

@@ -12,9 +12,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from rlgen.core import checkpoint
+from rlgen.core import checkpoint, former_names
 from rlgen.core.algorithm import Algorithm, Metrics
-from rlgen.core.errors import CheckpointError, Diverged, StorageError, UserError
+from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, StorageError, UserError
 from rlgen.core.files import PARTIAL, replacing, sync
 from rlgen.core.folder import Folder
 from rlgen.core.state import State, Stateful
@@ -117,7 +117,7 @@ class Run(Folder, Stateful):
 
     def resume(self, algorithm: Algorithm) -> None:
         """Continue from the newest checkpoint that is whole, forgetting what was written after it."""
-        saved = self.newest()
+        saved = self.newest(type(algorithm))
         if saved is not None:
             self.load_state_dict(saved.pop("run"))
             self._give(saved, algorithm)
@@ -136,13 +136,13 @@ class Run(Folder, Stateful):
 
     def load(self, algorithm: Algorithm, which: str = "last") -> None:
         """Give `algorithm` the state of the `last` or `best` checkpoint, the folder left as it is."""
-        saved = self.newest(best=which == "best")
+        saved = self.newest(type(algorithm), best=which == "best")
         if saved is None:
             raise CheckpointError(f"{self.name} has no checkpoint yet: wait for its first, or train longer")
         del saved["run"]
         self._give(saved, algorithm)
 
-    def newest(self, best: bool = False) -> State | None:
+    def newest(self, algorithm: type[Algorithm], best: bool = False) -> State | None:
         """The newest whole checkpoint, or the best; None without one. Raises CheckpointError where all are damaged."""
         folders = checkpoint.newest_first(self.directory / "checkpoints")
         if best:
@@ -151,7 +151,9 @@ class Run(Folder, Stateful):
             folders.sort(key=lambda folder: int(folder.name) != self.info.get("best_time"))
         for folder in folders:
             try:
-                return checkpoint.load(folder)
+                return checkpoint.load(folder, lambda state: former_names.current_state(algorithm, state))
+            except NewerCheckpoint:
+                raise
             except CheckpointError as error:
                 log.warning(f"{error}; the one before it is taken")
         if folders:

@@ -271,7 +271,9 @@ def test_loading_runs_no_code(tmp_path, monkeypatch):
     torch.save({"a": Bomb()}, folder / "tensors.safetensors")  # nor where a file is another one under a good name
     with pytest.raises(CheckpointError):
         checkpoint.load(folder)
-    (folder / "manifest.json").write_bytes(checkpoint._manifest(folder))  # even where the manifest was made to fit
+    (folder / "manifest.json").write_bytes(
+        checkpoint._manifest(folder, checkpoint.SCHEMA)
+    )  # even where the manifest was made to fit
     with pytest.raises(CheckpointError, match="cannot be read"):
         checkpoint.load(folder)
     assert not Path("exploded").exists()

@@ -1,0 +1,107 @@
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from rlgen.core import checkpoint, former_names
+from rlgen.core.errors import CheckpointError, NewerCheckpoint
+
+
+@dataclass
+class Parent:
+    buffer_size: int = 1
+
+
+@dataclass
+class Child(Parent):
+    kept: int = 2
+    warmup: int = 3
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    monkeypatch.setattr(
+        former_names,
+        "SETTINGS",
+        {"Parent": {"capacity": "buffer_size", "gone": "", "warmup": "buffer_size"}, "Child": {"lanes": "num_envs"}},
+    )
+    monkeypatch.setattr(
+        former_names,
+        "STATE",
+        {
+            "Parent": {"replay.memory": "replay.recurrent_state", "average": "ema", "codebook.words": "codebook.codes"},
+            "Child": {"see": "input", "input": "output", "lower.*.down": "scales.*.conv.down", "gone": ""},
+        },
+    )
+    monkeypatch.setattr(
+        former_names, "ADDED", {"Parent": {"steps": lambda state: state["time"] // 2, "time": lambda s: 0}}
+    )
+
+
+def test_settings_of_a_class_hold_for_those_derived_from_it(tables):
+    assert former_names.settings(Parent) == {"capacity": "buffer_size", "gone": "", "warmup": "buffer_size"}
+    assert former_names.settings(Child) == {"capacity": "buffer_size", "gone": ""}  # it has a field called warmup
+
+
+def test_settings_are_read_by_their_current_names(tables):
+    values = {"kept": 1, "capacity": 5, "gone": 6, "warmup": 7, "other": 8}
+    assert former_names.current_settings(Child, values) == {"kept": 1, "buffer_size": 5, "warmup": 7, "other": 8}
+    both = {"capacity": 5, "buffer_size": 6}
+    assert former_names.current_settings(Child, both) == {"buffer_size": 6}
+
+
+def test_a_state_is_read_by_its_current_names(tables):
+    state = {
+        "replay": {"memory": 1, "memory2": 2, "memory.x": 3},
+        "memory": 4,
+        "average": {"a.see.weight": 5, "see": 6, "seen": 7, "codebook": {"words": 8}, "x.codebook.words": 9},
+        "input": 10,
+        "network": {"b.lower.0.down.weight": 11, "gone.weight": 12, "words": 13},
+        "time": 14,
+        "optimizer": {"state": {0: {"memory": 15}}, "see": []},
+        "empty": {},
+    }
+    assert former_names.current_state(Child, state) == {
+        "replay": {"recurrent_state": 1, "memory2": 2, "recurrent_state.x": 3},
+        "memory": 4,
+        "ema": {"a.input.weight": 5, "input": 6, "seen": 7, "codebook": {"codes": 8}, "x.codebook.codes": 9},
+        "output": 10,
+        "network": {"b.scales.0.conv.down.weight": 11, "words": 13},
+        "time": 14,
+        "optimizer": {"state": {0: {"memory": 15}}, "input": []},
+        "empty": {},
+        "steps": 7,
+    }
+
+
+def test_metrics_are_read_by_their_current_names():
+    assert former_names.current_metrics({"time": 1, "eval_active": 2.0}) == {"time": 1, "eval_active_units": 2.0}
+
+
+def test_no_pair_is_of_a_current_name():
+    """A former name that is in use again would be renamed with it."""
+    for table in (*former_names.SETTINGS.values(), *former_names.STATE.values(), former_names.METRICS):
+        assert not set(table) & set(table.values())
+
+
+def test_only_an_earlier_schema_is_upgraded(tmp_path, monkeypatch):
+    def upgrade(state):
+        return {"upgraded": state}
+
+    state = {"x": torch.ones(2), "time": 3}
+    checkpoint.save(tmp_path / "new", state)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "SCHEMA", 1)
+        checkpoint.save(tmp_path / "old", state)
+    assert checkpoint.load(tmp_path / "new", upgrade)["time"] == 3
+    assert checkpoint.load(tmp_path / "old", upgrade)["upgraded"]["time"] == 3
+    assert (checkpoint.verify(tmp_path / "old"), checkpoint.verify(tmp_path / "new")) == (1, checkpoint.SCHEMA)
+
+
+def test_a_later_schema_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "SCHEMA", checkpoint.SCHEMA + 1)
+        checkpoint.save(tmp_path / "3", {"time": 3})
+    with pytest.raises(NewerCheckpoint, match="has schema 3 and this rlgen reads up to 2: install a newer rlgen") as e:
+        checkpoint.load(tmp_path / "3")
+    assert isinstance(e.value, CheckpointError)
