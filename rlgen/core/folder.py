@@ -172,7 +172,7 @@ class Folder:
             yield text, current_metrics(row)
 
     def metrics(self, name: str = "metrics.jsonl") -> dict[str, "tuple[NDArray[np.float64], NDArray[np.float64]]"]:
-        """Each metric's times (P,) and values (P,), or (P, S) where S seeds are trained side by side."""
+        """Each metric's times (P,) and values (P,), or (P, S) of S seeds, NaN for a seed without a value."""
         import numpy as np
 
         columns: dict[str, dict[float, float | list[float]]] = {}

@@ -19,7 +19,7 @@ from rlgen.core.files import PARTIAL, replacing, sync
 from rlgen.core.folder import Folder
 from rlgen.core.state import State, Stateful
 
-Row = dict[str, Any]  # metric -> a number, or one number per seed
+Row = dict[str, Any]  # metric -> a number, or a list of one number or None per seed
 log = logging.getLogger("rlgen")
 LOGS = ("metrics.jsonl", "timing.jsonl")
 
@@ -35,6 +35,7 @@ class Run(Folder, Stateful):
         self.score: float | None = None  # of the latest evaluation, higher being better
         self.best: float | None = None  # the highest score so far ...
         self.best_time: int | None = None  # ... and when it was reached
+        self.saved: tuple[float | None, int | None] = (None, None)  # best and its time, as far as in a checkpoint
         self.seconds = 0.0  # spent training, up to `started`
         self.started = clock.perf_counter()
         self.flushed = (0, 0.0)  # time and seconds of the last line
@@ -46,7 +47,10 @@ class Run(Folder, Stateful):
         return self
 
     def collect(self, metrics: Metrics) -> None:
-        """Keep a step's metrics until `flush`, without waiting for the device."""
+        """Keep a step's metrics until `flush`, without waiting for the device.
+
+        A metric is a number, numbers (S,) of S seeds, or `totals` (2, S): sums over items and their counts.
+        """
         pending = self.pending
         for name, value in metrics.items():
             if name in pending:
@@ -55,10 +59,13 @@ class Run(Folder, Stateful):
                 pending[name] = [value]
 
     def flush(self, time: int) -> None:
-        """Write the mean of every metric collected since the last line. Raises Diverged where one is not finite."""
+        """Write the mean of every metric since the last line. Raises Diverged where one is not finite.
+
+        Of `totals` it is the mean over all items since the last line, None for a seed without any.
+        """
         if not self.pending:
             return
-        means = {name: _stack(values).mean(0) for name, values in self.pending.items()}
+        means = {name: _reduced(_stack(values)) for name, values in self.pending.items()}
         self.pending = {}
         self.record(time, means)
         seconds = self.elapsed()
@@ -67,7 +74,9 @@ class Run(Folder, Stateful):
         self.flushed = (time, seconds)
 
     def record(self, time: int, metrics: Metrics, score: str | None = None) -> None:
-        """Append numbers to metrics.jsonl; a picture (C, H, W) in [0, 1] becomes `NAME/TIME.png`.
+        """Append numbers to metrics.jsonl, None for totals of no items.
+
+        A picture (C, H, W) in [0, 1] becomes `NAME/TIME.png`.
 
         `score` names the metric that ranks evaluations, by its mean over seeds.
         """
@@ -75,9 +84,9 @@ class Run(Folder, Stateful):
         for name, value in metrics.items():
             if isinstance(value, Tensor) and value.ndim == 3:
                 self._picture(self.directory / name / f"{time:09d}.png", value)
-            else:
-                row[name] = _numbers(value)
-        broken = {name: value for name, value in row.items() if not all(map(math.isfinite, _list(value)))}
+            elif (numbers := _numbers(value)) is not None:
+                row[name] = numbers
+        broken = {name: value for name, value in row.items() if not all(map(math.isfinite, _present(value)))}
         if broken:
             raise Diverged(f"at {time:,} {broken}, after {(self.rows() or [{}])[-1]}: try a smaller --lr")
         if row:
@@ -85,7 +94,8 @@ class Run(Folder, Stateful):
         for listener in self.listeners:
             listener(time, row)
         if score is not None:
-            self.score = sum(_list(row[score])) / len(_list(row[score]))
+            scores = _present(row[score])
+            self.score = sum(scores) / len(scores)
             if self.best is None or self.score > self.best:
                 self.best, self.best_time = self.score, time
 
@@ -110,7 +120,9 @@ class Run(Folder, Stateful):
                     f"{message}; the one before it is intact: make room, then `rlgen resume {self.directory}`"
                 ) from None
             log.warning(f"{message}; training goes on")
+            self.best, self.best_time = self.saved  # a score without a checkpoint is not claimed
             return
+        self.saved = self.best, self.best_time
         for old in checkpoint.newest_first(folder)[2:]:
             if int(old.name) != self.best_time:
                 shutil.rmtree(old)
@@ -121,6 +133,8 @@ class Run(Folder, Stateful):
         if saved is not None:
             self.load_state_dict(saved.pop("run"))
             self._give(saved, algorithm)
+            self.saved = self.best, self.best_time
+            self.describe(best=self.best, best_time=self.best_time)
         for name in LOGS:
             if (self.directory / name).exists():
                 kept = "".join(text for text, row in self.lines(name) if row["time"] <= algorithm.time)
@@ -136,31 +150,47 @@ class Run(Folder, Stateful):
 
     def load(self, algorithm: Algorithm, which: str = "last") -> None:
         """Give `algorithm` the state of the `last` or `best` checkpoint, the folder left as it is."""
-        saved = self.newest(type(algorithm), best=which == "best")
+        saved = self.best_checkpoint(type(algorithm)) if which == "best" else self.newest(type(algorithm))
         if saved is None:
             raise CheckpointError(f"{self.name} has no checkpoint yet: wait for its first, or train longer")
         del saved["run"]
         self._give(saved, algorithm)
 
-    def newest(self, algorithm: type[Algorithm], best: bool = False) -> State | None:
-        """The newest whole checkpoint, or the best; None without one. Raises CheckpointError where all are damaged."""
+    def newest(self, algorithm: type[Algorithm]) -> State | None:
+        """The state in the newest whole checkpoint of this class of algorithm; None without any checkpoint.
+
+        Raises CheckpointError where all are damaged, or where a later version of rlgen wrote one.
+        """
         folders = checkpoint.newest_first(self.directory / "checkpoints")
-        if best:
-            if self.info.get("best_time") is None:
-                raise UserError(f"{self.name} has no best checkpoint: no score ranks its evaluations. Take the last")
-            folders.sort(key=lambda folder: int(folder.name) != self.info.get("best_time"))
         for folder in folders:
             try:
-                return checkpoint.load(folder, lambda state: former_names.current_state(algorithm, state))
+                return _load(folder, algorithm)
             except NewerCheckpoint:
                 raise
             except CheckpointError as error:
-                log.warning(f"{error}; the one before it is taken")
+                log.warning(f"{error}; trying the checkpoint before it")
         if folders:
             raise CheckpointError(
-                f"no checkpoint of {self.name} is whole: train again, with `--config {self.directory}/run.json`"
+                f"every checkpoint of {self.name} is damaged: train again, with `--config {self.directory}/run.json`"
             )
         return None
+
+    def best_checkpoint(self, algorithm: type[Algorithm]) -> State:
+        """The state in the checkpoint of the best evaluation.
+
+        Raises UserError without such an evaluation, CheckpointError where its checkpoint is missing or damaged.
+        """
+        time = self.info.get("best_time")
+        if time is None:
+            raise UserError(
+                f"{self.name} has no best checkpoint: no evaluation was scored and saved; use the last checkpoint"
+            )
+        try:
+            return _load(self.directory / "checkpoints" / f"{time:09d}", algorithm)
+        except NewerCheckpoint:
+            raise
+        except CheckpointError as error:
+            raise CheckpointError(f"the best checkpoint of {self.name}: {error}; use the last checkpoint") from None
 
     def state_dict(self) -> State:
         """What a resumed run goes on from; the metrics of unfinished lines as tensors."""
@@ -203,6 +233,10 @@ class Run(Folder, Stateful):
             Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(partial, format="png")
 
 
+def _load(folder: Path, algorithm: type[Algorithm]) -> State:
+    return checkpoint.load(folder, lambda state: former_names.current_state(algorithm, state))
+
+
 def _stack(values: list[Tensor | float]) -> Tensor:
     """In double precision on the CPU, what is on a device fetched at once."""
     distant = [value for value in values if isinstance(value, Tensor) and value.device.type != "cpu"]
@@ -211,11 +245,21 @@ def _stack(values: list[Tensor | float]) -> Tensor:
     return torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in near])
 
 
-def _numbers(value: Tensor | float) -> float | list[float]:
-    """Six significant digits: one number, or one per seed where there are several."""
-    numbers = [float(f"{x:.6g}") for x in _stack([value]).reshape(-1).tolist()]
-    return numbers[0] if len(numbers) == 1 else numbers
+def _reduced(values: Tensor) -> Tensor:
+    """The mean over steps, (steps,) -> () or (steps, S) -> (S,); of totals their sum, (steps, 2, S) -> (2, S)."""
+    return values.sum(0) if values.ndim == 3 else values.mean(0)
 
 
-def _list(value: float | list[float]) -> list[float]:
-    return value if isinstance(value, list) else [value]
+def _numbers(value: Tensor | float) -> float | list[float | None] | None:
+    """Six significant digits: one number, or one per seed where there are several; None where there is none."""
+    values = _stack([value])[0]
+    means, counts = (values[0] / values[1], values[1]) if values.ndim == 2 else (values, torch.ones_like(values))
+    pairs = zip(means.reshape(-1).tolist(), counts.reshape(-1).tolist(), strict=True)
+    numbers = [float(f"{mean:.6g}") if count else None for mean, count in pairs]
+    if len(numbers) == 1 or not any(counts.reshape(-1).tolist()):
+        return numbers[0]
+    return numbers
+
+
+def _present(value: float | list[float | None]) -> list[float]:
+    return [number for number in (value if isinstance(value, list) else [value]) if number is not None]

@@ -202,17 +202,21 @@ def test_a_torn_last_line_is_left_out(tmp_path, torn):
 
 
 def test_metrics_by_name(tmp_path):
-    rows = [{"time": 1, "loss": [1, 2]}, {"time": 2, "loss": [3, 4], "return": 5}, {"time": 2, "eval_return": [6, 7]}]
+    rows = [
+        {"time": 1, "loss": [1, 2]},
+        {"time": 2, "loss": [3, 4], "return": 5},
+        {"time": 2, "eval_return": [6, None]},
+    ]
     folder = log(Folder.create(tmp_path, "x"), "".join(json.dumps(row) + "\n" for row in rows))
     metrics = folder.metrics()
     assert list(metrics) == ["loss", "return", "eval_return"]
     for name, times, values in (
         ("loss", [1, 2], [[1, 2], [3, 4]]),
         ("return", [2], [5]),
-        ("eval_return", [2], [[6, 7]]),
+        ("eval_return", [2], [[6, np.nan]]),
     ):
         assert np.array_equal(metrics[name][0], times)
-        assert np.array_equal(metrics[name][1], values)
+        assert np.array_equal(metrics[name][1], values, equal_nan=True)
         assert metrics[name][1].dtype == float
 
 

@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from rlgen.core import checkpoint
-from rlgen.core.errors import CheckpointError, Diverged, StorageError
+from rlgen.core.errors import CheckpointError, Diverged, StorageError, UserError
 from rlgen.core.run import Run
 
 
@@ -54,6 +55,52 @@ def test_a_mean_over_many_steps_is_exact(run):
     run.collect({"loss": torch.tensor(2.0**24 + 1, dtype=torch.float64), "x": torch.tensor(0.1)})
     run.flush(1)
     assert run.rows()[0]["x"] == 0.1
+
+
+def totals(*pairs):
+    """Sums and counts, a pair per seed: (2, S)"""
+    return torch.tensor(pairs, dtype=torch.float64).T
+
+
+def test_totals_are_averaged_over_their_items(run):
+    run.collect({"return": totals((10, 2), (0, 0)), "loss": 1.0})
+    run.collect({"loss": 2.0})
+    run.collect({"return": totals((50, 1), (0, 0))})
+    run.flush(10)
+    run.collect({"return": totals((0, 0), (3, 2))})
+    run.flush(20)
+    run.collect({"return": totals((0, 0), (0, 0)), "loss": 1.0})
+    run.flush(30)
+    assert run.rows() == [
+        {"time": 10, "return": [20.0, None], "loss": 1.5},
+        {"time": 20, "return": [None, 1.5]},
+        {"time": 30, "loss": 1.0},
+    ]
+    assert np.array_equal(run.metrics()["return"][1], [[20, np.nan], [np.nan, 1.5]], equal_nan=True)
+    run.collect({"return": totals((float("nan"), 1), (0, 0))})
+    with pytest.raises(Diverged, match="return"):
+        run.flush(50)
+
+
+def test_totals_of_one_seed_are_one_number(run):
+    run.collect({"return": totals((7, 2)), "other": totals((0, 0))})
+    run.flush(40)
+    assert run.rows() == [{"time": 40, "return": 3.5}]
+
+
+def test_the_score_is_a_mean_over_the_seeds_that_have_one(run):
+    run.record(1, {"eval": totals((6, 2), (0, 0), (1, 1))}, "eval")
+    assert run.score == 2.0
+
+
+def test_totals_of_unfinished_lines_are_part_of_the_state(run, walk):
+    run.collect({"return": totals((10, 2), (0, 0))})
+    run.save(walk())
+    again = Run(run.directory)
+    again.resume(walk())
+    again.collect({"return": totals((50, 1), (1, 1))})
+    again.flush(10)
+    assert again.rows() == [{"time": 10, "return": [20.0, 1.0]}]
 
 
 def test_pictures_go_to_files(run):
@@ -123,22 +170,60 @@ def test_a_damaged_checkpoint_is_passed_over(run, walk, caplog):
     assert resumed.time == 4
     assert len(caplog.records) == 1
     assert "000000006 is damaged" in caplog.text
-    assert "the one before it is taken" in caplog.text
+    assert "trying the checkpoint before it" in caplog.text
     assert again.rows()[-1]["time"] == 4
     train(again, resumed, 6, save_every=2)
     assert torch.equal(resumed.weights, algorithm.weights)
     checkpoint.verify(run.directory / "checkpoints" / "000000006")
 
 
-def test_a_damaged_best_is_passed_over_too(run, walk, monkeypatch, caplog):
+def test_a_damaged_or_missing_best_is_not_replaced_by_another(run, walk, monkeypatch):
     monkeypatch.setattr(walk, "evaluate", lambda self: {"eval_score": -float(self.time)})
     train(run, walk(), 5)
     assert times(run) == [1, 4, 5]
     damage(run, 1)
-    loaded = walk()
-    Run(run.directory).load(loaded, "best")
-    assert loaded.time == 5
-    assert "000000001 is damaged" in caplog.text
+    with pytest.raises(CheckpointError, match=r"the best checkpoint of walk-1: .*000000001 is damaged.*use the last"):
+        Run(run.directory).load(walk(), "best")
+    shutil.rmtree(run.directory / "checkpoints" / "000000001")
+    with pytest.raises(CheckpointError, match=r"000000001 is not a whole checkpoint.*use the last"):
+        Run(run.directory).load(walk(), "best")
+
+
+def test_without_a_scored_evaluation_there_is_no_best(run, walk):
+    run.save(walk())
+    with pytest.raises(UserError, match="walk-1 has no best checkpoint: no evaluation was scored and saved"):
+        run.load(walk(), "best")
+
+
+def test_a_best_that_was_not_written_is_not_claimed(run, walk, monkeypatch):
+    """Scores 1, 9, 3, 2: the checkpoint of 9 meets a full disk, so the best that exists is that of 3."""
+    scores = iter([1.0, 9.0, 3.0, 2.0, 2.5])
+    monkeypatch.setattr(walk, "evaluate", lambda self: {"eval_score": next(scores)})
+    algorithm = walk()
+    train(run, algorithm, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left")))
+        train(run, algorithm, 2)
+    assert (run.best, run.best_time) == (run.info["best"], run.info["best_time"]) == (1.0, 1)
+    train(run, algorithm, 5)
+    assert (run.info["best"], run.info["best_time"]) == (3.0, 3)
+    best = walk()
+    Run(run.directory).load(best, "best")
+    assert best.time == 3
+
+
+def test_a_resumed_run_claims_the_best_of_its_checkpoint(run, walk, monkeypatch):
+    scores = iter([1.0, 2.0, 9.0])
+    monkeypatch.setattr(walk, "evaluate", lambda self: {"eval_score": next(scores)})
+    train(run, walk(), 3)
+    damage(run, 3)
+    again, resumed = Run(run.directory), walk()
+    again.resume(resumed)
+    assert (again.info["best"], again.info["best_time"]) == (2.0, 2)
+    monkeypatch.setattr(checkpoint, "save_file", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left")))
+    again.record(3, {"eval_score": 7.0}, "eval_score")
+    again.save(resumed)
+    assert (again.best, again.best_time) == (2.0, 2)
 
 
 def test_where_all_are_damaged_nothing_is_taken(run, walk):
@@ -148,7 +233,7 @@ def test_where_all_are_damaged_nothing_is_taken(run, walk):
     before = (run.directory / "metrics.jsonl").read_text()
     fresh = walk()
     for attempt in (Run(run.directory).resume, Run(run.directory).load):
-        with pytest.raises(CheckpointError, match=r"no checkpoint of walk-1 is whole.*run\.json"):
+        with pytest.raises(CheckpointError, match=r"every checkpoint of walk-1 is damaged.*run\.json"):
             attempt(fresh)
     assert (fresh.time, fresh.weights.any()) == (0, False)
     assert (run.directory / "metrics.jsonl").read_text() == before
