@@ -222,6 +222,7 @@ def test_a_resumed_run_claims_the_best_of_its_checkpoint(run, walk, monkeypatch)
     assert (again.info["best"], again.info["best_time"]) == (2.0, 2)
     monkeypatch.setattr(checkpoint, "save_file", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left")))
     again.record(3, {"eval_score": 7.0}, "eval_score")
+    resumed.time = 3
     again.save(resumed)
     assert (again.best, again.best_time) == (2.0, 2)
 
