@@ -1,8 +1,10 @@
 import os
 import platform
+import shutil
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from rlgen.core import device
 from rlgen.core.errors import UserError
@@ -30,19 +32,19 @@ def machine(monkeypatch):
     [
         (False, False, True, "cpu"),
         (True, False, True, "cuda"),
-        (False, True, True, "mps"),
+        (False, True, True, "cpu"),  # nothing is tested on MPS
         (True, True, True, "cuda"),
         (True, True, False, "cpu"),
     ],
 )
-def test_auto_takes_the_accelerator_where_it_helps(machine, cuda, mps, accelerate, expected):
+def test_auto_takes_cuda_for_models_that_gain_from_it(machine, cuda, mps, accelerate, expected):
     machine(cuda, mps)
     assert device.choose(Setup(), accelerate).type == expected
     assert device.choose(Setup(device="cpu"), accelerate).type == "cpu"
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
-def test_a_device_that_is_not_there(machine, name):
+def test_a_missing_device_is_refused_and_a_present_one_taken(machine, name):
     machine(False, False)
     with pytest.raises(UserError, match=f"--device {name}: .*--device cpu works everywhere"):
         device.choose(Setup(device=name), accelerate=True)
@@ -50,7 +52,7 @@ def test_a_device_that_is_not_there(machine, name):
     assert device.choose(Setup(device=name), accelerate=False).type == name
 
 
-def test_threads_suit_the_model_unless_they_are_given():
+def test_threads_match_the_model_unless_set():
     device.choose(Setup(), accelerate=False)
     assert torch.get_num_threads() == 1
     device.choose(Setup(), accelerate=True)
@@ -62,8 +64,16 @@ def test_threads_suit_the_model_unless_they_are_given():
     assert device.describe(torch.device("cpu")) == "cpu, 1 thread"
 
 
+@pytest.mark.parametrize("threads", [2, 1])
+def test_numpy_takes_as_many_threads_as_torch(threads):
+    with threadpool_limits(3, "blas"):
+        device.choose(Setup(threads=threads), accelerate=True)
+        blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert set(blas) == {threads}
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
-def test_cores_are_those_this_process_may_use():
+def test_cores_are_those_available_to_this_process():
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -80,15 +90,32 @@ def test_denormals_are_flushed():
 
 
 @pytest.mark.parametrize("able", [True, False])
-def test_half_precision_where_the_machine_has_it(monkeypatch, able):
+def test_half_precision_needs_hardware(monkeypatch, able):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able and not including_emulation)
     assert [device.half(torch.device(name)) for name in ("cpu", "cuda", "mps")] == [able, able, False]
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep what is freed")
-def test_freed_memory_is_kept():
-    """Pages given back to the system are faulted in again, one by one, by the next tensor of the same size."""
+def test_modules_are_compiled_for_fixed_shapes(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled.append((self, options)))
+    modules = torch.nn.Linear(1, 1), torch.nn.ReLU()
+    device.fuse(torch.device("cpu"), *modules)
+    assert compiled == [(module, {"dynamic": False}) for module in modules]
+
+
+def test_compiling_for_the_cpu_needs_a_compiler(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: None)
+    with pytest.raises(UserError, match="--compile: the C\\+\\+ compiler no-such-compiler is not on this machine"):
+        device.fuse(torch.device("cpu"), torch.nn.ReLU())
+    device.fuse(torch.device("cuda"), torch.nn.ReLU())  # has a compiler of its own
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
+def test_freed_memory_is_kept_for_the_next_tensor():
+    """Memory returned to the system would cost a page fault per page of the next tensor of the same size."""
     import resource
 
     device.choose(Setup(), accelerate=False)
