@@ -72,6 +72,7 @@ class Session:
         """Every picture that follows from the logs and samples."""
         from rlgen.report import pictures
 
+        self.run.progress.phase = "drawing"
         try:
             self.run.plot()
         except StorageError:

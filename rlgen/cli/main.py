@@ -482,7 +482,9 @@ def _train(session: "Session", quiet: bool, json_: bool) -> None:
         "changed": "  ".join(f"{name}={value}" for name, value in info["changed"].items()) or "nothing",
         "folder": str(run.directory),
     }
-    with Display(entry.kind, plan.budget, run.directory / "log.txt", quiet=quiet, already=info["time"]) as display:
+    seeds = info["config"].get("seeds", 1)
+    log_file, already = run.directory / "log.txt", info["time"]
+    with Display(entry.kind, plan.budget, log_file, run.progress, quiet=quiet, already=already, seeds=seeds) as display:
         display.start(f"{entry.name} on {info['task']}", facts)
         run.listeners.append(display)
         try:
@@ -491,7 +493,8 @@ def _train(session: "Session", quiet: bool, json_: bool) -> None:
             if json_:
                 _print_json(run)
             raise
-    result = api.score(session.algorithm, entry)
+        with display.activity("scoring"):
+            result = api.score(session.algorithm, entry)
     run.describe(result={name: value for name, value in result.items() if name != "returns"})
     info = run.info
     if json_:

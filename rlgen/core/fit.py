@@ -19,20 +19,26 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
     Raises Interrupted once a first Ctrl-C or SIGTERM has been answered with a checkpoint.
     """
     run.resume(algorithm)
+    progress = run.progress
+    progress.time = algorithm.time
     ended = algorithm.time >= plan.budget or _solved(run, plan)
     with Signals() as signals:
         while not ended:
             last = algorithm.time
-            run.collect(algorithm.step())
-            now = algorithm.time
+            progress.phase = "training"
+            progress.metrics = metrics = algorithm.step()
+            run.collect(metrics)
+            progress.time = now = algorithm.time
             ended = now >= plan.budget
             if ended or _crossed(plan.log_every, last, now):
                 run.flush(now)
             if ended or _crossed(plan.eval_every, last, now):
+                progress.phase = "evaluating"
                 run.record(now, algorithm.evaluate(), algorithm.score)
                 ended = ended or _solved(run, plan)
             stop = signals.received  # one that comes from here on is answered after the next step
             if ended or stop or _crossed(plan.save_every, last, now) or run.best_time == now:
+                progress.phase = "saving"
                 run.save(algorithm, last=bool(ended or stop))
             if stop and not ended:
                 raise Interrupted(stop, f"stopped at {now:,}, saved: `rlgen resume {run.directory}` goes on")

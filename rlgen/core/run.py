@@ -17,6 +17,7 @@ from rlgen.core.algorithm import Algorithm, Metrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, StorageError, UserError
 from rlgen.core.files import PARTIAL, replacing, sync
 from rlgen.core.folder import Folder
+from rlgen.core.progress import Progress
 from rlgen.core.state import State, Stateful
 
 Row = dict[str, Any]  # metric -> a number, or a list of one number or None per seed
@@ -39,6 +40,7 @@ class Run(Folder, Stateful):
         self.seconds = 0.0  # spent training, up to `started`
         self.started = clock.perf_counter()
         self.flushed = (0, 0.0)  # time and seconds of the last line
+        self.progress = Progress()
         self.listeners: list[Callable[[int, Row], None]] = []  # told of every line of the log
 
     def __enter__(self) -> Self:

@@ -1,9 +1,10 @@
-"""What a person sees while something trains: a start panel, a progress bar, or plain lines where nobody watches."""
+"""What a command shows while it works: a start panel and a progress bar on a terminal, plain lines elsewhere."""
 
 import logging
-import os
 import time as clock
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,41 +12,65 @@ from typing import Any, Self
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from rlgen.catalog import Kind
+from rlgen.core.progress import Progress
+from rlgen.report import status
+from rlgen.report.status import Ticker, Work
 
-PAUSE = 5.0  # seconds between plain lines
+WINDOW = 20  # refreshes over which the rate is measured
 log = logging.getLogger("rlgen")
 
 
-class Display:
-    """Messages to stderr and, within `with`, to the run's log.txt; a live bar where stderr is a terminal.
+@contextmanager
+def activity(
+    phase: str, total: int | None = None, unit: str = "", *, quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Shows on stderr how far a command has come; the caller gets a function to add to what is done.
 
-    `quiet` leaves warnings and the log. As a listener of a run it is called with every line of its metrics.
+    `phase` is a participle such as "scoring"; without a `total` the elapsed time is shown. The line on a terminal
+    vanishes at the end; elsewhere there is a line every ten seconds, the first after two.
+    """
+    console, work = _stderr(), Work(phase, total, unit)
+
+    def plain() -> None:
+        if not quiet:
+            console.print("  ".join(filter(None, (phase, work.count(), work.time_left()))), markup=False)
+
+    with Ticker(console, lambda width: status.line(work, (), width), plain, quiet=quiet, transient=True):
+        yield work.advance
+
+
+class Display:
+    """A run in training: messages to stderr and, within `with`, to its log.txt; a status line by the clock.
+
+    As a listener of the run it is called with every row of metrics. `quiet` leaves warnings and log.txt. Rates count
+    the steps of all `seeds` that are trained side by side.
     """
 
-    def __init__(self, kind: Kind, budget: int, log_file: Path, *, quiet: bool = False, already: int = 0) -> None:
-        self.kind, self.budget, self.quiet = kind, budget, quiet
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self.live = self.console.is_terminal and not os.environ.get("CI") and not quiet
+    def __init__(
+        self,
+        kind: Kind,
+        budget: int,
+        log_file: Path,
+        progress: Progress | None = None,
+        *,
+        quiet: bool = False,
+        already: int = 0,
+        seeds: int = 1,
+    ) -> None:
+        self.kind, self.quiet, self.seeds = kind, quiet, seeds
+        self.progress = progress or Progress(already)
+        self.work = Work("preparing", budget, kind.unit, already, already)
+        self.part: Work | None = None  # an activity beside the training, such as the final scoring
         self.latest: dict[str, float] = {}  # last value of each metric
-        self.began = self.last_line = clock.perf_counter()
-        self.already = already
-        self.mark = (already, self.began)  # time and second of the last line
-        self.rate = 0.0  # units/s between it and the one before
-        self.bar = Progress(
-            TextColumn("{task.completed:>9,.0f}/{task.total:,.0f} " + kind.unit),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[text]}"),
-            console=self.console,
-            disable=not self.live,
-            refresh_per_second=4,
-        )
-        self.task = self.bar.add_task("", total=budget, completed=already, text="")
-        file = _LogFile(log_file)
+        self.trained, self.measured = 0.0, clock.perf_counter()  # seconds spent training up to the last refresh
+        self.samples = deque([(0.0, already)], maxlen=WINDOW)  # (seconds spent training, time) at recent refreshes
+        self.console = _stderr()
+        self.ticker = Ticker(self.console, self._status, self._plain, quiet=quiet)
+        file = _LogFile(log_file, delay=True)
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         self.handlers = [file, _Warnings(self.console)]
 
@@ -53,60 +78,127 @@ class Display:
         log.setLevel(logging.INFO)
         for handler in self.handlers:
             log.addHandler(handler)
+        self.ticker.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self.progress.phase = "finished" if error is None else "stopped"
+        self._measure()
+        self.work.phase_began = self.work.began  # what is shown at last is the time of the whole training
+        self.ticker.__exit__(kind, error, trace)
         for handler in self.handlers:
             log.removeHandler(handler)
             handler.close()
 
     def start(self, title: str, facts: Mapping[str, str]) -> None:
-        """What will be trained, and how; then the bar."""
+        """Print what is trained and how."""
         log.info("%s: %s", title, "; ".join(f"{name} {fact}" for name, fact in facts.items()))
         table = Table.grid(padding=(0, 2))
         for name, fact in facts.items():
             table.add_row(f"[dim]{name}[/dim]", escape(fact))
-        if self.live:
+        if self.ticker.in_place:
             self.console.print(Panel(table, title=f"[bold]{escape(title)}[/bold]", title_align="left", expand=False))
         elif not self.quiet:
             self.console.print(title, *(f"  {name:<12}{fact}" for name, fact in facts.items()), sep="\n", markup=False)
-        self.bar.start()
+
+    @contextmanager
+    def activity(self, phase: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+        """What follows the training, in the same status line; see `activity` above."""
+        self.part = Work(phase, total, unit)
+        try:
+            yield self.part.advance
+        finally:
+            self.part = None
 
     def __call__(self, time: int, row: Mapping[str, Any]) -> None:
-        """Show a line of the metrics."""
-        for name, value in row.items():
-            self.latest[name] = sum(value) / len(value) if isinstance(value, list) else value
+        """Take over a row of metrics; that of an evaluation is a line in the log at once."""
+        means = {name: mean for name, value in row.items() if (mean := _mean(value)) is not None}
+        self.latest |= means
+        self._measure()
+        if any(name.startswith("eval_") for name in row):
+            self.work.done = time
+            self.ticker.last_line = clock.perf_counter()
+            self._print_line({**self._training(), **means})
+
+    def _status(self, width: int) -> Text:
+        """The line shown in place."""
+        if self.part is not None:
+            return status.line(self.part, (), width)
+        self._measure()
+        return status.line(self.work, self._details(self.latest or _peek(self.progress.metrics)), width)
+
+    def _plain(self) -> None:
+        """A line of the log between evaluations, whose values it does not repeat."""
+        self._measure()
+        if self.part is not None:
+            self._write("  ".join(filter(None, (self.part.phase, self.part.count(), self.part.time_left()))))
+        else:
+            self._print_line(self._training() or _peek(self.progress.metrics))
+
+    def _measure(self) -> None:
+        """Update the work done and, while training, the samples of its speed."""
+        self.work.enter(self.progress.phase)
+        self.work.done = self.progress.time
         now = clock.perf_counter()
-        if time > self.mark[0]:
-            self.rate = (time - self.mark[0]) / max(now - self.mark[1], 1e-9)
-            self.mark = (time, now)
-        speed = (time - self.already) / max(now - self.began, 1e-9)
-        left = int(max(0, self.budget - time) / speed) if speed else 0
-        shown = [(words, self.latest[name]) for name, words in self.kind.shown.items() if name in self.latest]
-        numbers = (f"{words} {value:,.1f}" if abs(value) >= 100 else f"{words} {value:.3g}" for words, value in shown)
-        text = "  ".join([f"{self.rate:,.0f} {self.kind.unit}/s", *numbers, f"{left // 60}:{left % 60:02d} left"])
-        self.bar.update(self.task, completed=time, text=text)
-        evaluated = any(name.startswith("eval_") for name in row)
-        if evaluated or (now - self.last_line >= PAUSE and time < self.budget):
-            self.last_line = now
-            line = f"{time:>11,}/{self.budget:,} {self.kind.unit}  {text}"
-            log.info(line)
-            if not self.live and not self.quiet:
-                self.console.print(line, markup=False)
+        if self.progress.phase == "training":
+            self.trained += now - self.measured
+            self.samples.append((self.trained, self.work.done))
+        self.measured = now
+
+    @property
+    def rate(self) -> float:
+        """Units per second of all seeds together while training, over the latest refreshes."""
+        (began, first), (now, last) = self.samples[0], self.samples[-1]
+        return self.seeds * (last - first) / (now - began) if now > began else 0.0
+
+    def _training(self) -> dict[str, float]:
+        return {name: value for name, value in self.latest.items() if not name.startswith("eval_")}
+
+    def _details(self, metrics: Mapping[str, float]) -> list[str]:
+        """The first metric of this kind of run, the rate, and its other metrics, in words."""
+        shown = [(words, metrics[name]) for name, words in self.kind.shown.items() if name in metrics]
+        numbers = [f"{words} {value:,.1f}" if abs(value) >= 100 else f"{words} {value:.3g}" for words, value in shown]
+        rate = self.rate
+        return [*numbers[:1], *([f"{rate:,.0f} {self.kind.unit}/s"] if rate else []), *numbers[1:]]
+
+    def _print_line(self, metrics: Mapping[str, float]) -> None:
+        phase = [] if self.work.phase in ("training", "evaluating") else [self.work.phase]
+        count = f"{self.work.done:>11,}/{self.work.total:,} {self.kind.unit}"
+        self._write("  ".join([count, *phase, *self._details(metrics), self.work.time_left()]))
+
+    def _write(self, text: str) -> None:
+        log.info(text)
+        if not self.ticker.in_place and not self.quiet:
+            self.console.print(text, markup=False)
+
+
+def _stderr() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _mean(value: Any) -> float | None:
+    """The mean over seeds, those left out that have no value; None where none has."""
+    values = [x for x in (value if isinstance(value, list) else [value]) if isinstance(x, int | float)]
+    return sum(values) / len(values) if values else None
+
+
+def _peek(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics of a single step as numbers, for the time before the first row of means."""
+    values = {name: float(value.float().mean()) if hasattr(value, "mean") else value for name, value in metrics.items()}
+    return {name: value for name, value in values.items() if isinstance(value, int | float)}
 
 
 class _LogFile(logging.FileHandler):
-    """A log that training does not depend on: a full disk costs its lines, and is told of at the next checkpoint."""
+    """A log that training does not depend on: a full disk costs its lines, and is reported at the next checkpoint."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Nothing: there is no better place to complain."""
+        """Nothing: the log itself cannot be written."""
 
 
 class _Warnings(logging.Handler):
-    """Warnings above the bar."""
+    """Warnings above the status line."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
