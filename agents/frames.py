@@ -24,31 +24,40 @@ class Frames:
     comes. Where another episode begins in it, the true successor is kept in `aside`, by slot.
     """
 
-    columns = ("obs", "legal", "age")
+    columns = ("obs", "action_mask", "age")
 
     def __init__(
-        self, rows: int, lanes: int, shape: tuple[int, ...], dtype: Any, legal: int, stack: int, device: torch.device
+        self,
+        rows: int,
+        num_envs: int,
+        shape: tuple[int, ...],
+        dtype: Any,
+        mask_width: int,
+        frame_stack: int,
+        device: torch.device,
     ) -> None:
-        self.rows, self.lanes, self.shape, self.stack, self.device = rows, lanes, shape, stack, device
-        slots, frame = rows * lanes, (shape[0] // stack, *shape[1:]) if stack > 1 else shape
+        self.rows, self.num_envs, self.shape, self.frame_stack, self.device = rows, num_envs, shape, frame_stack, device
+        slots, frame = rows * num_envs, (shape[0] // frame_stack, *shape[1:]) if frame_stack > 1 else shape
         self.obs = _ring((slots, *frame), dtype, device)
-        self.legal = np.zeros((slots, legal if legal > 1 else 0), bool)  # nothing where all actions always are
+        self.action_mask = np.zeros(
+            (slots, mask_width if mask_width > 1 else 0), bool
+        )  # nothing where all actions always are
         self.age = np.zeros(slots, np.uint8)  # how far back its episode began, counted up to the stack's height
         self.aside: dict[int, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
-        self.back = np.arange(stack)[::-1]
+        self.back = np.arange(frame_stack)[::-1]
         self.all = torch.ones((), dtype=torch.bool, device=device)
 
     def row(self, time: int) -> slice:
         """The slots of the row written at `time`."""
-        first = time % self.rows * self.lanes
-        return slice(first, first + self.lanes)
+        first = time % self.rows * self.num_envs
+        return slice(first, first + self.num_envs)
 
     def later(self, slot: Slots, rows: int | Slots) -> Slots:
         """The slots of the same lanes so many rows later."""
-        return (slot + rows * self.lanes) % len(self.age)
+        return (slot + rows * self.num_envs) % len(self.age)
 
     def write(
-        self, time: int, obs: NDArray[Any], legal: NDArray[np.bool_], start: NDArray[np.bool_], step: Step
+        self, time: int, obs: NDArray[Any], action_mask: NDArray[np.bool_], is_first: NDArray[np.bool_], step: Step
     ) -> None:
         """Store where the lanes stood and where the step led, (L, ...) each."""
         here, after = self.row(time), self.row(time + 1)
@@ -58,48 +67,48 @@ class Frames:
         frame = self._newest(obs)
         self._put(here, frame)
         self._put(after, self._newest(step.next_obs))
-        if self.legal.shape[1]:
-            self.legal[here], self.legal[after] = legal, step.next_legal
-        if self.stack == 1 or not time:
-            self.age[here] = ~start if time else 0
+        if self.action_mask.shape[1]:
+            self.action_mask[here], self.action_mask[after] = action_mask, step.next_action_mask
+        if self.frame_stack == 1 or not time:
+            self.age[here] = ~is_first if time else 0
         else:
-            age = np.minimum(self.age[self.row(time - 1)], self.stack - 2) + np.uint8(1)
-            self.age[here] = np.where(start, 0, age)
+            age = np.minimum(self.age[self.row(time - 1)], self.frame_stack - 2) + np.uint8(1)
+            self.age[here] = np.where(is_first, 0, age)
         if step.done.any():
             nowhere = np.flatnonzero(step.terminated)  # never used, but what is no number would spread,
             self._put(after.start + nowhere, frame[nowhere])  # and so would a maximum over nothing
-            self.legal[after.start + nowhere] = True
+            self.action_mask[after.start + nowhere] = True
             self.set_aside(time, step.done & ~step.terminated)
 
-    def set_aside(self, time: int, lanes: NDArray[np.bool_]) -> None:
+    def set_aside(self, time: int, which: NDArray[np.bool_]) -> None:
         """Keep where the newest step, that at `time`, led in these lanes (L,): other episodes begin in the next row."""
         here, after = self.row(time).start, self.row(time + 1).start
-        for lane in np.flatnonzero(lanes).tolist():
-            frame = torch.as_tensor(self.obs[after + lane]).cpu().numpy()
-            self.aside[here + lane] = frame.copy(), self.legal[after + lane].copy()
+        for index in np.flatnonzero(which).tolist():
+            frame = torch.as_tensor(self.obs[after + index]).cpu().numpy()
+            self.aside[here + index] = frame.copy(), self.action_mask[after + index].copy()
 
     def at(self, slot: Slots) -> tuple[Tensor, Tensor]:
         """The observations (..., *observation) at the slots (...), and what is legal there."""
-        if self.stack == 1:
-            return self._gather(slot), self._legal(slot)
+        if self.frame_stack == 1:
+            return self._gather(slot), self._masks(slot)
         back = np.minimum(self.back, self.age.take(slot)[..., None])  # the first frame is repeated
         frames = self._gather(self.later(slot[..., None], -back))
-        return frames.reshape(*slot.shape, *self.shape), self._legal(slot)
+        return frames.reshape(*slot.shape, *self.shape), self._masks(slot)
 
     def after(self, slot: Slots, cut: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         """The same where the steps at the slots (S, B) led; `cut` marks those after which something was set aside."""
         later = self.later(slot, 1)
         frames = later[..., None]
-        if self.stack > 1:
+        if self.frame_stack > 1:
             frames = self.later(frames, -np.minimum(self.back, self.age.take(slot)[..., None].astype(np.int64) + 1))
-        obs, legal = self._gather(frames), self._legal(later)  # (S, B, stack, *frame)
+        obs, action_mask = self._gather(frames), self._masks(later)  # (S, B, stack, *frame)
         if cut.any():
             kept, allowed = zip(*map(self.aside.__getitem__, slot[cut].tolist()), strict=True)
             where = tuple(map(self._move, cut.nonzero()))
             obs[:, :, -1][where] = self._move(np.stack(kept))
-            if self.legal.shape[1]:
-                legal[where] = self._move(np.stack(allowed))
-        return obs.reshape(*slot.shape, *self.shape), legal
+            if self.action_mask.shape[1]:
+                action_mask[where] = self._move(np.stack(allowed))
+        return obs.reshape(*slot.shape, *self.shape), action_mask
 
     def starts(self, slot: Slots) -> NDArray[np.bool_]:
         """Where an episode begins."""
@@ -107,11 +116,11 @@ class Frames:
 
     def state_dict(self, rows: int) -> State:
         """The first `rows` rows, and what was set aside."""
-        saved = {name: torch.as_tensor(getattr(self, name))[: rows * self.lanes] for name in self.columns}
+        saved = {name: torch.as_tensor(getattr(self, name))[: rows * self.num_envs] for name in self.columns}
         aside: State = {"slot": torch.tensor(list(self.aside), dtype=torch.int64)}
         if self.aside:
-            obs, legal = (torch.from_numpy(np.stack(kept)) for kept in zip(*self.aside.values(), strict=True))
-            aside |= {"obs": obs, "legal": legal}
+            obs, action_mask = (torch.from_numpy(np.stack(kept)) for kept in zip(*self.aside.values(), strict=True))
+            aside |= {"obs": obs, "action_mask": action_mask}
         return {**saved, "aside": aside}
 
     def load_state_dict(self, saved: State) -> None:
@@ -119,11 +128,11 @@ class Frames:
         restore(self, self.columns, saved)
         self.aside = {}
         for number, slot in enumerate(saved["aside"]["slot"].tolist()):
-            obs, legal = (saved["aside"][name][number].cpu().numpy().copy() for name in ("obs", "legal"))
-            self.aside[slot] = obs, legal
+            obs, action_mask = (saved["aside"][name][number].cpu().numpy().copy() for name in ("obs", "action_mask"))
+            self.aside[slot] = obs, action_mask
 
     def _newest(self, obs: NDArray[Any]) -> NDArray[Any]:
-        return obs[:, -self.obs.shape[1] :] if self.stack > 1 else obs
+        return obs[:, -self.obs.shape[1] :] if self.frame_stack > 1 else obs
 
     def _put(self, place: slice | Slots, frames: NDArray[Any]) -> None:
         if isinstance(self.obs, Tensor):
@@ -138,10 +147,10 @@ class Frames:
             return frames.reshape(*slot.shape, *self.obs.shape[1:])
         return self._move(self.obs.take(slot, 0))
 
-    def _legal(self, slot: Slots) -> Tensor:
-        if not self.legal.shape[1]:
+    def _masks(self, slot: Slots) -> Tensor:
+        if not self.action_mask.shape[1]:
             return self.all.expand(*slot.shape, 1)
-        return self._move(self.legal.take(slot, 0))
+        return self._move(self.action_mask.take(slot, 0))
 
     def _move(self, x: NDArray[Any]) -> Tensor:
         return torch.from_numpy(x).to(self.device, non_blocking=True)

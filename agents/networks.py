@@ -60,14 +60,14 @@ class RecurrentQNetwork(nn.Module):
         self.recurrent = Linear(shape.width, 4 * shape.width, bias=False)
         self.head = Head(shape.width, actions, k, shape)
 
-    def forward(self, obs: Tensor, memory: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, obs: Tensor, recurrent_state: Tensor, is_first: Tensor) -> tuple[Tensor, Tensor]:
         """(..., T, *obs), memory (..., M) before them, start (..., T) -> (..., T, A, K), memory (..., M) after them.
 
         Where `start` is true an episode begins, and nothing before it is remembered.
         """
         x = self.inputs(self.torso(pixels(obs, self.scale)))  # (..., T, 4 * width)
-        kept = 1.0 - start.float().unsqueeze(-1)
-        h, c = memory.chunk(2, -1)
+        kept = 1.0 - is_first.float().unsqueeze(-1)
+        h, c = recurrent_state.chunk(2, -1)
         outputs = []
         for seen, keep in zip(x.unbind(-2), kept.unbind(-2), strict=True):
             h, c = h * keep, c * keep
@@ -180,7 +180,7 @@ def draw_noise(network: nn.Module, generator: torch.Generator) -> None:
         torch._foreach_copy_(old, [fresh.view_as(x) for fresh, x in zip(new, old, strict=True)])
 
 
-def silence(network: nn.Module) -> None:
+def zero_noise(network: nn.Module) -> None:
     """No noise, until it is drawn again."""
     for noise in _noise(network):
         noise.zero_()

@@ -24,12 +24,12 @@ class Batch(NamedTuple):
     """n-step transitions S_t, A_t -> Σ_k γᵏ R, S_{t+n} of S seeds, B each; on the replay's device."""
 
     obs: Tensor  # (S, B, *observation) as the lanes have it: float32 or uint8
-    legal: Tensor  # (S, B, A) bool, or (S, B, 1) without action masks
+    action_mask: Tensor  # (S, B, A) bool, or (S, B, 1) without action masks
     action: Tensor  # (S, B) int64
     reward: Tensor  # (S, B) Σ_k γᵏ R over the n steps, or fewer where the episode ended
     discount: Tensor  # (S, B) γ to the number of steps, or 0 where the episode terminated
     next_obs: Tensor  # (S, B, *observation) where the last of these steps led; any where it terminated
-    next_legal: Tensor  # (S, B, A) or (S, B, 1)
+    next_action_mask: Tensor  # (S, B, A) or (S, B, 1)
     weight: Tensor  # (S, B) at most 1: corrects for the uneven chances of prioritised drawing
     index: Tensor  # type: ignore[assignment]  # (S, B) int64 slots, on the CPU: for `prioritize`
 
@@ -38,13 +38,13 @@ class Sequences(NamedTuple):
     """T consecutive steps of one lane, B for each of S seeds; an episode may end and another begin within them."""
 
     obs: Tensor  # (S, B, T, *observation)
-    legal: Tensor  # (S, B, T, A) or (S, B, T, 1)
-    start: Tensor  # (S, B, T) bool: obs is the first of an episode
+    action_mask: Tensor  # (S, B, T, A) or (S, B, T, 1)
+    is_first: Tensor  # (S, B, T) bool: obs is the first of an episode
     action: Tensor  # (S, B, T) int64
     reward: Tensor  # (S, B, T)
     terminated: Tensor  # (S, B, T) bool
     done: Tensor  # (S, B, T) bool
-    memory: Tensor  # (S, B, M) the recurrent state stored with the first step
+    recurrent_state: Tensor  # (S, B, M) the recurrent state stored with the first step
     weight: Tensor  # (S, B)
     index: Tensor  # type: ignore[assignment]  # (S, B) int64 slots of the first step, on the CPU: for `prioritize`
 
@@ -55,65 +55,67 @@ class Replay(Stateful):
     Row t holds one step of every lane: slot (t mod R, seed, lane) of every column. Numpy: written at every step.
     """
 
-    columns = ("action", "reward", "terminated", "done", "memory")
+    columns = ("action", "reward", "terminated", "done", "recurrent_state")
     state = ("count", "rng", "ready", "largest")
 
     def __init__(
         self,
-        capacity: int,
+        buffer_size: int,
         seeds: int,
-        lanes: int,
+        num_envs: int,
         shape: tuple[int, ...],
         dtype: Any = np.float32,
-        legal: int = 1,
+        mask_width: int = 1,
         *,
-        stack: int = 1,
+        frame_stack: int = 1,
         n_step: int,
         gamma: float,
         alpha: float = 0.0,
         seed: int,
-        memory: int = 0,
+        recurrent_size: int = 0,
         device: torch.device = CPU,
     ) -> None:
-        self.rows, self.seeds, self.lanes, self.n = capacity // lanes, seeds, lanes, n_step
-        self.device, self.alpha, self.width = device, alpha, seeds * lanes
+        self.rows, self.seeds, self.num_envs, self.n = buffer_size // num_envs, seeds, num_envs, n_step
+        self.device, self.alpha, self.width = device, alpha, seeds * num_envs
         self.gamma = (gamma ** np.arange(n_step + 1)).astype(np.float32)  # γ⁰, ..., γⁿ
-        self.frames = Frames(self.rows + 1, self.width, shape, dtype, legal, stack, device)  # one for the successor
+        self.frames = Frames(
+            self.rows + 1, self.width, shape, dtype, mask_width, frame_stack, device
+        )  # one for the successor
         slots = (self.rows + 1) * self.width
         self.action, self.reward = np.zeros(slots, np.int32), np.zeros(slots, np.float32)
         self.terminated, self.done = np.zeros(slots, bool), np.zeros(slots, bool)
-        self.memory = np.zeros((slots, memory), np.float32)
-        self.column = np.arange(seeds)[:, None] * lanes  # of each seed's first lane
+        self.recurrent_state = np.zeros((slots, recurrent_size), np.float32)
+        self.column = np.arange(seeds)[:, None] * num_envs  # of each seed's first lane
         self.rng = numpy_stream(seed, "replay")
         self.count = 0  # rows written since the beginning
-        self.priorities = Priorities(seeds, (self.rows + 1) * lanes) if alpha else None
+        self.priorities = Priorities(seeds, (self.rows + 1) * num_envs) if alpha else None
         self.ready = [0, 0]  # the first and the last + 1 of the rows that have a priority
         self.largest = np.zeros((seeds, 1))  # priority seen so far, of each seed
 
     def push(
         self,
         obs: NDArray[Any],
-        legal: NDArray[np.bool_],
-        start: NDArray[np.bool_],
+        action_mask: NDArray[np.bool_],
+        is_first: NDArray[np.bool_],
         action: NDArray[np.int64],
         step: Step,
-        memory: NDArray[np.float32] | None = None,
+        recurrent_state: NDArray[np.float32] | None = None,
     ) -> None:
         """Store one step of every lane, the lanes of one seed side by side: shapes (S * N, ...)."""
         here = self.frames.row(self.count)
-        self.frames.write(self.count, obs, legal, start, step)
+        self.frames.write(self.count, obs, action_mask, is_first, step)
         self.action[here], self.reward[here] = action, step.reward
         self.terminated[here], self.done[here] = step.terminated, step.done
-        if memory is not None:
-            self.memory[here] = memory
+        if recurrent_state is not None:
+            self.recurrent_state[here] = recurrent_state
         self.count += 1
 
-    def cut(self, lanes: NDArray[np.bool_]) -> None:
+    def cut(self, which: NDArray[np.bool_]) -> None:
         """Let the newest step of these lanes (S * N,) be the last of its episode, for what follows is another one."""
         if self.count:
             newest = self.frames.row(self.count - 1)
-            self.frames.set_aside(self.count - 1, lanes & ~self.done[newest])
-            self.done[newest] |= lanes
+            self.frames.set_aside(self.count - 1, which & ~self.done[newest])
+            self.done[newest] |= which
 
     def __len__(self) -> int:
         """Rows that begin a whole window of n steps, and so can be drawn."""
@@ -147,20 +149,20 @@ class Replay(Stateful):
         first, weight = self._draw(size, length, beta)
         slot = self.frames.later(first[..., None], np.arange(length))  # (S, B, T)
         steps = self.frames.starts(slot), self.action.take(slot).astype(np.int64), self.reward.take(slot)
-        ends = self.terminated.take(slot), self.done.take(slot), self.memory.take(first, 0), weight
+        ends = self.terminated.take(slot), self.done.take(slot), self.recurrent_state.take(first, 0), weight
         return Sequences(*(*self.frames.at(slot), *[self._tensor(x) for x in (*steps, *ends)], torch.from_numpy(first)))
 
-    def prioritize(self, index: Tensor, surprise: Tensor) -> None:
+    def prioritize(self, index: Tensor, error: Tensor) -> None:
         """Let the priorities of these slots (S, B) follow from the surprise ≥ 0 they held, (S, B), on any device."""
         if self.priorities is None:
             return
-        priority = surprise.detach().cpu().numpy().astype(np.float64) + LEAST
+        priority = error.detach().cpu().numpy().astype(np.float64) + LEAST
         seen = priority.max(1, keepdims=True)
         if not self.largest.any():  # slots that entered with 1, for nothing was known, get what all others get
             self.priorities.scale(seen**self.alpha)
         self.largest = np.maximum(self.largest, seen)
         row, column = np.divmod(index.numpy(), self.width)
-        self.priorities.assign(row * self.lanes + column % self.lanes, priority**self.alpha)
+        self.priorities.assign(row * self.num_envs + column % self.num_envs, priority**self.alpha)
 
     def state_dict(self) -> State:
         """The rows written so far, and no others: a young memory makes a small checkpoint."""
@@ -168,7 +170,7 @@ class Replay(Stateful):
         columns = {name: torch.from_numpy(getattr(self, name)[: rows * self.width]) for name in self.columns}
         saved = {**super().state_dict(), **columns, "frames": self.frames.state_dict(rows)}
         if self.priorities is not None:
-            saved["priorities"] = torch.from_numpy(self.priorities.of[:, : rows * self.lanes].copy())
+            saved["priorities"] = torch.from_numpy(self.priorities.of[:, : rows * self.num_envs].copy())
         return saved
 
     def load_state_dict(self, saved: State) -> None:
@@ -186,7 +188,7 @@ class Replay(Stateful):
 
     def _whole(self, window: int) -> tuple[int, int]:
         """The first and the last + 1 of the rows that begin a window that is written, with frames to look back on."""
-        first = 0 if self.count <= self.rows else self.count - self.rows + self.frames.stack - 1
+        first = 0 if self.count <= self.rows else self.count - self.rows + self.frames.frame_stack - 1
         return first, self.count - window + 1
 
     def _draw(self, size: int, window: int, beta: float) -> tuple[Slots, NDArray[np.float32]]:
@@ -196,12 +198,12 @@ class Replay(Stateful):
             raise ValueError(f"nothing to draw: {self.count} rows hold no {window} steps in turn")
         if self.priorities is None:
             slot = self.rng.integers(first, end, (self.seeds, size)) % (self.rows + 1) * self.width + self.column
-            if self.lanes > 1:
-                slot += self.rng.integers(self.lanes, size=(self.seeds, size))
+            if self.num_envs > 1:
+                slot += self.rng.integers(self.num_envs, size=(self.seeds, size))
             return slot, np.ones(slot.shape, np.float32)
         self._enter(self.priorities, first, end)
         place, priority = self.priorities.draw(self.rng.random((self.seeds, size)))
-        slot = place if self.seeds == 1 else place // self.lanes * self.width + place % self.lanes + self.column
+        slot = place if self.seeds == 1 else place // self.num_envs * self.width + place % self.num_envs + self.column
         weight = (priority.min(1, keepdims=True) / priority) ** beta
         return slot, weight.astype(np.float32)
 
@@ -213,6 +215,6 @@ class Replay(Stateful):
         for (begin, stop), value in ((gone[0], 0.0), (gone[1], 0.0), (new, newest)):
             if begin < stop:
                 row = np.arange(max(begin, stop - self.rows - 1), stop) % (self.rows + 1)
-                place = (row[:, None] * self.lanes + np.arange(self.lanes)).reshape(1, -1)
+                place = (row[:, None] * self.num_envs + np.arange(self.num_envs)).reshape(1, -1)
                 priorities.assign(np.repeat(place, self.seeds, 0), value)
         self.ready = [first, end]

@@ -21,10 +21,10 @@ class DQN:
     adam_eps: Rate = 1e-8  # keeps Adam's steps small where gradients are tiny
     gamma: Fraction = 0.99  # discount per environment step
     batch: PositiveInt = 64  # transitions per gradient step
-    train_every: PositiveInt = 4  # environment steps between bursts of gradient steps, at least one of each lane
-    updates: PositiveInt = 1  # gradient steps per burst
+    train_freq: PositiveInt = 4  # environment steps between bursts of gradient steps, at least one of each lane
+    gradient_steps: PositiveInt = 1  # gradient steps per burst
     loss: Literal["huber", "mse"] = "huber"  # how a TD error is punished
-    clip: PositiveFloat = 10.0  # bound on the norm of the gradient; inf for none
+    max_grad_norm: PositiveFloat = 10.0  # bound on the norm of the gradient; inf for none
     # Rainbow
     double: bool = False  # choose with the online network, judge with the target (van Hasselt 2016)
     dueling: bool = False  # the value of a state apart from the advantages of its actions (Wang 2016)
@@ -40,20 +40,20 @@ class DQN:
     munchausen: Fraction = 0.0  # share of the scaled log-policy added to the reward, 0.9 say (Vieillard 2020)
     temperature: Rate = 0.03  # of the softmax policy of --munchausen
     # Target network
-    sync_every: PositiveInt = 500  # environment steps between updates of the target network
+    target_update_interval: PositiveInt = 500  # environment steps between updates of the target network
     tau: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the online weights in an update; 1 copies them
     # Exploration
     epsilon: Fraction = 1.0  # probability of a random action at the start
     epsilon_end: Fraction = 0.05  # and at the end
     epsilon_steps: PositiveInt = 10_000  # environment steps to get there
     # Experience
-    lanes: PositiveInt = 1  # environments stepped side by side
-    capacity: PositiveInt = 50_000  # transitions kept for replay
-    warmup: NonNegativeInt = 1_000  # environment steps before learning starts
+    num_envs: PositiveInt = 1  # environments stepped side by side
+    buffer_size: PositiveInt = 50_000  # transitions kept for replay
+    learning_starts: NonNegativeInt = 1_000  # environment steps before learning starts
     seeds: PositiveInt = 1  # independent agents trained side by side
     # Environment
-    stack: PositiveInt = 1  # images seen at once, the last ones
-    sticky: Fraction | None = None  # chance that the action before is repeated; none leaves it to the environment
+    frame_stack: PositiveInt = 1  # images seen at once, the last ones
+    repeat_action_probability: Fraction | None = None  # probability of a repeated action; none: the environment's
     max_episode_steps: PositiveInt | None = None  # cut episodes off; none leaves it to the environment
     clip_reward: bool = False  # learn from the sign of the reward; scores stay whole
     life_loss: bool = False  # a lost life ends the return that is learned; games go on
@@ -69,17 +69,17 @@ class DQN:
             raise ValueError(f"--atoms {self.atoms} with --quantiles {self.quantiles}: choose one; 1 turns one off")
         if self.atoms > 1 and self.v_min >= self.v_max:
             raise ValueError(f"--v-min {self.v_min:g} is not below --v-max {self.v_max:g}")
-        if self.batch > self.capacity:
-            raise ValueError(f"--batch {self.batch} is more than --capacity {self.capacity} holds")
+        if self.batch > self.buffer_size:
+            raise ValueError(f"--batch {self.batch} is more than --buffer-size {self.buffer_size} holds")
         self.holds(self.n_step, f"--n-step {self.n_step}")
 
     def holds(self, steps: int, window: str) -> None:
         """Raise ValueError where the replay can hold no such window, with the frames before it that a stack needs."""
-        if self.capacity // self.lanes < steps + self.stack - 1:
-            stack = f", with --stack {self.stack}" if self.stack > 1 else ""
+        if self.buffer_size // self.num_envs < steps + self.frame_stack - 1:
+            stack = f", with --frame-stack {self.frame_stack}" if self.frame_stack > 1 else ""
             raise ValueError(
-                f"--capacity {self.capacity} in --lanes {self.lanes} holds no window of {window}{stack}:"
-                f" {(steps + self.stack - 1) * self.lanes} would do"
+                f"--buffer-size {self.buffer_size} in --num-envs {self.num_envs} holds no window of {window}{stack}:"
+                f" {(steps + self.frame_stack - 1) * self.num_envs} would do"
             )
 
     def check(self, given: Iterable[str]) -> None:
@@ -123,13 +123,13 @@ class QLearning:
     gamma: Fraction = 0.99  # discount per environment step
     lr: Annotated[float, Field(gt=0, le=1)] = 1.0  # step size of the first visit to a state and action
     lr_decay: Fraction = 0.5  # its power: the n-th visit has the step size lr / n^lr_decay; 0 keeps it
-    initial: float = 0.0  # value before anything was seen; one too high makes the agent try everything
+    initial_q: float = 0.0  # value before anything was seen; one too high makes the agent try everything
     # Exploration
     epsilon: Fraction = 1.0  # probability of a random action at the start
     epsilon_end: Fraction = 0.1  # and at the end
     epsilon_steps: PositiveInt = 10_000  # environment steps to get there
     # Experience
-    lanes: PositiveInt = 1  # environments stepped side by side
+    num_envs: PositiveInt = 1  # environments stepped side by side
     seeds: PositiveInt = 1  # independent agents trained side by side
     # Environment
     max_episode_steps: PositiveInt | None = None  # cut episodes off; none leaves it to the environment
@@ -142,14 +142,16 @@ class QLearning:
 # the run before the policy can drift away again.
 CARTPOLE = {
     "budget": 30_000, "stop_at": 500.0, "log_every": 500, "eval_every": 1_000, "save_every": 10_000,
-    "lr": 2e-3, "batch": 128, "width": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
-    "epsilon_steps": 5_000, "epsilon_end": 0.04, "warmup": 500, "capacity": 30_000, "layer_norm": True,
+    "lr": 2e-3, "batch": 128, "width": 128, "n_step": 3, "train_freq": 64, "gradient_steps": 32,
+    "target_update_interval": 64,
+    "epsilon_steps": 5_000, "epsilon_end": 0.04, "learning_starts": 500, "buffer_size": 30_000, "layer_norm": True,
 }  # fmt: skip
 BURSTS = {  # of double Q-learning, a gradient step for every two environment steps
-    "double": True, "batch": 128, "n_step": 3, "train_every": 64, "updates": 32, "sync_every": 64,
+    "double": True, "batch": 128, "n_step": 3, "train_freq": 64, "gradient_steps": 32, "target_update_interval": 64,
 }  # fmt: skip
 SMALL = {  # worlds of few states: what is known of one spreads from step to step
-    "lanes": 8, "double": True, "batch": 128, "depth": 1, "train_every": 32, "updates": 8, "sync_every": 512,
+    "num_envs": 8, "double": True, "batch": 128, "depth": 1, "train_freq": 32, "gradient_steps": 8,
+    "target_update_interval": 512,
 }  # fmt: skip
 ENDLESS = {  # games that grow harder for as long as they last
     "budget": 2_000_000, "double": False, "munchausen": 0.9, "layer_norm": True,
@@ -170,25 +172,27 @@ DEEP: dict[str, dict[str, Any]] = {
     },
     "LunarLander": {  # look far ahead, and keep being pushed about: it must not be content to hover
         **BURSTS, "budget": 100_000, "stop_at": 240.0, "eval_every": 5_000, "eval_episodes": 30, "layer_norm": True,
-        "width": 256, "gamma": 0.995, "lr": 6e-4, "capacity": 100_000, "train_every": 32, "updates": 16,
-        "sync_every": 250, "epsilon_steps": 12_000, "epsilon_end": 0.1, "lr_end": 5e-5, "lr_steps": 100_000,
+        "width": 256, "gamma": 0.995, "lr": 6e-4, "buffer_size": 100_000, "train_freq": 32, "gradient_steps": 16,
+        "target_update_interval": 250, "epsilon_steps": 12_000, "epsilon_end": 0.1, "lr_end": 5e-5, "lr_steps": 100_000,
     },
     "FrozenLake": {
         **SMALL, "budget": 50_000, "lr_end": 1e-4, "lr_steps": 50_000, "epsilon_end": 0.5,
     },
     "Taxi": {
-        **SMALL, "budget": 50_000, "lr": 2e-3, "train_every": 64, "updates": 16, "sync_every": 256, "epsilon_end": 0.1,
+        **SMALL, "budget": 50_000, "lr": 2e-3, "train_freq": 64, "gradient_steps": 16, "target_update_interval": 256,
+        "epsilon_end": 0.1,
     },
-    "GridWorld": {**SMALL, "budget": 30_000, "gamma": 0.95, "epsilon_end": 0.5, "sync_every": 128},
+    "GridWorld": {**SMALL, "budget": 30_000, "gamma": 0.95, "epsilon_end": 0.5, "target_update_interval": 128},
     "Catch": {
-        "budget": 25_000, "stop_at": 19.9, "eval_every": 2_500, "lanes": 4, "batch": 32, "depth": 1, "gamma": 0.9,
-        "sync_every": 200, "epsilon_steps": 5_000, "epsilon_end": 0.02, "warmup": 500, "capacity": 40_000,
+        "budget": 25_000, "stop_at": 19.9, "eval_every": 2_500, "num_envs": 4, "batch": 32, "depth": 1, "gamma": 0.9,
+        "target_update_interval": 200, "epsilon_steps": 5_000, "epsilon_end": 0.02, "learning_starts": 500,
+        "buffer_size": 40_000,
     },
     "MinAtar/*": {
         "budget": 1_000_000, "log_every": 5_000, "eval_every": 100_000, "save_every": 100_000,
-        "double": True, "lanes": 16, "train_every": 64, "updates": 4, "batch": 128, "n_step": 3, "depth": 1,
-        "lr": 3e-4, "adam_eps": 1e-5, "sync_every": 2_048,
-        "epsilon_steps": 100_000, "epsilon_end": 0.02, "warmup": 5_000, "capacity": 100_000,
+        "double": True, "num_envs": 16, "train_freq": 64, "gradient_steps": 4, "batch": 128, "n_step": 3, "depth": 1,
+        "lr": 3e-4, "adam_eps": 1e-5, "target_update_interval": 2_048,
+        "epsilon_steps": 100_000, "epsilon_end": 0.02, "learning_starts": 5_000, "buffer_size": 100_000,
     },
     "MinAtar/Asterix": ENDLESS,
     "MinAtar/Freeway": {"budget": 500_000},
@@ -197,25 +201,25 @@ DEEP: dict[str, dict[str, Any]] = {
     # The network, the optimiser's rate and the batch of rl-baselines3-zoo; double, and n = 3 for a faster start.
     "ALE/*": {
         "budget": 10_000_000, "log_every": 10_000, "eval_every": 250_000, "save_every": 500_000, "eval_episodes": 5,
-        "stack": 4, "clip_reward": True, "life_loss": True, "width": 512, "depth": 1,
-        "double": True, "lanes": 8, "train_every": 16, "updates": 4, "batch": 32, "n_step": 3,
-        "lr": 1e-4, "adam_eps": 1e-5, "sync_every": 8_000,
-        "epsilon_steps": 250_000, "epsilon_end": 0.01, "warmup": 20_000, "capacity": 100_000,
+        "frame_stack": 4, "clip_reward": True, "life_loss": True, "width": 512, "depth": 1,
+        "double": True, "num_envs": 8, "train_freq": 16, "gradient_steps": 4, "batch": 32, "n_step": 3,
+        "lr": 1e-4, "adam_eps": 1e-5, "target_update_interval": 8_000,
+        "epsilon_steps": 250_000, "epsilon_end": 0.01, "learning_starts": 20_000, "buffer_size": 100_000,
     },
 }  # fmt: skip
 
 QLEARNING: dict[str, dict[str, Any]] = {
     # Slippery ice needs many visits; where the goal is far, values that begin too high lead there.
-    "FrozenLake": {"budget": 100_000, "lanes": 8},
+    "FrozenLake": {"budget": 100_000, "num_envs": 8},
     "FrozenLake8x8": {
-        "budget": 300_000, "eval_every": 30_000, "lanes": 8,
-        "gamma": 0.998, "lr_decay": 0.4, "initial": 1.0, "epsilon": 0.1,
+        "budget": 300_000, "eval_every": 30_000, "num_envs": 8,
+        "gamma": 0.998, "lr_decay": 0.4, "initial_q": 1.0, "epsilon": 0.1,
     },
-    "GridWorld": {"budget": 50_000, "lanes": 8, "gamma": 0.95, "lr_decay": 0.6, "initial": 1.0, "epsilon": 0.1},
+    "GridWorld": {"budget": 50_000, "num_envs": 8, "gamma": 0.95, "lr_decay": 0.6, "initial_q": 1.0, "epsilon": 0.1},
     # Nothing is left to chance here: one visit tells all.
-    "Taxi": {"budget": 100_000, "lanes": 8, "lr_decay": 0.0, "epsilon": 0.1},
+    "Taxi": {"budget": 100_000, "num_envs": 8, "lr_decay": 0.0, "epsilon": 0.1},
     "CliffWalking": {
-        "budget": 10_000, "log_every": 500, "eval_every": 2_000, "lanes": 4,
+        "budget": 10_000, "log_every": 500, "eval_every": 2_000, "num_envs": 4,
         "lr_decay": 0.0, "epsilon": 0.1, "max_episode_steps": 1_000,
     },
 }  # fmt: skip
@@ -225,7 +229,8 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> task -> settings
     "drqn": {
         "CartPoleHidden": {
             "budget": 100_000, "stop_at": 475.0, "eval_every": 5_000, "lr": 2e-3, "batch": 64, "width": 64,
-            "length": 8, "burn_in": 8, "n_step": 3, "train_every": 64, "updates": 16, "sync_every": 64,
+            "length": 8, "burn_in": 8, "n_step": 3, "train_freq": 64, "gradient_steps": 16,
+            "target_update_interval": 64,
             "layer_norm": True, "lr_end": 2e-4, "lr_steps": 100_000,
         },
     },

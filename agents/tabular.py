@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rlgen.agents import settings
-from rlgen.agents.base import Agent, Memory, best
-from rlgen.envs import Lanes, Step
+from rlgen.agents.base import Agent, RecurrentState, greedy_action
+from rlgen.envs import Step, VectorEnv
 from rlgen.envs.mdp import MDP, mdp, numbering
 from torch import Tensor
 
@@ -70,10 +70,10 @@ def best_return(process: MDP, steps: int) -> float:
     return float(process.start @ value)
 
 
-def optimum(lanes: Lanes) -> float | None:
+def optimum(env: VectorEnv) -> float | None:
     """`best_return` of the world in these lanes within their limit; None where its table is not known."""
-    process = mdp(lanes.name) if numbering(lanes.worlds.sight.space) else None
-    return None if process is None else best_return(process, lanes.limit)
+    process = mdp(env.name) if numbering(env.environments.preprocessing.space) else None
+    return None if process is None else best_return(process, env.max_episode_steps)
 
 
 class QLearning(Agent):
@@ -81,29 +81,29 @@ class QLearning(Agent):
 
     Config = settings.QLearning
     config: settings.QLearning
-    state = ("lanes", "q", "visits", "rng", "returns", "time")
+    state = ("env", "q", "visits", "rng", "returns", "time")
 
     def __init__(self, task: str, config: settings.QLearning, setup: Setup) -> None:
         super().__init__(task, config, setup)
-        numbers = numbering(self.lanes.worlds.sight.space)
+        numbers = numbering(self.env.environments.preprocessing.space)
         if numbers is None:
             raise UserError(f"{task} does not observe discrete numbers, as a table needs them: try dqn")
         states, self.weights = numbers
-        self.q = np.full((config.seeds, states, self.lanes.actions), config.initial)  # (R, S, A)
+        self.q = np.full((config.seeds, states, self.env.num_actions), config.initial_q)  # (R, S, A)
         self.visits = np.zeros(self.q.shape, np.int64)
 
     def step(self) -> dict[str, Tensor | float]:
         """Some environment steps of every lane, each learned from at once."""
-        ended, errors, lanes, before = [], [], self.lanes, self.time
+        ended, errors, env, before = [], [], self.env, self.time
         while self.time < before + STEPS:
-            obs = lanes.obs
-            action, _ = self.act(obs, lanes.legal, None, lanes.start)
-            step = lanes.step(action)
+            obs = env.obs
+            action, _ = self.act(obs, env.action_mask, None, env.is_first)
+            step = env.step(action)
             errors.append(self.learn(obs, action, step))
-            self.time += self.config.lanes
-            ended += self.ended(step)
-        error = torch.from_numpy(self.fold(np.abs(errors).mean(0)).mean(1))  # (R,)
-        return {**self.tell(ended), "error": error, "epsilon": self.epsilon}
+            self.time += self.config.num_envs
+            ended += self.finished_episodes(step)
+        error = torch.from_numpy(self.split_seeds(np.abs(errors).mean(0)).mean(1))  # (R,)
+        return {**self.episode_metrics(ended), "error": error, "epsilon": self.epsilon}
 
     def learn(self, obs: NDArray[Any], action: NDArray[np.int64], step: Step) -> Floats:
         """Q(s, a) ← Q(s, a) + α_n δ with δ = r + γ max_a' Q(s', a') - Q(s, a), the maximum 0 after the end: δ (R * N,).
@@ -111,12 +111,12 @@ class QLearning(Agent):
         α_n = lr / n^ω at the n-th visit to s and a. The lanes of a seed are learned from one after the other.
         """
         rows, successors = self.rows(obs), self.rows(step.next_obs)  # (R * N,)
-        table, discount, errors = self.q.reshape(-1, self.lanes.actions), self.config.gamma * ~step.terminated, []
-        q, visits, entries = self.q.reshape(-1), self.visits.reshape(-1), rows * self.lanes.actions + action
-        for lane in range(self.config.lanes):
-            these = slice(lane, None, self.config.lanes)  # this lane of every seed, (R,)
+        table, discount, errors = self.q.reshape(-1, self.env.num_actions), self.config.gamma * ~step.terminated, []
+        q, visits, entries = self.q.reshape(-1), self.visits.reshape(-1), rows * self.env.num_actions + action
+        for index in range(self.config.num_envs):
+            these = slice(index, None, self.config.num_envs)  # this lane of every seed, (R,)
             entry = entries[these]
-            ahead = np.where(step.next_legal[these], table[successors[these]], -np.inf).max(-1)
+            ahead = np.where(step.next_action_mask[these], table[successors[these]], -np.inf).max(-1)
             error = step.reward[these] + discount[these] * ahead - q[entry]
             visits[entry] += 1
             q[entry] += self.config.lr * visits[entry] ** -self.config.lr_decay * error
@@ -126,14 +126,18 @@ class QLearning(Agent):
     def rows(self, obs: NDArray[Any]) -> NDArray[np.int64]:
         """Where the table (R * S, A) has what is observed, (R * n, *observation) -> (R * n,)."""
         seeds, states, _ = self.q.shape
-        state = self.fold((obs @ self.weights).astype(np.int64))
+        state = self.split_seeds((obs @ self.weights).astype(np.int64))
         return (state + states * np.arange(seeds)[:, None]).reshape(-1)
 
     def greedy(
-        self, obs: NDArray[Any], legal: NDArray[np.bool_], memory: Memory, start: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], Memory]:
+        self,
+        obs: NDArray[Any],
+        action_mask: NDArray[np.bool_],
+        recurrent_state: RecurrentState,
+        is_first: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.int64], RecurrentState]:
         """argmax_a Q(s, a) over legal actions, (R * n, *observation) -> (R * n,)"""
-        return best(self.q.reshape(-1, self.lanes.actions)[self.rows(obs)], legal), None
+        return greedy_action(self.q.reshape(-1, self.env.num_actions)[self.rows(obs)], action_mask), None
 
     def parameter_count(self) -> int:
         """Entries of the table, those of all seeds together."""

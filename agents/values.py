@@ -31,7 +31,7 @@ class Value(Protocol):
         """How far off a prediction is, the loss to descend: (..., K), (..., K) -> (...)."""
         ...
 
-    def surprise(self, out: Tensor, target: Tensor) -> Tensor:
+    def priority(self, out: Tensor, target: Tensor) -> Tensor:
         """What prioritised replay ranks transitions by, (..., K), (..., K) -> (...)."""
         ...
 
@@ -60,7 +60,7 @@ class Scalar:
         """Huber: δ²/2 where |δ| < 1, else |δ| - 1/2. MSE: δ²."""
         return self.loss(out, target, reduction="none").squeeze(-1)
 
-    def surprise(self, out: Tensor, target: Tensor) -> Tensor:
+    def priority(self, out: Tensor, target: Tensor) -> Tensor:
         """|δ|"""
         return (target - out).abs().squeeze(-1)
 
@@ -95,7 +95,7 @@ class Categorical:
         """Cross entropy -Σ_i p_i log q_i of the logits `out`"""
         return -(target * out.log_softmax(-1)).sum(-1)
 
-    def surprise(self, out: Tensor, target: Tensor) -> Tensor:
+    def priority(self, out: Tensor, target: Tensor) -> Tensor:
         """Kullback-Leibler divergence Σ_i p_i log(p_i / q_i), as in Hessel et al. 2018, arXiv:1710.02298."""
         return (self.error(out, target) + torch.xlogy(target, target).sum(-1)).clamp(min=0)
 
@@ -125,12 +125,12 @@ class Quantile:
         weight = (self.tau.unsqueeze(-1) - (u.detach() < 0).float()).abs()
         return (weight * F.huber_loss(u, torch.zeros_like(u), reduction="none")).mean(-1).sum(-1)
 
-    def surprise(self, out: Tensor, target: Tensor) -> Tensor:
+    def priority(self, out: Tensor, target: Tensor) -> Tensor:
         """|E target - E θ|"""
         return (target.mean(-1) - out.mean(-1)).abs()
 
 
-def take(out: Tensor, action: Tensor) -> Tensor:
+def gather(out: Tensor, action: Tensor) -> Tensor:
     """The K numbers of one action each: (..., A, K), (...) -> (..., K)."""
     index = action[..., None, None].expand(*action.shape, 1, out.shape[-1])
     return out.gather(-2, index).squeeze(-2)

@@ -3,9 +3,9 @@
 from gymnasium import register
 from rlgen.envs import minatar
 from rlgen.envs.names import describe, resolve, short
-from rlgen.envs.vector_env import Lanes, Step
+from rlgen.envs.vector_env import Step, VectorEnv
 
-__all__ = ["Lanes", "Step", "describe", "resolve", "short"]
+__all__ = ["Step", "VectorEnv", "describe", "resolve", "short"]
 
 register("rlgen/GridWorld-v0", "rlgen.envs.grid:GridWorld", max_episode_steps=100)
 register("rlgen/Catch-v0", "rlgen.envs.catch:Catch", max_episode_steps=104)  # as the last of 20 apples lands

@@ -10,103 +10,110 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.wrappers import FlattenObservation
 from numpy.typing import NDArray
 from rlgen.envs.names import specification
-from rlgen.envs.preprocessing import Sight
+from rlgen.envs.preprocessing import Preprocessing
 
 from rlgen.core.errors import UserError
 
-Moved = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]
+StepArrays = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]
 
 
-class Worlds(Protocol):
+class Environments(Protocol):
     """L environments without memory of episodes, scores, limits or stacks of frames: `Lanes` sees to these.
 
     `legal` and `lives` are new arrays after every call that changes them.
     """
 
-    sight: Sight
+    preprocessing: Preprocessing
     actions: int
     first_action: int
-    limit: int | None  # steps after which an episode of this environment is cut off
+    max_episode_steps: int | None  # steps after which an episode of this environment is cut off
     fps: float
-    legal: NDArray[np.bool_]  # (L, A) the actions allowed now, or (L, 1) where all always are
+    action_mask: NDArray[np.bool_]  # (L, A) the actions allowed now, or (L, 1) where all always are
     lives: NDArray[np.int64] | None  # (L,) left now, where they are counted
 
-    def reset(self, lanes: NDArray[np.int64], seeds: list[int]) -> NDArray[Any]:
+    def reset(self, indices: NDArray[np.int64], seeds: list[int]) -> NDArray[Any]:
         """Begin an episode from its seed in each of these n lanes: its first frame, (n, *frame)."""
 
-    def step(self, actions: NDArray[np.int64], live: NDArray[np.bool_]) -> Moved:
+    def step(self, actions: NDArray[np.int64], live: NDArray[np.bool_]) -> StepArrays:
         """Frames (L, *frame), rewards, terminated and truncated (L,), of use for the lanes that live."""
 
-    def render(self, lane: int) -> NDArray[np.uint8]:
+    def render(self, index: int) -> NDArray[np.uint8]:
         """A picture (H, W, 3)."""
 
     def close(self) -> None:
         """Free what is held, windows for example."""
 
 
-class Singles:
+class GymEnvironments:
     """A loop over environments made by gymnasium. Raises UserError for one that cannot be made or used."""
 
-    def __init__(self, name: str, lanes: int, *, render_mode: str | None = None, sticky: float | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        num_envs: int,
+        *,
+        render_mode: str | None = None,
+        repeat_action_probability: float | None = None,
+    ) -> None:
         self.name = name
-        self.envs = [_make(name, render_mode, sticky) for _ in range(lanes)]
+        self.envs = [_make(name, render_mode, repeat_action_probability) for _ in range(num_envs)]
         env = self.envs[0]
         if not isinstance(env.action_space, Discrete):
             raise UserError(
                 f"{name} has the actions {env.action_space}: only discrete ones so far, like those of CartPole"
             )
-        self.actions, self.first_action = int(env.action_space.n), int(env.action_space.start)
-        self.sight = Sight(name, env.observation_space)
+        self.num_actions, self.first_action = int(env.action_space.n), int(env.action_space.start)
+        self.preprocessing = Preprocessing(name, env.observation_space)
         if not isinstance(env.observation_space, Box):
             self.envs = [FlattenObservation(env) for env in self.envs]
-        self.limit = specification(name).max_episode_steps
+        self.max_episode_steps = specification(name).max_episode_steps
         self.fps = float(env.metadata.get("render_fps") or 30)
-        self.legal = np.ones((lanes, 1), bool)
+        self.action_mask = np.ones((num_envs, 1), bool)
         self.lives: NDArray[np.int64] | None = None
-        self.told: bool | None = None  # the infos hold masks or lives; seen at the first of them
+        self.infos_needed: bool | None = None  # the infos hold masks or lives; seen at the first of them
 
-    def reset(self, lanes: NDArray[np.int64], seeds: list[int]) -> NDArray[Any]:
+    def reset(self, indices: NDArray[np.int64], seeds: list[int]) -> NDArray[Any]:
         """Begin an episode from its seed in each of these lanes: (n, *frame)."""
-        raw, infos = np.zeros((len(lanes), *self.sight.raw), self.sight.dtype), {}
-        for i, (lane, seed) in enumerate(zip(lanes.tolist(), seeds, strict=True)):
+        raw, infos = np.zeros((len(indices), *self.preprocessing.raw), self.preprocessing.dtype), {}
+        for i, (index, seed) in enumerate(zip(indices.tolist(), seeds, strict=True)):
             try:
-                raw[i], infos[lane] = self.envs[lane].reset(seed=seed)
+                raw[i], infos[index] = self.envs[index].reset(seed=seed)
             except Exception as error:
                 raise failed(self.name, "reset", error) from error
-        if self.told is None:
-            self.told = bool({"action_mask", "lives"} & set(infos[lane]))
-            if "action_mask" in infos[lane]:
-                self.legal = np.ones((len(self.envs), self.actions), bool)
-            if "lives" in infos[lane]:
+        if self.infos_needed is None:
+            self.infos_needed = bool({"action_mask", "lives"} & set(infos[index]))
+            if "action_mask" in infos[index]:
+                self.action_mask = np.ones((len(self.envs), self.num_actions), bool)
+            if "lives" in infos[index]:
                 self.lives = np.zeros(len(self.envs), np.int64)
-        if self.told:
-            self._listen(infos, "reset")
-        return self.sight.frames(raw)
+        if self.infos_needed:
+            self._read_infos(infos, "reset")
+        return self.preprocessing.to_frames(raw)
 
-    def step(self, actions: NDArray[np.int64], live: NDArray[np.bool_]) -> Moved:
+    def step(self, actions: NDArray[np.int64], live: NDArray[np.bool_]) -> StepArrays:
         """One step of the lanes that live."""
-        lanes = len(self.envs)
-        raw = np.zeros((lanes, *self.sight.raw), self.sight.dtype)
-        reward = np.zeros(lanes)
-        terminated, truncated = np.zeros(lanes, bool), np.zeros(lanes, bool)
+        num_envs = len(self.envs)
+        raw = np.zeros((num_envs, *self.preprocessing.raw), self.preprocessing.dtype)
+        reward = np.zeros(num_envs)
+        terminated, truncated = np.zeros(num_envs, bool), np.zeros(num_envs, bool)
         infos = {}
-        for lane, action in enumerate(actions.tolist()):
-            if live[lane]:
+        for index, action in enumerate(actions.tolist()):
+            if live[index]:
                 try:
-                    raw[lane], value, terminated[lane], truncated[lane], infos[lane] = self.envs[lane].step(
+                    raw[index], value, terminated[index], truncated[index], infos[index] = self.envs[index].step(
                         action + self.first_action
                     )
                 except Exception as error:
                     raise failed(self.name, "step", error) from error
-                reward[lane] = float(value)
-        if self.told:
-            self._listen(infos, "step")
-        return self.sight.frames(raw), reward, terminated, truncated
+                reward[index] = float(value)
+        if self.infos_needed:
+            self._read_infos(infos, "step")
+        return self.preprocessing.to_frames(raw), reward, terminated, truncated
 
-    def render(self, lane: int) -> NDArray[np.uint8]:
+    def render(self, index: int) -> NDArray[np.uint8]:
         """The picture (H, W, 3) of a lane made with `render_mode="rgb_array"`."""
         try:
-            return np.asarray(self.envs[lane].render(), np.uint8)
+            return np.asarray(self.envs[index].render(), np.uint8)
         except Exception as error:
             raise failed(self.name, "render", error) from error
 
@@ -115,18 +122,18 @@ class Singles:
         for env in self.envs:
             env.close()
 
-    def _listen(self, infos: dict[int, dict[str, Any]], where: str) -> None:
+    def _read_infos(self, infos: dict[int, dict[str, Any]], where: str) -> None:
         """Take masks and lives from what the environments tell beside their observations."""
-        legal, lives = self.legal.copy(), None if self.lives is None else self.lives.copy()
+        action_mask, lives = self.action_mask.copy(), None if self.lives is None else self.lives.copy()
         try:
-            for lane, info in infos.items():
-                if legal.shape[1] > 1:
-                    legal[lane] = np.asarray(info["action_mask"], bool)
+            for index, info in infos.items():
+                if action_mask.shape[1] > 1:
+                    action_mask[index] = np.asarray(info["action_mask"], bool)
                 if lives is not None:
-                    lives[lane] = info["lives"]
+                    lives[index] = info["lives"]
         except Exception as error:
             raise failed(self.name, where, error) from error
-        self.legal, self.lives = legal, lives
+        self.action_mask, self.lives = action_mask, lives
 
 
 def failed(name: str, where: str, error: Exception) -> UserError:
@@ -134,11 +141,11 @@ def failed(name: str, where: str, error: Exception) -> UserError:
     return UserError(f"{name} failed in {where}(): {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
 
 
-def _make(name: str, render_mode: str | None, sticky: float | None) -> gym.Env[Any, Any]:
+def _make(name: str, render_mode: str | None, repeat_action_probability: float | None) -> gym.Env[Any, Any]:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn in memory, a window is never opened
     wanted: dict[str, Any] = {"render_mode": render_mode} if render_mode else {}  # not all know the word
-    if sticky is not None:
-        wanted["sticky"] = sticky
+    if repeat_action_probability is not None:
+        wanted["repeat_action_probability"] = repeat_action_probability
     try:
         # Lanes keeps to the order of calls and cuts episodes off, so the wrappers that do are left out.
         spec = dataclasses.replace(

@@ -6,8 +6,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete, Tuple
 from numpy.typing import NDArray
-from rlgen.envs.vector_env import LIMIT
 from rlgen.envs.names import resolve, specification
+from rlgen.envs.vector_env import LIMIT
 
 LARGEST = 10**8  # numbers in `transition`: a larger one is none of the small worlds this is for
 
@@ -23,7 +23,7 @@ class MDP(NamedTuple):
     transition: NDArray[np.float64]  # (S, A, S) probability of the next state, and that the episode goes on there
     reward: NDArray[np.float64]  # (S, A) expected
     start: NDArray[np.float64]  # (S,) probability that an episode starts here
-    limit: int  # steps after which an episode is cut off
+    max_episode_steps: int  # steps after which an episode is cut off
 
 
 def mdp(name: str) -> MDP | None:

@@ -28,8 +28,10 @@ class MinAtar(gym.Env[Observation, np.int64]):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012  # as gymnasium has it
 
-    def __init__(self, game: str, minimal: bool = True, sticky: float = 0.1, render_mode: str | None = None) -> None:
-        self.sticky, self.render_mode = sticky, render_mode
+    def __init__(
+        self, game: str, minimal: bool = True, repeat_action_probability: float = 0.1, render_mode: str | None = None
+    ) -> None:
+        self.repeat_action_probability, self.render_mode = repeat_action_probability, render_mode
         self.game = _load(game).Env()
         self.timed = game == "freeway"
         self.meaning = self.game.minimal_action_set() if minimal else list(range(6))
@@ -48,7 +50,7 @@ class MinAtar(gym.Env[Observation, np.int64]):
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One frame of the game."""
-        if self.game.random.rand() >= self.sticky:
+        if self.game.random.rand() >= self.repeat_action_probability:
             self.last = self.meaning[action]
         reward, ended = self.game.act(self.last)
         return self._observe(), float(reward), ended and not self.timed, ended and self.timed, {}
@@ -69,12 +71,12 @@ class MinAtar(gym.Env[Observation, np.int64]):
 def register() -> None:
     """Tell gymnasium: v1 has the actions that do something, v0 all six, as in the first papers."""
     for name, game in GAMES.items():
-        limit = FREEWAY_LIMIT if name == "Freeway" else LIMIT
+        max_episode_steps = FREEWAY_LIMIT if name == "Freeway" else LIMIT
         for version in (0, 1):
             gym.register(
                 f"MinAtar/{name}-v{version}",
                 "rlgen.envs.minatar:MinAtar",
-                max_episode_steps=limit,
+                max_episode_steps=max_episode_steps,
                 kwargs={"game": game, "minimal": version == 1},
             )
 

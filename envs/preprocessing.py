@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rlgen.core.errors import UserError
 
 
-class Sight:
+class Preprocessing:
     """Turns observations of `space` into frames: pixels into uint8 (C, H, W), whatever else into float32.
 
     Pixels may come as (H, W, C), which gymnasium prefers, as (C, H, W) or as (H, W). Spaces that
@@ -35,19 +35,19 @@ class Sight:
             *size, channels = self.raw if len(self.raw) == 3 else (*self.raw, 1)
             self.shape = (channels, *size) if self.channels_last or len(self.raw) == 2 else self.raw
 
-    def frames(self, raw: NDArray[Any]) -> NDArray[Any]:
+    def to_frames(self, raw: NDArray[Any]) -> NDArray[Any]:
         """(n, *raw) as the box has it -> (n, *shape)"""
         if self.shape == self.raw and not self.channels_last:
             return raw.astype(self.dtype, copy=False)
         raw = np.moveaxis(raw, -1, 1) if self.channels_last else raw
         return np.ascontiguousarray(raw.reshape(-1, *self.shape), self.dtype)
 
-    def read(self, observation: Any, stack: int = 1) -> tuple[NDArray[Any], bool]:
+    def preprocess(self, observation: Any, frame_stack: int = 1) -> tuple[NDArray[Any], bool]:
         """One observation or several, bare or as the agent sees them, as (n, *shape); and whether it was one.
 
         Several frames may be stacked along their first axis: then only what the agent sees will do.
         """
-        seen = (stack * self.shape[0], *self.shape[1:])
+        seen = (frame_stack * self.shape[0], *self.shape[1:])
         x = observation
         if not isinstance(self.space, Box):
             if self.space.contains(x):
@@ -59,8 +59,8 @@ class Sight:
         except (TypeError, ValueError, OverflowError):
             raise UserError(f"an observation of {self.name} is a {self.space}, not {observation!r}") from None
         for shape, bare in ((seen, False), (self.raw, True)):
-            if x.shape[-len(shape) :] == shape and x.ndim - len(shape) in (0, 1) and (stack == 1 or not bare):
+            if x.shape[-len(shape) :] == shape and x.ndim - len(shape) in (0, 1) and (frame_stack == 1 or not bare):
                 single = x.ndim == len(shape)
                 batch = x[None] if single else x
-                return (self.frames(batch) if bare else batch), single
+                return (self.to_frames(batch) if bare else batch), single
         raise UserError(f"an observation of {self.name} is a {self.space} or has the shape {seen}, not {x.shape}")

@@ -204,7 +204,7 @@ def score(trained: Any, entry: Entry, episodes: int = 100, seed: int = 0) -> dic
         "ci95": [float(low), float(high)],
         "returns": returns.reshape(-1).tolist(),
     }
-    if (known := optimum(trained.lanes)) is not None:
+    if (known := optimum(trained.env)) is not None:
         result["optimum"] = known
     return result if len(returns) == 1 else {**result, "per_seed": scores.tolist()}
 
@@ -270,20 +270,22 @@ def film(agent: Any, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]],
     from rlgen.report import pictures
 
     frames, returns = [], []
-    lanes, memory = agent.worlds(1, derive(seed, "film"), render_mode="rgb_array"), None
+    env, state = agent.make_env(1, derive(seed, "film"), render_mode="rgb_array"), None
     for episode in range(1, episodes + 1):
         over, steps = False, 0
         while not over:
             frames.append(
-                pictures.caption(lanes.render(), f"episode {episode}   step {steps}   return {lanes.score[0]:,.6g}")
+                pictures.caption(
+                    env.render(), f"episode {episode}   step {steps}   return {env.episode_return[0]:,.6g}"
+                )
             )
-            legal = lanes.legal if lanes.legal.shape[1] > 1 else None
-            action, memory = agent.predict(lanes.obs, memory, lanes.start, legal=legal)
-            step = lanes.step(action - lanes.first_action)
-            over, steps = bool(step.over[0]), steps + 1
-        returns.append(float(step.score[0]))
-    lanes.close()
-    return frames, returns, lanes.fps
+            action_mask = env.action_mask if env.action_mask.shape[1] > 1 else None
+            action, state = agent.predict(env.obs, state, env.is_first, action_mask=action_mask)
+            step = env.step(action - env.first_action)
+            over, steps = bool(step.episode_end[0]), steps + 1
+        returns.append(float(step.episode_return[0]))
+    env.close()
+    return frames, returns, env.fps
 
 
 def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:

@@ -19,9 +19,9 @@ from rlgen.core.folder import Folder
 ROOT = Path(__file__).parents[1]
 BUDGET = 4_000
 OPTIONS = {
-    "budget": BUDGET, "log-every": 50, "eval-every": 1_000, "save-every": 200, "warmup": 100, "width": 16,
-    "capacity": 1_000, "batch": 16, "train-every": 4,
-    "updates": 1,
+    "budget": BUDGET, "log-every": 50, "eval-every": 1_000, "save-every": 200, "learning-starts": 100, "width": 16,
+    "buffer-size": 1_000, "batch": 16, "train-freq": 4,
+    "gradient-steps": 1,
 }  # fmt: skip
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 

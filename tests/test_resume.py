@@ -19,20 +19,20 @@ from rlgen.core.folder import Folder
 
 ROOT = Path(__file__).parents[1]
 AGENT = {
-    "train_every": 4,
-    "updates": 1,
+    "train_freq": 4,
+    "gradient_steps": 1,
     "tau": 1.0,
     "width": 8,
-    "capacity": 200,
-    "warmup": 100,
+    "buffer_size": 200,
+    "learning_starts": 100,
     "batch": 16,
-    "sync_every": 60,
+    "target_update_interval": 60,
     "epsilon_steps": 300,
 }
 AGENT_PLAN = {"budget": 600, "log_every": 50, "eval_every": 300, "save_every": 100, "eval_episodes": 5}
 TABLE_PLAN = {"budget": 1_400, "log_every": 100, "eval_every": 700, "save_every": 300, "eval_episodes": 3}
 RAINBOW = {name: value for name, value in AGENT.items() if name != "epsilon_steps"} | {"atoms": 11}
-RECURRENT = {"length": 6, "burn_in": 3, "train_every": 8}
+RECURRENT = {"length": 6, "burn_in": 3, "train_freq": 8}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
 RESIDUAL = {"size": 8, "architecture": "residual", "r1": 1.0, "r1_every": 4, "augment": "diffaugment"}
 CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "anneal": 1_200, "threads": 1}
@@ -52,7 +52,7 @@ CASES = {
             "n_step": 3,
             "double": True,
             "tau": 0.1,
-            "lanes": 2,
+            "num_envs": 2,
             "seed": 7,
         },
     ),
@@ -60,15 +60,15 @@ CASES = {
     "dqn with a mask": ("dqn", "Taxi", {**AGENT, **AGENT_PLAN, "munchausen": 0.9, "alpha": 0.5, "dueling": True}),
     "dqn on large images": (
         "dqn",
-        "tests.envs.worlds:TestFilm-v0",
-        {**AGENT, **AGENT_PLAN, "depth": 1, "stack": 2},
+        "tests.envs.toy_environments:TestFilm-v0",
+        {**AGENT, **AGENT_PLAN, "depth": 1, "frame_stack": 2},
     ),
     "c51": ("c51", "CartPole", {**AGENT, **AGENT_PLAN, "atoms": 11}),
     "qrdqn": ("qrdqn", "CartPole", {**AGENT, **AGENT_PLAN, "quantiles": 5, "lr_end": 1e-5, "lr_steps": 500}),
     "rainbow": ("rainbow", "CartPole", {**RAINBOW, **AGENT_PLAN}),
-    "rainbow of two seeds": ("rainbow", "CartPole", {**RAINBOW, **AGENT_PLAN, "seeds": 2, "lanes": 2}),
+    "rainbow of two seeds": ("rainbow", "CartPole", {**RAINBOW, **AGENT_PLAN, "seeds": 2, "num_envs": 2}),
     "drqn": ("drqn", "CartPoleHidden", {**AGENT, **RECURRENT, **AGENT_PLAN, "alpha": 0.5}),
-    "qlearning": ("qlearning", "GridWorld", {**TABLE_PLAN, "seeds": 3, "lanes": 2, "epsilon_steps": 900}),
+    "qlearning": ("qlearning", "GridWorld", {**TABLE_PLAN, "seeds": 3, "num_envs": 2, "epsilon_steps": 900}),
     "qlearning with masks": ("qlearning", "Taxi", {**TABLE_PLAN, "lr_decay": 0.0}),
     "gan": ("gan", "digits", {**MODEL, **MODEL_PLAN, "conditional": True}),
     "lsgan adapting": ("lsgan", "digits", {**MODEL, **MODEL_PLAN, "augment": "adaptive", "augment_images": 2_000}),

@@ -5,9 +5,17 @@ from rlgen.agents.drqn import DRQN
 
 from rlgen.core.settings import Setup
 from tests.agents import tasks  # noqa: F401  # registers them
-from tests.envs import worlds  # noqa: F401  # so does this
+from tests.envs import toy_environments  # noqa: F401  # so does this
 
-SMALL = {"width": 8, "depth": 1, "batch": 8, "capacity": 200, "warmup": 20, "train_every": 4, "sync_every": 20}
+SMALL = {
+    "width": 8,
+    "depth": 1,
+    "batch": 8,
+    "buffer_size": 200,
+    "learning_starts": 20,
+    "train_freq": 4,
+    "target_update_interval": 20,
+}
 RECURRENT = {**SMALL, "length": 5, "burn_in": 3}
 
 

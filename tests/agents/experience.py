@@ -17,33 +17,35 @@ class Row(NamedTuple):
     """One step of one lane as it was lived."""
 
     obs: tuple[int, ...]  # numbers of the frames, oldest first
-    legal: tuple[bool, ...]
-    start: bool
+    action_mask: tuple[bool, ...]
+    is_first: bool
     action: int
     reward: float
     terminated: bool
     done: bool
     next_obs: tuple[int, ...]
-    next_legal: tuple[bool, ...]
-    memory: float
+    next_action_mask: tuple[bool, ...]
+    recurrent_state: float
 
 
 class Experience:
     """A replay memory and the log of the same steps, by lane. Frames are vectors (1,) or images (2, 2, 2) of bytes."""
 
-    def __init__(self, capacity=40, seeds=1, lanes=1, *, n=1, stack=1, masks=True, image=False, seed=0, **more):
+    def __init__(
+        self, buffer_size=40, seeds=1, num_envs=1, *, n=1, frame_stack=1, masks=True, image=False, seed=0, **more
+    ):
         self.rng = np.random.default_rng(seed)
-        self.n, self.stack, self.image, self.masks, self.width = n, stack, image, masks, seeds * lanes
-        shape, dtype = ((2 * stack, 2, 2), np.uint8) if image else ((stack,), np.float32)
+        self.n, self.frame_stack, self.image, self.masks, self.width = n, frame_stack, image, masks, seeds * num_envs
+        shape, dtype = ((2 * frame_stack, 2, 2), np.uint8) if image else ((frame_stack,), np.float32)
         self.replay = Replay(
-            capacity, seeds, lanes, shape, dtype, ACTIONS if masks else 1,
-            stack=stack, n_step=n, gamma=GAMMA, seed=seed, memory=1, **more,
+            buffer_size, seeds, num_envs, shape, dtype, ACTIONS if masks else 1,
+            frame_stack=frame_stack, n_step=n, gamma=GAMMA, seed=seed, recurrent_size=1, **more,
         )  # fmt: skip
         self.twin: Replay | None = None  # another memory that is given the same
         self.log: list[list[Row]] = [[] for _ in range(self.width)]
         self.frames = 0
-        self.obs = [(number,) * stack for number in self.fresh()]
-        self.legal, self.start = self.masked(), np.ones(self.width, bool)
+        self.obs = [(number,) * frame_stack for number in self.fresh()]
+        self.action_mask, self.is_first = self.masked(), np.ones(self.width, bool)
 
     def live(self, steps, *, terminate=0.1, truncate=0.1, life=0.1, lose=0.0):
         """Store steps with random ends, now and then of both kinds; `lose` is the chance that a lane is cut."""
@@ -51,40 +53,44 @@ class Experience:
             chance = [self.rng.random(self.width) < p for p in (terminate, truncate, life)]
             terminated, over = chance[0] | chance[2], chance[0] | chance[1]
             next_obs = [(*obs[1:], number) for obs, number in zip(self.obs, self.fresh(), strict=True)]
-            next_legal = self.masked() & ~(terminated[:, None] & self.masks)  # none where nothing follows
-            memory = self.rng.random(self.width).astype(np.float32)
+            next_action_mask = self.masked() & ~(terminated[:, None] & self.masks)  # none where nothing follows
+            recurrent_state = self.rng.random(self.width).astype(np.float32)
             after = self.pictures(next_obs)
             if not self.image:
                 after[terminated] = np.nan
             step = Step(
                 reward=self.rng.integers(-4, 5, self.width).astype(np.float32), terminated=terminated,
-                done=terminated | over, over=over, next_obs=after, next_legal=next_legal, score=np.zeros(self.width),
+                done=terminated | over, episode_end=over, next_obs=after, next_action_mask=next_action_mask,
+                episode_return=np.zeros(self.width),
             )  # fmt: skip
             action = self.rng.integers(ACTIONS, size=self.width)
             lost = (self.rng.random(self.width) < lose) & ~over
             for replay in (self.replay, self.twin) if self.twin is not None else (self.replay,):
-                replay.push(self.pictures(self.obs), self.legal, self.start, action, step, memory[:, None])
+                replay.push(
+                    self.pictures(self.obs), self.action_mask, self.is_first, action, step, recurrent_state[:, None]
+                )
                 if lost.any():
                     replay.cut(lost)
             for lane in range(self.width):
                 self.log[lane].append(Row(
-                    self.obs[lane], tuple(self.legal[lane].tolist()), bool(self.start[lane]), int(action[lane]),
-                    float(step.reward[lane]), bool(terminated[lane]), bool(step.done[lane] | lost[lane]),
-                    next_obs[lane], tuple(next_legal[lane].tolist()), float(memory[lane]),
+                    self.obs[lane], tuple(self.action_mask[lane].tolist()), bool(self.is_first[lane]),
+                    int(action[lane]), float(step.reward[lane]), bool(terminated[lane]),
+                    bool(step.done[lane] | lost[lane]), next_obs[lane], tuple(next_action_mask[lane].tolist()), float(recurrent_state[lane]),
                 ))  # fmt: skip
-            self.start = over | lost
-            fresh, legal = self.fresh(), self.masked()
+            self.is_first = over | lost
+            fresh, action_mask = self.fresh(), self.masked()
             self.obs = [
-                (fresh[lane],) * self.stack if self.start[lane] else next_obs[lane] for lane in range(self.width)
+                (fresh[lane],) * self.frame_stack if self.is_first[lane] else next_obs[lane]
+                for lane in range(self.width)
             ]
             # a lost life ends no episode: where it stands now something is allowed
-            self.legal = np.where((self.start | terminated)[:, None], legal, next_legal)
+            self.action_mask = np.where((self.is_first | terminated)[:, None], action_mask, next_action_mask)
         return self
 
     def windows(self, lane, length=None):
         """Where the windows begin that are whole, still there, and have all their frames."""
         count, rows = len(self.log[lane]), self.replay.rows
-        first = 0 if count <= rows else count - rows + self.stack - 1
+        first = 0 if count <= rows else count - rows + self.frame_stack - 1
         return range(first, max(first, count - (length or self.n) + 1))
 
     def walk(self, lane, begin):
@@ -95,21 +101,21 @@ class Experience:
             total += GAMMA**k * row.reward
             if row.done:
                 break
-        obs, legal, _, action, *_ = self.log[lane][begin]
+        obs, action_mask, _, action, *_ = self.log[lane][begin]
         if row.terminated:
-            return obs, legal, action, total, 0.0, None, None
-        return obs, legal, action, total, GAMMA ** (k + 1), row.next_obs, row.next_legal
+            return obs, action_mask, action, total, 0.0, None, None
+        return obs, action_mask, action, total, GAMMA ** (k + 1), row.next_obs, row.next_action_mask
 
     def walks(self, seed):
         """All that can be drawn for a seed: [lane by lane, beginning by beginning]."""
-        lanes = range(seed * self.replay.lanes, (seed + 1) * self.replay.lanes)
-        return [self.walk(lane, begin) for lane in lanes for begin in self.windows(lane)]
+        num_envs = range(seed * self.replay.num_envs, (seed + 1) * self.replay.num_envs)
+        return [self.walk(lane, begin) for lane in num_envs for begin in self.windows(lane)]
 
     def drawn(self, batch):
         """For each seed the transitions of a batch; what follows a termination is None."""
         drawn = []
-        for obs, legal, action, reward, discount, next_obs, next_legal, *_ in zip(*batch, strict=True):
-            columns = self.numbers(obs), legal, action, reward, discount, self.numbers(next_obs), next_legal
+        for obs, action_mask, action, reward, discount, next_obs, next_action_mask, *_ in zip(*batch, strict=True):
+            columns = self.numbers(obs), action_mask, action, reward, discount, self.numbers(next_obs), next_action_mask
             rows = zip(*(x.tolist() for x in columns), strict=True)
             drawn.append([(tuple(o), tuple(m), *numbers, *((tuple(p), tuple(k)) if numbers[-1] else (None, None)))
                           for o, m, *numbers, p, k in rows])  # fmt: skip
@@ -122,9 +128,9 @@ class Experience:
     def masked(self):
         if not self.masks:
             return np.ones((self.width, 1), bool)
-        legal = self.rng.random((self.width, ACTIONS)) < 0.5
-        legal[np.arange(self.width), self.rng.integers(ACTIONS, size=self.width)] = True
-        return legal
+        action_mask = self.rng.random((self.width, ACTIONS)) < 0.5
+        action_mask[np.arange(self.width), self.rng.integers(ACTIONS, size=self.width)] = True
+        return action_mask
 
     def pictures(self, obs):
         """Numbers of frames, (L, stack) -> observations as the lanes give them."""

@@ -11,7 +11,7 @@ from rlgen.agents.replay import Batch
 from torch import nn
 
 from rlgen.core.errors import UserError
-from tests.envs import worlds
+from tests.envs import toy_environments
 
 
 class Table(nn.Module):
@@ -48,7 +48,7 @@ def transitions(obs, action, reward, discount, next_obs, states=5):
 
 
 def act(agent):
-    return agent.act(agent.lanes.obs, agent.lanes.legal, agent.recall, agent.lanes.start)
+    return agent.act(agent.env.obs, agent.env.action_mask, agent.recurrent_state, agent.env.is_first)
 
 
 def greedy(agent, obs):
@@ -82,11 +82,11 @@ def test_a_time_limit_is_bootstrapped_and_a_termination_is_not(build, world, boo
 
 
 @pytest.mark.parametrize("n_step", [1, 3])
-@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize("num_envs", [1, 4])
 @pytest.mark.parametrize("world", ["TestTruncated", "TestEndless", "TestTerminated", "TestBoth"])
-def test_the_fixed_point_is_the_value(build, world, lanes, n_step):
+def test_the_fixed_point_is_the_value(build, world, num_envs, n_step):
     """1 / (1 - γ) for ever, or what is left of 1 + γ + γ² + γ³ + γ⁴ where the episode terminates."""
-    agent = build(world, gamma=0.9, lanes=lanes, n_step=n_step)
+    agent = build(world, gamma=0.9, num_envs=num_envs, n_step=n_step)
     for _ in range(60):
         agent.play()
     table = torch.zeros(5, 2)
@@ -99,28 +99,28 @@ def test_the_fixed_point_is_the_value(build, world, lanes, n_step):
     torch.testing.assert_close(table, value[:, None].expand(5, 2), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("lanes", "seeds"), [(1, 1), (3, 1), (2, 2)])
-def test_everything_that_happened_is_stored_once(build, monkeypatch, lanes, seeds):
-    monkeypatch.setattr(worlds.Counting, "finished", finished := [])
-    agent = build("TestCounting", lanes=lanes, seeds=seeds, capacity=10_000, train_every=5)
+@pytest.mark.parametrize(("num_envs", "seeds"), [(1, 1), (3, 1), (2, 2)])
+def test_everything_that_happened_is_stored_once(build, monkeypatch, num_envs, seeds):
+    monkeypatch.setattr(toy_environments.Counting, "finished", finished := [])
+    agent = build("TestCounting", num_envs=num_envs, seeds=seeds, buffer_size=10_000, train_freq=5)
     for _ in range(40):
         agent.play()
-    replay, stored = agent.replay, agent.replay.count * lanes * seeds
+    replay, stored = agent.replay, agent.replay.count * num_envs * seeds
     assert len(np.unique(replay.frames.obs[:stored], axis=0)) == stored
     batch = replay.sample(5_000)
     assert len(batch.index.unique()) == stored
     obs, next_obs = batch.obs[batch.discount > 0], batch.next_obs[batch.discount > 0]
     assert torch.equal(next_obs[:, 0], obs[:, 0])
     assert torch.equal(next_obs[:, 1], obs[:, 1] + 1)
-    assert agent.time == replay.count * lanes >= 200
-    assert stored == sum(length for _, length in finished) + int(agent.lanes.obs[:, 1].sum())
+    assert agent.time == replay.count * num_envs >= 200
+    assert stored == sum(length for _, length in finished) + int(agent.env.obs[:, 1].sum())
     assert replay.done[:stored].sum() == len(finished) > 20
     assert sorted(score for scores in agent.returns for score in scores) == sorted(value for value, _ in finished)
 
 
 def test_what_it_says_of_returns_is_true(build, monkeypatch):
-    monkeypatch.setattr(worlds.Counting, "finished", finished := [])
-    agent, silent = build("TestCounting", lanes=2, train_every=2), 0
+    monkeypatch.setattr(toy_environments.Counting, "finished", finished := [])
+    agent, silent = build("TestCounting", num_envs=2, train_freq=2), 0
     for _ in range(150):
         before = len(finished)
         metrics = agent.play()
@@ -136,8 +136,8 @@ def test_what_it_says_of_returns_is_true(build, monkeypatch):
 
 def test_what_it_says_of_returns_forgets_none_of_several_steps(build, monkeypatch):
     """Two steps of the same lane in one burst: an episode may end in each."""
-    monkeypatch.setattr(worlds.Counting, "finished", finished := [])
-    agent = build("TestCounting", train_every=30)
+    monkeypatch.setattr(toy_environments.Counting, "finished", finished := [])
+    agent = build("TestCounting", train_freq=30)
     for _ in range(5):
         before = len(finished)
         metrics = agent.play()
@@ -173,16 +173,16 @@ def test_the_error_compares_the_action_taken_and_only_its_value_moves(build, dou
 
 
 def test_a_burst_is_as_many_steps_each_with_a_batch_of_its_own(build, monkeypatch):
-    agent, seen = build(updates=5, batch=7), []
+    agent, seen = build(gradient_steps=5, batch=7), []
     for _ in range(10):
         agent.play()
 
-    def judged(burst, original=agent.judged):
+    def target_values(burst, original=agent.target_values):
         for batch, out in original(burst):
             seen.append((weights(agent.q), batch))
             yield batch, out
 
-    monkeypatch.setattr(agent, "judged", judged)
+    monkeypatch.setattr(agent, "target_values", target_values)
     target = weights(agent.target)
     agent.learn()
     assert len(seen) == 5
@@ -196,30 +196,30 @@ def test_a_burst_is_as_many_steps_each_with_a_batch_of_its_own(build, monkeypatc
 # ---- when it learns
 
 
-@pytest.mark.parametrize(("warmup", "lanes"), [(20, 1), (21, 1), (0, 1), (20, 3)])
-def test_learning_starts_after_the_warmup(build, warmup, lanes):
-    agent = build(warmup=warmup, lanes=lanes, sync_every=1000)
+@pytest.mark.parametrize(("learning_starts", "num_envs"), [(20, 1), (21, 1), (0, 1), (20, 3)])
+def test_learning_starts_after_the_warmup(build, learning_starts, num_envs):
+    agent = build(learning_starts=learning_starts, num_envs=num_envs, target_update_interval=1000)
     before = weights(agent.q)
     while True:
         metrics = agent.step()
         learned = not equal(before, weights(agent.q))
-        assert learned == ("loss" in metrics) == (agent.time >= warmup)
+        assert learned == ("loss" in metrics) == (agent.time >= learning_starts)
         if learned:
             break
-    assert agent.time < warmup + 4 + lanes
+    assert agent.time < learning_starts + 4 + num_envs
 
 
 def test_nothing_is_learned_before_a_whole_window_is_there(build):
-    agent = build(warmup=0, train_every=1, n_step=5)
+    agent = build(learning_starts=0, train_freq=1, n_step=5)
     assert ["loss" in agent.step() for _ in range(8)] == [False] * 4 + [True] * 4
 
 
-@pytest.mark.parametrize(("train_every", "lanes", "each"), [(4, 1, 4), (4, 2, 4), (4, 3, 6), (1, 5, 5), (10, 4, 12)])
-def test_time_counts_environment_steps_of_all_lanes(build, train_every, lanes, each):
-    agent = build("TestCounting", train_every=train_every, lanes=lanes)
+@pytest.mark.parametrize(("train_freq", "num_envs", "each"), [(4, 1, 4), (4, 2, 4), (4, 3, 6), (1, 5, 5), (10, 4, 12)])
+def test_time_counts_environment_steps_of_all_lanes(build, train_freq, num_envs, each):
+    agent = build("TestCounting", train_freq=train_freq, num_envs=num_envs)
     for burst in range(1, 6):
         agent.step()
-        assert agent.time == agent.replay.count * lanes == burst * each
+        assert agent.time == agent.replay.count * num_envs == burst * each
 
 
 # ---- the target network
@@ -229,11 +229,20 @@ CROSSINGS = [  # sync_every, train_every, lanes: once in many bursts, at each, s
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("sync_every", "train_every", "lanes"), CROSSINGS)
+@pytest.mark.parametrize(("target_update_interval", "train_freq", "num_envs"), CROSSINGS)
 @pytest.mark.parametrize("tau", [1.0, 0.1])
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_the_target_follows_in_units_of_environment_steps(build, seeds, tau, sync_every, train_every, lanes):
-    agent = build("TestCounting", seeds=seeds, tau=tau, sync_every=sync_every, train_every=train_every, lanes=lanes)
+def test_the_target_follows_in_units_of_environment_steps(
+    build, seeds, tau, target_update_interval, train_freq, num_envs
+):
+    agent = build(
+        "TestCounting",
+        seeds=seeds,
+        tau=tau,
+        target_update_interval=target_update_interval,
+        train_freq=train_freq,
+        num_envs=num_envs,
+    )
     expected, synced = weights(agent.target), 0
     assert equal(expected, weights(agent.q))
     for _ in range(30):
@@ -243,7 +252,7 @@ def test_the_target_follows_in_units_of_environment_steps(build, seeds, tau, syn
         before = agent.time
         agent.play()
         online, now = weights(agent.q), weights(agent.target)
-        times = sum(step % sync_every == 0 for step in range(before + 1, agent.time + 1))
+        times = sum(step % target_update_interval == 0 for step in range(before + 1, agent.time + 1))
         synced += times
         expected = [q + (1 - tau) ** times * (old - q) for old, q in zip(expected, online, strict=True)]
         if tau == 1:
@@ -251,11 +260,11 @@ def test_the_target_follows_in_units_of_environment_steps(build, seeds, tau, syn
             expected = online if times else now
         for ours, theirs in zip(now, expected, strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-    assert synced == agent.time // sync_every > 0
+    assert synced == agent.time // target_update_interval > 0
 
 
 def test_between_the_copies_the_target_rests_while_the_network_learns(build):
-    agent, copies = build(warmup=0, sync_every=20), 0
+    agent, copies = build(learning_starts=0, target_update_interval=20), 0
     for _ in range(25):
         before = weights(agent.target)
         agent.step()
@@ -265,10 +274,10 @@ def test_between_the_copies_the_target_rests_while_the_network_learns(build):
 
 
 def test_the_phase_of_the_copies_is_resumed(build):
-    agent = build(sync_every=20, warmup=0)
+    agent = build(target_update_interval=20, learning_starts=0)
     for _ in range(3):  # 12 steps
         agent.step()
-    resumed = build(sync_every=20, warmup=0, seed=0)
+    resumed = build(target_update_interval=20, learning_starts=0, seed=0)
     resumed.load_state_dict(copy.deepcopy(agent.state_dict()))
     for now in (16, 20, 24):
         before = weights(resumed.target)
@@ -281,7 +290,7 @@ def test_the_phase_of_the_copies_is_resumed(build):
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_buffers_follow_too(build, monkeypatch, tau, seeds):
     def network(agent):
-        q = QNetwork(agent.lanes.shape, agent.lanes.actions, 1, agent.config)
+        q = QNetwork(agent.env.shape, agent.env.num_actions, 1, agent.config)
         q.register_buffer("mean", torch.zeros(3))
         q.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         return q
@@ -318,11 +327,11 @@ def test_epsilon_falls_in_a_straight_line(build, time):
 
 
 def test_epsilon_goes_on_after_a_resume_and_counts_steps_of_all_lanes(build):
-    agent = build(epsilon_steps=100, epsilon_end=0.0, lanes=5, train_every=10)
+    agent = build(epsilon_steps=100, epsilon_end=0.0, num_envs=5, train_freq=10)
     agent.play()
     agent.play()
     assert agent.epsilon == pytest.approx(0.8)
-    resumed = build(epsilon_steps=100, epsilon_end=0.0, lanes=5, train_every=10)
+    resumed = build(epsilon_steps=100, epsilon_end=0.0, num_envs=5, train_freq=10)
     resumed.load_state_dict(copy.deepcopy(agent.state_dict()))
     assert resumed.epsilon == agent.epsilon
     resumed.play()
@@ -331,7 +340,7 @@ def test_epsilon_goes_on_after_a_resume_and_counts_steps_of_all_lanes(build):
 
 def test_lanes_explore_independently(build, monkeypatch):
     """How many of 6 lanes explore at once is binomial."""
-    agent, size, p = build(lanes=3, seeds=2, epsilon=0.3, epsilon_end=0.3), 4_000, 0.3
+    agent, size, p = build(num_envs=3, seeds=2, epsilon=0.3, epsilon_end=0.3), 4_000, 0.3
     monkeypatch.setattr(agent, "greedy", lambda obs, *_: (np.full(len(obs), -1), None))
     acted = np.stack([act(agent)[0] for _ in range(size)]) >= 0  # (size, 6)
     counts = np.bincount(acted.sum(1), minlength=7)
@@ -342,7 +351,7 @@ def test_lanes_explore_independently(build, monkeypatch):
 
 @pytest.mark.parametrize("epsilon", [0.5, 1.0])
 def test_a_random_action_may_be_any(build, monkeypatch, epsilon):
-    agent, size = build("TestCounting", lanes=2, epsilon=epsilon, epsilon_end=epsilon), 3_000
+    agent, size = build("TestCounting", num_envs=2, epsilon=epsilon, epsilon_end=epsilon), 3_000
     monkeypatch.setattr(agent, "greedy", lambda obs, *_: (np.full(len(obs), -1), None))
     acted = np.concatenate([act(agent)[0] for _ in range(size)])
     counts = np.bincount(acted[acted >= 0], minlength=3)
@@ -352,31 +361,31 @@ def test_a_random_action_may_be_any(build, monkeypatch, epsilon):
 
 
 def test_without_exploration_it_is_greedy(build):
-    agent = build(epsilon=0.0, epsilon_end=0.0, lanes=4)
+    agent = build(epsilon=0.0, epsilon_end=0.0, num_envs=4)
     for _ in range(20):
-        obs = agent.lanes.obs
+        obs = agent.env.obs
         with torch.no_grad():
             best = agent.q(torch.from_numpy(obs)[None])[0, :, :, 0].argmax(1).numpy()
         np.testing.assert_array_equal(act(agent)[0], best)
         agent.play()
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_of_several_seeds_each_acts_by_its_own_network(build, lanes):
-    agent = build(seeds=3, lanes=lanes)
-    obs = np.random.default_rng(0).normal(size=(3 * lanes, 4)).astype(np.float32)
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_of_several_seeds_each_acts_by_its_own_network(build, num_envs):
+    agent = build(seeds=3, num_envs=num_envs)
+    obs = np.random.default_rng(0).normal(size=(3 * num_envs, 4)).astype(np.float32)
     best = []
     for s in range(3):
         alone = QNetwork((4,), 2, 1, agent.config)
         alone.load_state_dict({name: value[s] for name, value in agent.q.network.named_parameters()})
-        best += alone(torch.from_numpy(obs[s * lanes : (s + 1) * lanes]))[..., 0].argmax(1).tolist()
+        best += alone(torch.from_numpy(obs[s * num_envs : (s + 1) * num_envs]))[..., 0].argmax(1).tolist()
     assert greedy(agent, obs).tolist() == best
 
 
 # ---- seeds and streams
 
 
-@pytest.mark.parametrize("settings", [{}, {"lanes": 3, "n_step": 3, "double": True}, {"seeds": 2, "tau": 0.1}])
+@pytest.mark.parametrize("settings", [{}, {"num_envs": 3, "n_step": 3, "double": True}, {"seeds": 2, "tau": 0.1}])
 def test_the_seed_decides_everything(build, snapshot, same, settings):
     one, twin, other = build(**settings), None, build(seed=1, **settings)
     torch.rand(3)
@@ -403,7 +412,7 @@ def test_making_an_agent_leaves_the_streams_of_others_alone(build):
 
 
 def test_seeds_side_by_side_have_nothing_in_common(build):
-    agent = build(seeds=3, lanes=2, capacity=100)
+    agent = build(seeds=3, num_envs=2, buffer_size=100)
     at_birth = weights(agent.q)
     for _ in range(25):
         agent.step()
@@ -432,7 +441,7 @@ def test_no_seed_feels_another(build):
         torch.testing.assert_close(ours[1:], theirs[1:])
 
 
-@pytest.mark.parametrize("settings", [{}, {"seeds": 2, "lanes": 2}])
+@pytest.mark.parametrize("settings", [{}, {"seeds": 2, "num_envs": 2}])
 @pytest.mark.parametrize("task", ["CartPole", "FrozenLake"])
 def test_measuring_does_not_disturb(build, snapshot, same, task, settings):
     watched, control = build(task, **settings), build(task, **settings)
@@ -442,8 +451,8 @@ def test_measuring_does_not_disturb(build, snapshot, same, task, settings):
         before, streams = snapshot(watched), (torch.get_rng_state(), np.random.get_state()[1].copy())  # noqa: NPY002
         watched.evaluate()
         watched.rollout(2, seed=5)
-        watched.predict(watched.lanes.obs)
-        watched.predict(watched.lanes.obs, deterministic=False)
+        watched.predict(watched.env.obs)
+        watched.predict(watched.env.obs, deterministic=False)
         assert same(before, snapshot(watched))
         assert torch.equal(streams[0], torch.get_rng_state())
         assert np.array_equal(streams[1], np.random.get_state()[1])  # noqa: NPY002
@@ -478,7 +487,7 @@ def test_rollouts_return_what_greedy_episodes_bring(build):
     ("task", "settings"),
     [
         ("CartPole", {}),
-        ("CartPole", {"lanes": 3, "n_step": 3}),
+        ("CartPole", {"num_envs": 3, "n_step": 3}),
         ("FrozenLake", {"seeds": 2}),
         ("Acrobot", {"tau": 0.5}),
     ],
@@ -497,7 +506,7 @@ def test_resume_is_exact(build, snapshot, same, task, settings, before):
         whole.step()
         resumed.step()
     assert same(snapshot(whole), snapshot(resumed))
-    obs = whole.lanes.obs
+    obs = whole.env.obs
     np.testing.assert_array_equal(greedy(whole, obs), greedy(resumed, obs))  # what acts is what was loaded
 
 
@@ -509,7 +518,7 @@ def test_resume_is_exact(build, snapshot, same, task, settings, before):
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_predictions_are_actions_of_the_environment(build, task, seeds, deterministic):
     agent = build(task, seeds=seeds, epsilon_end=0.5)
-    env = gym.make(agent.lanes.name)
+    env = gym.make(agent.env.name)
     obs, _ = env.reset(seed=0)
     for _ in range(4):
         action, state = agent.predict(obs, deterministic=deterministic)
@@ -579,7 +588,7 @@ def evaluate_policy(model, envs, episodes):
 @pytest.mark.parametrize("task", ["CartPole", "FrozenLake", "TestVector"])
 def test_it_is_taken_by_the_evaluation_of_stable_baselines3(build, task):
     agent = build(task)
-    returns = evaluate_policy(agent, [gym.make(agent.lanes.name) for _ in range(3)], 6)
+    returns = evaluate_policy(agent, [gym.make(agent.env.name) for _ in range(3)], 6)
     assert len(returns) >= 6
     if task == "TestVector":
         assert set(returns) == {4}
@@ -593,11 +602,11 @@ def test_a_state_comes_back_as_it_was(build):
 # ---- pictures
 
 
-@pytest.mark.parametrize("settings", [{}, {"seeds": 2, "stack": 3, "atoms": 5}])
+@pytest.mark.parametrize("settings", [{}, {"seeds": 2, "frame_stack": 3, "atoms": 5}])
 def test_pictures_are_learned_from(build, settings):
     agent = build("TestImage", **settings)
-    assert agent.lanes.shape[1:] == (4, 4)
-    assert agent.lanes.scale == 255
+    assert agent.env.shape[1:] == (4, 4)
+    assert agent.env.scale == 255
     before = weights(agent.q)
     for _ in range(8):
         metrics = agent.step()

@@ -15,12 +15,13 @@ def window(shape, terminate=0.1, truncate=0.1, seed=0, **more):
     """Made-up sequences (S, B, T) of a world with observations (4,), two actions and a memory of 16 numbers."""
     rng = torch.Generator().manual_seed(seed)
     terminated, cut = (torch.rand(shape, generator=rng) < chance for chance in (terminate, truncate))
-    start = torch.zeros(shape, dtype=torch.bool)
-    start[..., 1:] = (terminated | cut)[..., :-1]
+    is_first = torch.zeros(shape, dtype=torch.bool)
+    is_first[..., 1:] = (terminated | cut)[..., :-1]
     made = Sequences(
-        obs=torch.randn(*shape, 4, generator=rng), legal=torch.ones(*shape, 1, dtype=torch.bool), start=start,
+        obs=torch.randn(*shape, 4, generator=rng), action_mask=torch.ones(*shape, 1, dtype=torch.bool),
+        is_first=is_first,
         action=torch.randint(2, shape, generator=rng), reward=torch.randn(shape, generator=rng), terminated=terminated,
-        done=terminated | cut, memory=torch.randn(*shape[:2], 16, generator=rng),
+        done=terminated | cut, recurrent_state=torch.randn(*shape[:2], 16, generator=rng),
         weight=torch.rand(shape[:2], generator=rng), index=torch.zeros(shape[:2], dtype=torch.int64),
     )  # fmt: skip
     return made._replace(**more)
@@ -62,15 +63,17 @@ def error_by_steps(agent, made):
     """The error (S, B), surprises and Q of what is learned from, one window after the other, one step at a time."""
     config = agent.config
     shape = made.reward.shape[:2]
-    errors, surprises = torch.zeros(*shape, config.length), torch.zeros(*shape, config.length)
+    errors, priorities_ = torch.zeros(*shape, config.length), torch.zeros(*shape, config.length)
 
     def unroll(network, s, b):
-        memory, rows = made.memory[s, b], []
+        recurrent_state, rows = made.recurrent_state[s, b], []
         for t in range(made.obs.shape[2]):
-            if made.start[s, b, t]:
-                memory = torch.zeros_like(memory)
-            out, memory = network.network(made.obs[s, b, t][None, None], memory[None], torch.zeros(1, 1))
-            memory = memory[0]
+            if made.is_first[s, b, t]:
+                recurrent_state = torch.zeros_like(recurrent_state)
+            out, recurrent_state = network.network(
+                made.obs[s, b, t][None, None], recurrent_state[None], torch.zeros(1, 1)
+            )
+            recurrent_state = recurrent_state[0]
             rows.append(out[0, 0])
         return rows
 
@@ -87,8 +90,8 @@ def error_by_steps(agent, made):
                 torch.tensor(total), torch.tensor(after), agent.value.mix(target[there], torch.eye(2)[q.argmax()])
             )
             out = online[here][made.action[s, b, here]]
-            errors[s, b, t], surprises[s, b, t] = agent.value.error(out, y), agent.value.surprise(out, y)
-    return errors.mean(-1), surprises
+            errors[s, b, t], priorities_[s, b, t] = agent.value.error(out, y), agent.value.priority(out, y)
+    return errors.mean(-1), priorities_
 
 
 @pytest.mark.parametrize("settings", [{}, {"double": True, "n_step": 3}, {"atoms": 7, "v_min": -3.0, "v_max": 3.0}])
@@ -98,14 +101,14 @@ def test_the_error_of_sequences_is_that_of_their_steps(build, settings, burn_in)
     other = build(recurrent=True, seed=1, dueling=True, **settings)
     agent.target.load_state_dict(other.q.state_dict())  # two networks, not one twice
     made = window((1, 6, agent.span))
-    assert made.start[..., 1:].any()
+    assert made.is_first[..., 1:].any()
     with torch.no_grad():
-        error, surprise, q = agent.error(made)
-        errors, surprises = error_by_steps(agent, made)
+        error, priority, q = agent.error(made)
+        errors, priorities_ = error_by_steps(agent, made)
     assert error.shape == (1, 6)
-    assert surprise.shape == q.shape == (1, 6, 5)
+    assert priority.shape == q.shape == (1, 6, 5)
     torch.testing.assert_close(error, errors)
-    torch.testing.assert_close(surprise, surprises)
+    torch.testing.assert_close(priority, priorities_)
 
 
 @pytest.mark.parametrize("kind", [{}, {"loss": "mse"}, {"atoms": 7, "v_min": -2.0, "v_max": 6.0}, {"quantiles": 5}])
@@ -116,14 +119,14 @@ def test_every_sequence_counts_by_its_weight(build, kind, seeds):
     agent.optimizer.param_groups[0]["lr"] = 0.0
     made = window((seeds, 6, agent.span))
     agent.replay.sequences = lambda size, length, beta: made
-    agent.replay.prioritize = lambda index, surprise: heard.append(surprise)
+    agent.replay.prioritize = lambda index, priority: heard.append(priority)
     loss = agent.learn()["loss"]
     with torch.no_grad():
-        error, surprise, _ = agent.error(made)
+        error, priority, _ = agent.error(made)
     assert len(error.unique()) == 6 * seeds
     torch.testing.assert_close(loss, (made.weight * error).mean(1))
     assert heard[0].shape == (seeds, 6)
-    torch.testing.assert_close(heard[0], 0.9 * surprise.max(-1).values + 0.1 * surprise.mean(-1))
+    torch.testing.assert_close(heard[0], 0.9 * priority.max(-1).values + 0.1 * priority.mean(-1))
 
 
 def test_the_burn_in_teaches_nothing(build):
@@ -138,24 +141,26 @@ def test_the_burn_in_teaches_nothing(build):
 
 def test_it_acts_by_what_the_whole_episode_gives(build):
     """Step by step with the memory carried on, as unrolled at once; of each seed by its own network."""
-    agent = build(recurrent=True, seeds=2, lanes=2, epsilon=0.0, epsilon_end=0.0, warmup=10**6, capacity=1_000)
+    agent = build(
+        recurrent=True, seeds=2, num_envs=2, epsilon=0.0, epsilon_end=0.0, learning_starts=10**6, buffer_size=1_000
+    )
     for _ in range(40):
         agent.play()
     frames, count = agent.replay.frames, agent.replay.count
     obs = torch.from_numpy(frames.obs[: count * 4]).view(count, 2, 2, 4).permute(1, 2, 0, 3)
-    start = torch.from_numpy(np.equal(frames.age[: count * 4], 0)).view(count, 2, 2).permute(1, 2, 0)
-    assert start.sum() > 8
-    assert start[..., 0].all()
+    is_first = torch.from_numpy(np.equal(frames.age[: count * 4], 0)).view(count, 2, 2).permute(1, 2, 0)
+    assert is_first.sum() > 8
+    assert is_first[..., 0].all()
     with torch.no_grad():
-        out, memory = agent.q(obs, torch.zeros(2, 2, 16), start)
+        out, recurrent_state = agent.q(obs, torch.zeros(2, 2, 16), is_first)
     acted = torch.from_numpy(agent.replay.action[: count * 4]).view(count, 2, 2).permute(1, 2, 0)
     assert torch.equal(out[..., 0].argmax(-1), acted.long())
-    torch.testing.assert_close(torch.from_numpy(agent.recall).view(2, 2, 16), memory)
+    torch.testing.assert_close(torch.from_numpy(agent.recurrent_state).view(2, 2, 16), recurrent_state)
 
 
 def test_what_was_remembered_is_stored_and_brings_back_what_was_thought(build, monkeypatch):
     """With the weights it acted with, a sequence from the middle of an episode gives the same Q without burn-in."""
-    agent, thought = build(recurrent=True, burn_in=0, seeds=2, lanes=2, warmup=10**6, capacity=1_000), []
+    agent, thought = build(recurrent=True, burn_in=0, seeds=2, num_envs=2, learning_starts=10**6, buffer_size=1_000), []
     mean = agent.value.mean
     monkeypatch.setattr(agent.value, "mean", lambda out: thought.append(mean(out).clone()) or mean(out))
     for _ in range(30):
@@ -163,36 +168,36 @@ def test_what_was_remembered_is_stored_and_brings_back_what_was_thought(build, m
     q = torch.stack(thought).flatten(1, 2)  # (times, S * N, A)
     made = agent.replay.sequences(200, agent.span)
     with torch.no_grad():
-        out, _ = agent.q(made.obs, made.memory, made.start)
+        out, _ = agent.q(made.obs, made.recurrent_state, made.is_first)
     row, column = made.index // 4, made.index % 4
-    assert made.memory[~made.start[..., 0]].any(-1).all()  # there is something to remember
-    assert (~made.start[..., 0]).sum() > 100
+    assert made.recurrent_state[~made.is_first[..., 0]].any(-1).all()  # there is something to remember
+    assert (~made.is_first[..., 0]).sum() > 100
     for t in range(agent.span):
         torch.testing.assert_close(out[:, :, t, :, 0], q[row + t, column])
 
 
 def test_learning_begins_with_the_first_whole_sequence(build):
-    agent = build(recurrent=True, warmup=0, train_every=1)
+    agent = build(recurrent=True, learning_starts=0, train_freq=1)
     assert agent.span == 9
     assert ["loss" in agent.step() for _ in range(12)] == [False] * 8 + [True] * 4
 
 
 def test_the_smallest_replay_holds_one_sequence(build):
-    agent = build(recurrent=True, warmup=0, train_every=1, capacity=9)
+    agent = build(recurrent=True, learning_starts=0, train_freq=1, buffer_size=9)
     assert ["loss" in agent.step() for _ in range(30)] == [False] * 8 + [True] * 22
 
 
-@pytest.mark.parametrize("settings", [{}, {"alpha": 0.6, "seeds": 2}, {"lanes": 3, "n_step": 3, "stack": 2}])
+@pytest.mark.parametrize("settings", [{}, {"alpha": 0.6, "seeds": 2}, {"num_envs": 3, "n_step": 3, "frame_stack": 2}])
 def test_resume_is_exact(build, snapshot, same, settings):
     """T15: what it remembers in the middle of an episode, too."""
     whole, resumed = (build(recurrent=True, **settings) for _ in range(2))
     for _ in range(20):
         whole.step()
-    assert whole.recall.any()
-    assert not whole.lanes.start.all()
+    assert whole.recurrent_state.any()
+    assert not whole.env.is_first.all()
     resumed.step()
     resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
-    np.testing.assert_array_equal(whole.recall, resumed.recall)
+    np.testing.assert_array_equal(whole.recurrent_state, resumed.recurrent_state)
     for _ in range(10):
         whole.step()
         resumed.step()
@@ -206,18 +211,18 @@ def test_measuring_does_not_disturb(build, snapshot, same):
         control.step()
         before = snapshot(watched)
         watched.evaluate()
-        watched.predict(watched.lanes.obs, deterministic=False)
+        watched.predict(watched.env.obs, deterministic=False)
         assert same(before, snapshot(watched))
     assert same(snapshot(watched), snapshot(control))
 
 
 def test_memory_goes_on_while_it_explores(build):
     """A random action is no reason not to look."""
-    agent = build(recurrent=True, epsilon=1.0, epsilon_end=1.0, lanes=2)
-    remembered = [agent.recall]
+    agent = build(recurrent=True, epsilon=1.0, epsilon_end=1.0, num_envs=2)
+    remembered = [agent.recurrent_state]
     for _ in range(3):
         agent.play()
-        remembered.append(agent.recall)
+        remembered.append(agent.recurrent_state)
     assert not remembered[0].any()
     assert not any(np.array_equal(one, other) for one, other in pairwise(remembered))
 
@@ -245,18 +250,18 @@ def test_seeds_side_by_side_have_nothing_in_common(build):
 def test_predictions_carry_a_state_until_an_episode_starts(build, seeds):
     """The convention of Stable-Baselines3: (actions, state), state being a tuple that is handed in again."""
     agent = build(recurrent=True, seeds=seeds)
-    obs, start = torch.randn(3, 10, 4), torch.zeros(3, 10, dtype=torch.bool)
-    start[1, 4] = start[:, 0] = True
+    obs, is_first = torch.randn(3, 10, 4), torch.zeros(3, 10, dtype=torch.bool)
+    is_first[1, 4] = is_first[:, 0] = True
     state, actions = None, []
     for t in range(10):
-        action, state = agent.predict(obs[:, t].numpy(), state=state, episode_start=start[:, t].numpy())
+        action, state = agent.predict(obs[:, t].numpy(), state=state, episode_start=is_first[:, t].numpy())
         assert isinstance(state, tuple)
         assert state[0].shape == (3, 16)
         actions.append(action)
     with torch.no_grad():
-        memory, x = torch.zeros(seeds, 3, 16), (y.expand(seeds, *y.shape) for y in (obs, start))
+        recurrent_state, x = torch.zeros(seeds, 3, 16), (y.expand(seeds, *y.shape) for y in (obs, is_first))
         x, begins = x
-        out, after = agent.q(x, memory, begins)
+        out, after = agent.q(x, recurrent_state, begins)
     np.testing.assert_array_equal(np.stack(actions, 1), out[0, ..., 0].argmax(-1).numpy())
     np.testing.assert_allclose(state[0], after[0].numpy(), rtol=1e-4, atol=1e-5)
 

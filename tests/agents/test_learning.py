@@ -6,11 +6,11 @@ import torch
 
 import rlgen
 from rlgen import api, catalog
-from tests.envs import worlds
+from tests.envs import toy_environments
 
 QUICK = {
-    "width": 32, "depth": 1, "batch": 32, "lr": 1e-3, "capacity": 5_000, "warmup": 200,
-    "epsilon_end": 0.5, "epsilon_steps": 1_000, "train_every": 4, "sync_every": 50,
+    "width": 32, "depth": 1, "batch": 32, "lr": 1e-3, "buffer_size": 5_000, "learning_starts": 200,
+    "epsilon_end": 0.5, "epsilon_steps": 1_000, "train_freq": 4, "target_update_interval": 50,
 }  # fmt: skip
 KINDS = {  # what the catalog says they are, on the small scale of these tasks
     "dqn": {"loss": "mse"},
@@ -25,7 +25,7 @@ def learned(agent, steps):
     while agent.time < steps:
         agent.step()
     with torch.no_grad():
-        places = torch.eye(agent.lanes.shape[0]).expand(agent.config.seeds, -1, -1)
+        places = torch.eye(agent.env.shape[0]).expand(agent.config.seeds, -1, -1)
         return agent.value.mean(agent.q(places)).numpy()
 
 
@@ -58,7 +58,7 @@ def optimum():
     for _ in range(100):
         for place in range(5):
             for action in range(2):
-                successor, reward, over = worlds.chain(place, action)
+                successor, reward, over = toy_environments.chain(place, action)
                 best[place, action] = reward + (0 if over else 0.9 * best[successor].max())
     return best
 
@@ -68,7 +68,7 @@ def test_walking_to_the_end_of_a_chain(build, kind, seeds):
     """T1: it starts anywhere and is cut off after 20 steps, of which Q* knows nothing."""
     best = optimum()
     assert best.argmax(1).tolist() == [1] * 5
-    more = {"capacity": 1_000} if kind == "rainbow" else {}  # of its first steps, which n = 3 holds against it
+    more = {"buffer_size": 1_000} if kind == "rainbow" else {}  # of its first steps, which n = 3 holds against it
     agent = build("TestChain", **options(kind, -0.2, 1.2, gamma=0.9, seeds=seeds, **more))
     q = learned(agent, 2_600 if seeds > 1 else 1_800)
     held = np.s_[:, :, 1:] if kind == "rainbow" else np.s_[:]  # what it no longer tries it need not know
@@ -97,8 +97,8 @@ def test_a_time_limit_is_no_end_of_the_world(build, world, ends, n_step):
 def test_only_who_remembers_answers_by_the_cue(build):
     """Shown at the start, asked for four steps later: by what it sees then nobody can do better than half."""
     settings = {
-        "width": 16, "batch": 16, "lr": 5e-3, "capacity": 5_000, "warmup": 200, "epsilon_steps": 1_000,
-        "epsilon_end": 0.1, "train_every": 8, "sync_every": 100, "gamma": 0.9,
+        "width": 16, "batch": 16, "lr": 5e-3, "buffer_size": 5_000, "learning_starts": 200, "epsilon_steps": 1_000,
+        "epsilon_end": 0.1, "train_freq": 8, "target_update_interval": 100, "gamma": 0.9,
     }  # fmt: skip
     for recurrent, more in ((True, {"length": 5, "burn_in": 0}), (False, {})):
         agent = build("TestCue", recurrent=recurrent, **settings, **more)

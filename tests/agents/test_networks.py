@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from rlgen.agents.networks import Head, NoisyLinear, QNetwork, RecurrentQNetwork, draw_noise, in_numpy, silence
+from rlgen.agents.networks import Head, NoisyLinear, QNetwork, RecurrentQNetwork, draw_noise, in_numpy, zero_noise
 from torch import nn
 
 from rlgen.core.seeds import Seeds
@@ -176,7 +176,7 @@ def test_without_noise_it_is_a_linear_layer():
     torch.testing.assert_close(layer(x), calm)
     draw_noise(layer, stream())
     assert (layer(x) - calm).abs().min() > 1e-6
-    silence(layer)
+    zero_noise(layer)
     torch.testing.assert_close(layer(x), calm)
 
 
@@ -208,7 +208,7 @@ def test_noise_is_drawn_for_every_layer_and_seed_and_never_saved(count):
     assert not torch.allclose(noisy, seeds(calm))
     draw_noise(seeds, stream())
     assert torch.equal(noisy, seeds(calm))
-    silence(seeds)
+    zero_noise(seeds)
     assert not any(x.any() for x in noise.values())
 
 
@@ -219,48 +219,48 @@ def recurrent(k=1, **more):
     return RecurrentQNetwork((3,), 2, k, shape(6, **more))
 
 
-def unrolled(network, obs, memory, start):
+def unrolled(network, obs, recurrent_state, start):
     """(B, T, ...) one step at a time, as it acts."""
     outputs = []
     for t in range(obs.shape[1]):
-        out, memory = network(obs[:, t : t + 1], memory, start[:, t : t + 1])
+        out, recurrent_state = network(obs[:, t : t + 1], recurrent_state, start[:, t : t + 1])
         outputs.append(out)
-    return torch.cat(outputs, 1), memory
+    return torch.cat(outputs, 1), recurrent_state
 
 
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("k", [1, 3])
 def test_step_by_step_is_the_whole_sequence(depth, k):
     network = recurrent(k, depth=depth, dueling=True)
-    obs, memory, start = torch.randn(4, 9, 3), torch.randn(4, 12), torch.rand(4, 9) < 0.2
-    whole, after = network(obs, memory, start)
+    obs, recurrent_state, start = torch.randn(4, 9, 3), torch.randn(4, 12), torch.rand(4, 9) < 0.2
+    whole, after = network(obs, recurrent_state, start)
     assert whole.shape == (4, 9, 2, k)
-    steps, after_ = unrolled(network, obs, memory, start)
+    steps, after_ = unrolled(network, obs, recurrent_state, start)
     torch.testing.assert_close(whole, steps)
     torch.testing.assert_close(after, after_)
 
 
 def test_nothing_is_remembered_across_the_start_of_an_episode():
-    network, obs, memory = recurrent(), torch.randn(2, 8, 3), torch.randn(2, 12)
+    network, obs, recurrent_state = recurrent(), torch.randn(2, 8, 3), torch.randn(2, 12)
     start = torch.zeros(2, 8, dtype=torch.bool)
     start[0, 5] = True
-    whole, after = network(obs, memory, start)
+    whole, after = network(obs, recurrent_state, start)
     no = torch.zeros(1, 8, dtype=torch.bool)
-    first, _ = network(obs[:1, :5], memory[:1], no[:, :5])
+    first, _ = network(obs[:1, :5], recurrent_state[:1], no[:, :5])
     second, end = network(obs[:1, 5:], torch.zeros(1, 12), no[:, 5:])
     torch.testing.assert_close(whole[:1], torch.cat([first, second], 1))
     torch.testing.assert_close(after[:1], end)
-    other, _ = network(obs[1:], memory[1:], no)  # of the neighbour everything is
+    other, _ = network(obs[1:], recurrent_state[1:], no)  # of the neighbour everything is
     torch.testing.assert_close(whole[1:], other)
     assert not torch.allclose(whole[1:, 5:], network(obs[1:, 5:], torch.zeros(1, 12), no[:, 5:])[0])
 
 
 def test_no_gradient_crosses_the_start_of_an_episode():
     network, obs = recurrent(), torch.randn(1, 6, 3, requires_grad=True)
-    memory, start = torch.randn(1, 12, requires_grad=True), torch.zeros(1, 6, dtype=torch.bool)
+    recurrent_state, start = torch.randn(1, 12, requires_grad=True), torch.zeros(1, 6, dtype=torch.bool)
     start[0, 3] = True
-    network(obs, memory, start)[0][:, 3:].sum().backward()
-    assert not memory.grad.any()
+    network(obs, recurrent_state, start)[0][:, 3:].sum().backward()
+    assert not recurrent_state.grad.any()
     assert not obs.grad[:, :3].any()
     assert obs.grad[:, 3:].abs().min() > 0
 
@@ -275,9 +275,9 @@ def test_it_is_the_cell_of_torch():
         other.bias_ih_l0.copy_(network.inputs.bias)
         other.bias_hh_l0.zero_()
         other.bias_hh_l0[6:12] = 1.0
-    obs, memory = torch.randn(4, 9, 3), torch.randn(4, 12)
-    h, c = memory.chunk(2, -1)
+    obs, recurrent_state = torch.randn(4, 9, 3), torch.randn(4, 12)
+    h, c = recurrent_state.chunk(2, -1)
     expected, (h, c) = other(obs, (h[None].contiguous(), c[None].contiguous()))
-    out, after = network(obs, memory, torch.zeros(4, 9, dtype=torch.bool))
+    out, after = network(obs, recurrent_state, torch.zeros(4, 9, dtype=torch.bool))
     torch.testing.assert_close(out, network.head(expected))
     torch.testing.assert_close(after, torch.cat([h[0], c[0]], -1))

@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 import torch
-from rlgen.agents.networks import silence
+from rlgen.agents.networks import zero_noise
 from rlgen.agents.replay import Batch
 from rlgen.agents.values import Categorical
 
@@ -32,7 +32,7 @@ def learn(agent, batch):
     """Its loss for this batch, (S,), nothing being changed but the stream of noise, which is put back."""
     stream, agent.replay.sample, sample = agent.noise.get_state(), lambda size, beta: batch, agent.replay.sample
     agent.optimizer.param_groups[0]["lr"] = 0.0
-    prioritize, agent.replay.prioritize = agent.replay.prioritize, lambda index, surprise: None
+    prioritize, agent.replay.prioritize = agent.replay.prioritize, lambda index, priority: None
     try:
         return agent.learn()["loss"]
     finally:
@@ -83,26 +83,26 @@ def test_weights_scale_the_gradient_too(build, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_priorities_follow_from_the_unweighted_surprise_of_each_start(build, monkeypatch, kind):
     """T5: not squared, not weighted, not negative; told once for the whole burst, slot by slot."""
-    agent, heard = build(alpha=0.5, n_step=3, updates=3, lr=1e-12, **KINDS[kind]), []
+    agent, heard = build(alpha=0.5, n_step=3, gradient_steps=3, lr=1e-12, **KINDS[kind]), []
     batch = burst(agent, 24)
     monkeypatch.setattr(agent.replay, "sample", lambda size, beta: batch)
-    monkeypatch.setattr(agent.replay, "prioritize", lambda index, surprise: heard.append((index, surprise)))
+    monkeypatch.setattr(agent.replay, "prioritize", lambda index, priority: heard.append((index, priority)))
     agent.learn()
-    ((index, surprise),) = heard
+    ((index, priority),) = heard
     assert torch.equal(index, batch.index)
-    assert surprise.shape == (1, 24)
-    assert not surprise.requires_grad
+    assert priority.shape == (1, 24)
+    assert not priority.requires_grad
     with torch.no_grad():
         out = agent.q(batch.obs).take_along_dim(batch.action[..., None, None], 2).squeeze(2)
         next_out = agent.target(batch.next_obs)
         y = agent.backup(batch, None, next_out, next_out)
-    torch.testing.assert_close(surprise, agent.value.surprise(out, y), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(priority, agent.value.priority(out, y), atol=1e-5, rtol=1e-4)
     if kind in ("huber", "mse"):
-        torch.testing.assert_close(surprise, (y - out).abs()[..., 0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(priority, (y - out).abs()[..., 0], atol=1e-5, rtol=1e-4)
 
 
 def test_weights_undo_priorities_more_and_more(build):
-    agent, asked = build(alpha=0.5, beta=0.4, beta_steps=100, train_every=10, warmup=0, batch=4), []
+    agent, asked = build(alpha=0.5, beta=0.4, beta_steps=100, train_freq=10, learning_starts=0, batch=4), []
     sample = agent.replay.sample
     agent.replay.sample = lambda size, beta: asked.append(beta) or sample(size, beta)
     for _ in range(12):
@@ -113,10 +113,10 @@ def test_weights_undo_priorities_more_and_more(build):
 
 def test_the_learning_rate_falls(build):
     for recurrent in (False, True):
-        agent = build(recurrent=recurrent, lr=1e-2, lr_end=1e-3, lr_steps=80, warmup=0, train_every=20)
+        agent = build(recurrent=recurrent, lr=1e-2, lr_end=1e-3, lr_steps=80, learning_starts=0, train_freq=20)
         rates = [agent.optimizer.param_groups[0]["lr"] for _ in range(6) if "loss" in agent.step()]
         assert rates == pytest.approx([0.01 - 0.009 * min(step / 80, 1) for step in range(20, 140, 20)])
-    agent = build(lr=1e-2, warmup=0)
+    agent = build(lr=1e-2, learning_starts=0)
     agent.step()
     assert agent.optimizer.param_groups[0]["lr"] == 1e-2
 
@@ -124,8 +124,8 @@ def test_the_learning_rate_falls(build):
 # ---- double, masks
 
 
-def masked(batch, next_legal):
-    return batch._replace(next_legal=torch.tensor([next_legal]))
+def masked(batch, next_action_mask):
+    return batch._replace(next_action_mask=torch.tensor([next_action_mask]))
 
 
 def test_a_mask_is_honoured_in_the_maximum_of_the_target(build):
@@ -150,8 +150,8 @@ def test_a_mask_is_honoured_by_munchausen(build, double):
     agent = build(double=double, munchausen=0.9, temperature=0.5)
     table = [[0.0, 0, 0], [4, 5, 9]]
     batch = transitions([1, 1], [0, 1], [0.0, 0.0], [1.0, 1.0], [1, 1], states=2)
-    legal = torch.tensor([[[True, True, False], [True, True, False]]])
-    full = targets(agent, batch._replace(legal=legal, next_legal=legal), table)
+    action_mask = torch.tensor([[[True, True, False], [True, True, False]]])
+    full = targets(agent, batch._replace(action_mask=action_mask, next_action_mask=action_mask), table)
     two = targets(agent, batch, [row[:2] for row in table])  # as if there were only two actions
     torch.testing.assert_close(full, two)
 
@@ -159,27 +159,29 @@ def test_a_mask_is_honoured_by_munchausen(build, double):
 @pytest.mark.parametrize("settings", [{}, {"double": True}, {"munchausen": 0.9}, {"noisy": True}, {"seeds": 2}])
 def test_only_legal_actions_are_ever_taken(build, settings):
     """The environment itself refuses others; random, greedy, noisy, in training and in evaluation."""
-    agent = build("TestLegal", lanes=3, warmup=10, epsilon_steps=100, **settings)
+    agent = build("TestLegal", num_envs=3, learning_starts=10, epsilon_steps=100, **settings)
     for _ in range(40):
         agent.step()
     assert agent.evaluate()["eval_return"].isfinite().all()
     batch = agent.replay.sample(400)
     place, after = batch.obs.argmax(-1), batch.next_obs.argmax(-1)
-    assert (torch.from_numpy(LEGAL)[place] == batch.legal).all()
-    assert batch.legal.take_along_dim(batch.action[..., None], -1).all()
+    assert (torch.from_numpy(LEGAL)[place] == batch.action_mask).all()
+    assert batch.action_mask.take_along_dim(batch.action[..., None], -1).all()
     alive = batch.discount > 0
-    assert (torch.from_numpy(LEGAL)[after[alive]] == batch.next_legal[alive]).all()
+    assert (torch.from_numpy(LEGAL)[after[alive]] == batch.next_action_mask[alive]).all()
 
 
 def test_random_actions_are_uniform_over_those_that_are_legal(build):
-    agent, size = build("TestLegal", lanes=4), 3_000
-    legal = LEGAL[[0, 1, 2, 3]]
-    drawn = np.stack([agent.uniform(legal) for _ in range(size)])
+    agent, size = build("TestLegal", num_envs=4), 3_000
+    action_mask = LEGAL[[0, 1, 2, 3]]
+    drawn = np.stack([agent.uniform(action_mask) for _ in range(size)])
     for lane in range(4):
         counts = np.bincount(drawn[:, lane], minlength=5)
-        assert not counts[~legal[lane]].any()
-        expected = size / legal[lane].sum()
-        assert ((counts[legal[lane]] - expected) ** 2 / expected).sum() < 18.5  # chi-square of 4, one in a thousand
+        assert not counts[~action_mask[lane]].any()
+        expected = size / action_mask[lane].sum()
+        assert (
+            (counts[action_mask[lane]] - expected) ** 2 / expected
+        ).sum() < 18.5  # chi-square of 4, one in a thousand
 
 
 def test_the_greedy_action_is_the_best_legal_one(build):
@@ -187,34 +189,36 @@ def test_the_greedy_action_is_the_best_legal_one(build):
     agent.acting, agent.q = None, Table([[5.0, 9, 9, 6, 9]] * 4)
     obs, start = np.eye(4, dtype=np.float32), np.ones(4, bool)
     assert agent.greedy(obs, LEGAL, None, start)[0].tolist() == [3, 1, 1, 1]
-    assert agent.predict(np.arange(4), legal=LEGAL)[0].tolist() == [3, 1, 1, 1]
-    assert agent.predict(0, legal=LEGAL[0])[0] == 3
+    assert agent.predict(np.arange(4), action_mask=LEGAL)[0].tolist() == [3, 1, 1, 1]
+    assert agent.predict(0, action_mask=LEGAL[0])[0] == 3
     assert agent.predict(0)[0] == 1
-    many = agent.predict(np.zeros(500, int), legal=np.repeat(LEGAL[:1], 500, 0), deterministic=False)[0]
+    many = agent.predict(np.zeros(500, int), action_mask=np.repeat(LEGAL[:1], 500, 0), deterministic=False)[0]
     assert set(many.tolist()) == {0, 3}
 
 
 # ---- Munchausen
 
 
-def munchausen(config, value, batch, here, next_out, chooser):
+def munchausen(config, value, batch, here, next_out, selector):
     """Vieillard et al. 2020, eq. 2, number by number; targets (S, B) of their means."""
     tau, alpha = config.temperature, config.munchausen
-    mean = [x.tolist() for x in (value.mean(here), value.mean(next_out), value.mean(chooser))]
+    mean = [x.tolist() for x in (value.mean(here), value.mean(next_out), value.mean(selector))]
 
-    def policy(q, legal):
-        top = max(x for x, ok in zip(q, legal, strict=True) if ok)
-        e = [math.exp((x - top) / tau) if ok else 0.0 for x, ok in zip(q, legal, strict=True)]
+    def policy(q, action_mask):
+        top = max(x for x, ok in zip(q, action_mask, strict=True) if ok)
+        e = [math.exp((x - top) / tau) if ok else 0.0 for x, ok in zip(q, action_mask, strict=True)]
         return [x / sum(e) for x in e]
 
     result = torch.zeros(batch.reward.shape)
     for s, b in product(*map(range, batch.reward.shape)):
         q, q_next, q_choice = (x[s][b] for x in mean)
-        legal, next_legal = (x[s, b].expand(len(q)).tolist() for x in (batch.legal, batch.next_legal))
-        pi = policy(q, legal)[batch.action[s, b]]
+        action_mask, next_action_mask = (
+            x[s, b].expand(len(q)).tolist() for x in (batch.action_mask, batch.next_action_mask)
+        )
+        pi = policy(q, action_mask)[batch.action[s, b]]
         bonus = alpha * max(-1.0, min(0.0, tau * math.log(pi))) if pi else -alpha
         soft = 0.0
-        for p, q_a in zip(policy(q_choice, next_legal), q_next, strict=True):
+        for p, q_a in zip(policy(q_choice, next_action_mask), q_next, strict=True):
             if p > 0:
                 soft += p * (q_a - tau * math.log(p))
         result[s, b] = batch.reward[s, b] + bonus + batch.discount[s, b] * soft
@@ -228,19 +232,29 @@ def test_the_target_of_munchausen_is_its_formula(build, kind, masks, temperature
     wide = {**KINDS[kind], "v_min": -60.0, "v_max": 60.0, "atoms": 121} if kind == "c51" else KINDS[kind]
     agent = build(munchausen=0.9, temperature=temperature, **wide)
     shape, actions, k = (2, 20), 4, agent.value.width
-    here, next_out, chooser = (torch.randn(*shape, actions, k) * 2 for _ in range(3))
-    legal, next_legal = (torch.rand(*shape, actions) < (0.6 if masks else 2.0) for _ in range(2))
+    here, next_out, selector = (torch.randn(*shape, actions, k) * 2 for _ in range(3))
+    action_mask, next_action_mask = (torch.rand(*shape, actions) < (0.6 if masks else 2.0) for _ in range(2))
     action = torch.randint(actions, shape)
-    legal.scatter_(-1, action[..., None], True)
-    next_legal[..., 0] |= ~next_legal.any(-1)
+    action_mask.scatter_(-1, action[..., None], True)
+    next_action_mask[..., 0] |= ~next_action_mask.any(-1)
     ends = torch.rand(shape) < 0.3
-    batch = Batch(here, legal, action, torch.randn(shape), 0.9 * ~ends, next_out, next_legal, torch.ones(shape), action)
-    y = agent.backup(batch, here, next_out, chooser)
+    batch = Batch(
+        here,
+        action_mask,
+        action,
+        torch.randn(shape),
+        0.9 * ~ends,
+        next_out,
+        next_action_mask,
+        torch.ones(shape),
+        action,
+    )
+    y = agent.backup(batch, here, next_out, selector)
     mean = y @ agent.value.z if kind == "c51" else y.mean(-1)
-    expected = munchausen(agent.config, agent.value, batch, here, next_out, chooser)
+    expected = munchausen(agent.config, agent.value, batch, here, next_out, selector)
     torch.testing.assert_close(mean, expected, atol=1e-4, rtol=1e-4)
     if temperature == 1.0:  # the bracket is cut at -1 for some and not for all
-        bonus = agent.soften(batch._replace(discount=torch.zeros(shape)), here, torch.ones(1)) - batch.reward
+        bonus = agent.munchausen_reward(batch._replace(discount=torch.zeros(shape)), here, torch.ones(1)) - batch.reward
         assert bonus.min() == pytest.approx(-0.9)
         assert (bonus > -0.89).any()
         assert (bonus <= 0).all()
@@ -274,24 +288,24 @@ def test_a_cold_munchausen_with_no_share_is_plain(build, double):
 
 def test_noise_is_fresh_for_every_update_and_both_networks_and_for_every_action(build):
     """T14."""
-    agent, seen = build(noisy=True, updates=3, seeds=2), []
+    agent, seen = build(noisy=True, gradient_steps=3, seeds=2), []
 
     def noise(network):
         return torch.cat([x.flatten() for name, x in network.named_buffers() if "noise" in name])
 
     for _ in range(20):
         agent.play()
-    judged = agent.judged
+    target_values = agent.target_values
 
     def watching(burst):
-        for batch, out in judged(burst):
+        for batch, out in target_values(burst):
             assert batch.reward.shape == (2, 8)
             with torch.no_grad():
                 assert torch.equal(out, agent.target(batch.next_obs))  # judged with the noise that is there
             seen.extend([noise(agent.q), noise(agent.target)])
             yield batch, out
 
-    agent.judged = watching
+    agent.target_values = watching
     agent.learn()
     for _ in range(3):
         act(agent)
@@ -318,7 +332,7 @@ def test_no_noise_where_it_plays_in_earnest(build, seeds, recurrent):
     act(agent)
     np.testing.assert_array_equal(agent.rollout(5, seed=1), returns)
     calm = copy.deepcopy(agent.q)
-    silence(calm)
+    zero_noise(calm)
     with torch.no_grad():
         x = torch.from_numpy(obs)[None].expand(seeds, -1, -1)
         q = calm(x.unsqueeze(2), torch.zeros(seeds, 200, 16), torch.ones(seeds, 200, 1))[0] if recurrent else calm(x)
@@ -342,12 +356,12 @@ def test_noise_explores_in_place_of_random_actions(build):
 
 def test_noise_is_not_carried_into_the_target_network(build):
     """T6."""
-    agent = build(noisy=True, warmup=0)
+    agent = build(noisy=True, learning_starts=0)
     for _ in range(10):
         agent.step()
     noise = {name: x.clone() for name, x in agent.target.named_buffers() if "noise" in name}
     assert not equal(weights(agent.q), weights(agent.target))
-    agent.sync(1)
+    agent.update_target(1)
     assert equal(weights(agent.q), weights(agent.target))
     assert len(noise) == 4
     assert all(torch.equal(x, noise[name]) for name, x in agent.target.named_buffers() if name in noise)
@@ -362,7 +376,7 @@ def test_noise_is_not_carried_into_the_target_network(build):
 )
 def test_a_support_that_does_not_cover_what_is_seen_is_told_once(build, caplog, settings, warns):
     """T14: episodes of five steps bring 1 + γ + γ² + γ³ + γ⁴."""
-    agent = build("TestTruncated", atoms=5, gamma=0.9, lanes=2, seeds=2, **{"v_min": 0.0, **settings})
+    agent = build("TestTruncated", atoms=5, gamma=0.9, num_envs=2, seeds=2, **{"v_min": 0.0, **settings})
     for _ in range(20):
         agent.play()
     told = [record.getMessage() for record in caplog.records if "discounted return" in record.getMessage()]
@@ -384,7 +398,15 @@ SWITCHES = {
     "munchausen": [0.0, 0.9],
     "seeds": [1, 2],
 }
-TINY = {"width": 4, "batch": 4, "warmup": 0, "train_every": 6, "updates": 2, "capacity": 40, "sync_every": 12}
+TINY = {
+    "width": 4,
+    "batch": 4,
+    "learning_starts": 0,
+    "train_freq": 6,
+    "gradient_steps": 2,
+    "buffer_size": 40,
+    "target_update_interval": 12,
+}
 
 
 def every():
@@ -433,7 +455,7 @@ def test_any_two_switches_meet():
 def test_combinations_resume_to_the_bit(build, snapshot, same, choice, recurrent):
     """T15: priorities, the largest of them, and the stream of noise among the rest."""
     more = {"recurrent": True, "length": 3, "burn_in": 2} if recurrent else {}
-    whole, resumed = make(build, choice, lanes=2, **more), make(build, choice, lanes=2, **more)
+    whole, resumed = make(build, choice, num_envs=2, **more), make(build, choice, num_envs=2, **more)
     for _ in range(8):  # round the ring
         whole.step()
     resumed.step()  # an object with a past of its own

@@ -13,9 +13,9 @@ from tests.agents.experience import GAMMA, Experience
 
 worlds = {
     "n": st.sampled_from([1, 3, 5]),
-    "lanes": st.sampled_from([1, 3]),
+    "num_envs": st.sampled_from([1, 3]),
     "seeds": st.sampled_from([1, 2]),
-    "stack": st.sampled_from([1, 4]),
+    "frame_stack": st.sampled_from([1, 4]),
     "image": st.booleans(),
     "masks": st.booleans(),
     "alpha": st.sampled_from([0.0, 0.6]),
@@ -27,15 +27,15 @@ worlds = {
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(**worlds)
-def test_every_whole_window_is_drawn_as_walked_and_no_other(rows, lanes, steps, **more):
+def test_every_whole_window_is_drawn_as_walked_and_no_other(rows, num_envs, steps, **more):
     """T4: returns stop at the first end of either kind, discount γᵏ with the actual k, never past the write head.
     T11: each tuple as a naive list has it, the true successor also of a truncated step, no frame of another episode.
     """
-    lived = Experience(rows * lanes, lanes=lanes, **more).live(steps, lose=0.03)
+    lived = Experience(rows * num_envs, num_envs=num_envs, **more).live(steps, lose=0.03)
     sample = lived.drawn(lived.replay.sample(1200))
     for s, transitions in enumerate(sample):
         expected = lived.walks(s)
-        assert len(expected) == len(lived.replay) * lanes
+        assert len(expected) == len(lived.replay) * num_envs
         assert set(transitions) == set(expected)
 
 
@@ -57,12 +57,12 @@ def test_nothing_is_drawn_before_a_window_is_whole():
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6])
-@pytest.mark.parametrize(("n", "lanes", "seeds"), [(1, 1, 1), (3, 1, 2), (3, 3, 1), (5, 3, 2)])
-def test_windows_are_equally_likely_while_nothing_tells_them_apart(n, lanes, seeds, alpha):
+@pytest.mark.parametrize(("n", "num_envs", "seeds"), [(1, 1, 1), (3, 1, 2), (3, 3, 1), (5, 3, 2)])
+def test_windows_are_equally_likely_while_nothing_tells_them_apart(n, num_envs, seeds, alpha):
     size = 40_000
-    lived = Experience(30 * lanes, seeds, lanes, n=n, alpha=alpha).live(47)
+    lived = Experience(30 * num_envs, seeds, num_envs, n=n, alpha=alpha).live(47)
     for index in lived.replay.sample(size).index:
-        counts, cells = Counter(index.tolist()), (30 - n + 1) * lanes
+        counts, cells = Counter(index.tolist()), (30 - n + 1) * num_envs
         assert len(counts) == cells
         expected = size / cells
         statistic = sum((count - expected) ** 2 / expected for count in counts.values())
@@ -88,19 +88,21 @@ def test_one_step_is_the_plain_buffer():
         assert (discount, next_obs) == ((0, None) if row.terminated else (GAMMA, row.next_obs))
 
 
-@pytest.mark.parametrize("stack", [1, 4])
-def test_what_follows_a_termination_is_finite_and_allows_something(stack):
+@pytest.mark.parametrize("frame_stack", [1, 4])
+def test_what_follows_a_termination_is_finite_and_allows_something(frame_stack):
     """0 times what is no number is no number, and so is a maximum over nothing."""
-    lived = Experience(30, lanes=3, stack=stack).live(1)
+    lived = Experience(30, num_envs=3, frame_stack=frame_stack).live(1)
     for _ in range(40):
         batch = lived.live(1, terminate=0.5).replay.sample(100)
         assert batch.next_obs.isfinite().all()
-        assert batch.next_legal.any(-1).all()
+        assert batch.next_action_mask.any(-1).all()
 
 
 def test_a_truncated_step_leads_to_its_true_successor_when_it_is_the_newest_and_long_after():
     """T11: the observation that an episode was cut off at stands nowhere in the ring."""
-    lived = Experience(10, stack=2).live(3, terminate=0, truncate=0, life=0).live(1, terminate=0, truncate=1, life=0)
+    lived = (
+        Experience(10, frame_stack=2).live(3, terminate=0, truncate=0, life=0).live(1, terminate=0, truncate=1, life=0)
+    )
     cut = lived.log[0][-1]
     for later in range(9):  # when nine more are there, its older frame is gone
         drawn = lived.drawn(lived.replay.sample(300))[0]
@@ -111,7 +113,7 @@ def test_a_truncated_step_leads_to_its_true_successor_when_it_is_the_newest_and_
 
 def test_what_was_set_aside_goes_when_its_step_goes():
     """T11: the side table holds the truncations of the ring, and no more."""
-    lived = Experience(30, 2, 3, stack=4)
+    lived = Experience(30, 2, 3, frame_stack=4)
     for _ in range(60):
         lived.live(1, truncate=0.3, lose=0.1)
         there = [row for lane in lived.log for row in lane[-11:]]  # ten to draw from, and one not yet written over
@@ -122,17 +124,23 @@ def test_what_was_set_aside_goes_when_its_step_goes():
 
 def test_an_atari_transition_costs_no_more_than_its_frame():
     """T11: 7,056 bytes and at most 5 % more, in all arrays together, and with an episode cut off every 500 steps."""
-    rows, lanes = 600, 4
-    replay = Replay(rows * lanes, 1, lanes, (4, 84, 84), np.uint8, stack=4, n_step=3, gamma=0.99, alpha=0.5, seed=0)
-    obs, legal, no = np.zeros((lanes, 4, 84, 84), np.uint8), np.ones((lanes, 1), bool), np.zeros(lanes, bool)
+    rows, num_envs = 600, 4
+    replay = Replay(
+        rows * num_envs, 1, num_envs, (4, 84, 84), np.uint8, frame_stack=4, n_step=3, gamma=0.99, alpha=0.5, seed=0
+    )
+    obs, action_mask, no = (
+        np.zeros((num_envs, 4, 84, 84), np.uint8),
+        np.ones((num_envs, 1), bool),
+        np.zeros(num_envs, bool),
+    )
     for time in range(rows + 100):
-        done = np.full(lanes, time % 500 == 499)
+        done = np.full(num_envs, time % 500 == 499)
         replay.push(
             obs,
-            legal,
+            action_mask,
             no,
-            np.zeros(lanes, np.int64),
-            Step(np.zeros(lanes), no, done, done, obs, legal, np.zeros(lanes)),
+            np.zeros(num_envs, np.int64),
+            Step(np.zeros(num_envs), no, done, done, obs, action_mask, np.zeros(num_envs)),
         )
     replay.sample(32)
     arrays = [
@@ -142,24 +150,24 @@ def test_an_atari_transition_costs_no_more_than_its_frame():
         if isinstance(x, np.ndarray)
     ]
     arrays += [x for kept in replay.frames.aside.values() for x in kept]
-    assert len(replay.frames.aside) == lanes
-    assert sum(x.nbytes for x in arrays if x.base is None) <= 1.05 * 84 * 84 * rows * lanes
+    assert len(replay.frames.aside) == num_envs
+    assert sum(x.nbytes for x in arrays if x.base is None) <= 1.05 * 84 * 84 * rows * num_envs
 
 
 def test_types_and_shapes():
-    lived = Experience(12, 2, 3, n=2, stack=4, image=True).live(4, terminate=0, truncate=0, life=0)
+    lived = Experience(12, 2, 3, n=2, frame_stack=4, image=True).live(4, terminate=0, truncate=0, life=0)
     batch = lived.replay.sample(5)
-    obs, legal, number = ((2, 5, 8, 2, 2), torch.uint8), ((2, 5, 5), torch.bool), ((2, 5), torch.float32)
+    obs, action_mask, number = ((2, 5, 8, 2, 2), torch.uint8), ((2, 5, 5), torch.bool), ((2, 5), torch.float32)
     index = ((2, 5), torch.int64)
-    expected = [obs, legal, index, number, number, obs, legal, number, index]
+    expected = [obs, action_mask, index, number, number, obs, action_mask, number, index]
     assert [(tuple(x.shape), x.dtype) for x in batch] == expected
     assert torch.equal(batch.discount, torch.full((2, 5), GAMMA**2))
     assert torch.equal(batch.weight, torch.ones(2, 5))
     batch = Experience(12, 2, 3, masks=False).live(4).replay.sample(5)
     assert batch.obs.dtype == torch.float32
-    assert batch.legal.shape == batch.next_legal.shape == (2, 5, 1)
-    assert batch.legal.all()
-    assert batch.next_legal.all()
+    assert batch.action_mask.shape == batch.next_action_mask.shape == (2, 5, 1)
+    assert batch.action_mask.all()
+    assert batch.next_action_mask.all()
 
 
 def test_a_batch_is_a_copy():
@@ -171,9 +179,9 @@ def test_a_batch_is_a_copy():
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6])
-@pytest.mark.parametrize("stack", [1, 4])
+@pytest.mark.parametrize("frame_stack", [1, 4])
 @pytest.mark.parametrize("steps", [0, 4, 10, 27])
-def test_resumed_it_draws_and_stores_the_same(steps, stack, alpha):
+def test_resumed_it_draws_and_stores_the_same(steps, frame_stack, alpha):
     """T15: priorities, what was set aside and the stream of draws included."""
 
     def use(*replays, largest=3.0):
@@ -183,7 +191,7 @@ def test_resumed_it_draws_and_stores_the_same(steps, stack, alpha):
         return batches
 
     def build(steps, seed):
-        lived = Experience(10, 2, n=3, stack=stack, alpha=alpha, seed=seed)
+        lived = Experience(10, 2, n=3, frame_stack=frame_stack, alpha=alpha, seed=seed)
         for _ in range(steps):
             use(lived.live(1, lose=0.1).replay, largest=5.0 + seed)
         return lived
@@ -217,15 +225,15 @@ def test_streams_of_different_seeds_differ():
     assert not torch.equal(*samples)
 
 
-@pytest.mark.parametrize("stack", [1, 4])
-def test_a_tensor_as_on_an_accelerator_gives_what_an_array_gives(stack):
-    lived = [Experience(30, 2, 3, n=3, stack=stack, image=True) for _ in range(2)]
+@pytest.mark.parametrize("frame_stack", [1, 4])
+def test_a_tensor_as_on_an_accelerator_gives_what_an_array_gives(frame_stack):
+    lived = [Experience(30, 2, 3, n=3, frame_stack=frame_stack, image=True) for _ in range(2)]
     frames = lived[1].replay.frames
     frames.obs = torch.from_numpy(frames.obs)
     for x in lived:
         x.live(50, lose=0.05)
     assert all(map(torch.equal, *(x.replay.sample(200) for x in lived)))
     assert all(map(torch.equal, *(x.replay.sequences(50, 4) for x in lived)))
-    fresh = Experience(30, 2, 3, n=3, stack=stack, image=True)
+    fresh = Experience(30, 2, 3, n=3, frame_stack=frame_stack, image=True)
     fresh.replay.load_state_dict(lived[1].replay.state_dict())
     assert all(map(torch.equal, *(x.replay.sample(200) for x in (fresh, lived[1]))))

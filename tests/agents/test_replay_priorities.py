@@ -14,7 +14,7 @@ def slots(lived, length=None):
     return [
         {
             begin % (replay.rows + 1) * replay.width + lane
-            for lane in range(seed * replay.lanes, (seed + 1) * replay.lanes)
+            for lane in range(seed * replay.num_envs, (seed + 1) * replay.num_envs)
             for begin in lived.windows(lane, length)
         }
         for seed in range(replay.seeds)
@@ -25,25 +25,25 @@ def positive(replay):
     """The slots of each seed that can be drawn."""
     for seed, priorities in enumerate(replay.priorities.of):
         place = np.flatnonzero(priorities)
-        yield set((place // replay.lanes * replay.width + seed * replay.lanes + place % replay.lanes).tolist())
+        yield set((place // replay.num_envs * replay.width + seed * replay.num_envs + place % replay.num_envs).tolist())
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     n=st.sampled_from([1, 3, 5]),
-    lanes=st.sampled_from([1, 3]),
+    num_envs=st.sampled_from([1, 3]),
     seeds=st.sampled_from([1, 2]),
-    stack=st.sampled_from([1, 4]),
+    frame_stack=st.sampled_from([1, 4]),
     rows=st.integers(9, 20),
     jumps=st.lists(st.integers(1, 45), min_size=1, max_size=12),
     lengths=st.lists(st.sampled_from([0, 2, 6]), min_size=12, max_size=12),
 )
-def test_whole_windows_have_a_priority_and_nothing_else_has(n, lanes, seeds, stack, rows, jumps, lengths):
+def test_whole_windows_have_a_priority_and_nothing_else_has(n, num_envs, seeds, frame_stack, rows, jumps, lengths):
     """T5: slots enter once their window is whole and leave when they are written over, however rarely one draws.
 
     T4: never past the write head. Windows of other lengths in between, as a recurrent agent draws them, change nothing.
     """
-    lived = Experience(rows * lanes, seeds, lanes, n=n, stack=stack, alpha=0.7)
+    lived = Experience(rows * num_envs, seeds, num_envs, n=n, frame_stack=frame_stack, alpha=0.7)
     for jump, length in zip(jumps, lengths, strict=False):
         replay = lived.live(jump).replay
         if not replay.windows(length or n):
@@ -89,11 +89,11 @@ def test_frequencies_follow_the_priorities_raised_to_alpha(alpha):
     replay, size = lived.replay, 50_000
     replay.sample(1)
     index = torch.tensor([sorted(x) for x in slots(lived)])
-    surprise = torch.rand(index.shape, generator=torch.manual_seed(0), dtype=torch.float64) * 5
-    replay.prioritize(index, surprise)
+    priority = torch.rand(index.shape, generator=torch.manual_seed(0), dtype=torch.float64) * 5
+    replay.prioritize(index, priority)
     drawn = replay.sample(size).index
     for s in range(2):
-        share = (surprise[s].numpy() + LEAST) ** alpha
+        share = (priority[s].numpy() + LEAST) ** alpha
         expected = size * share / share.sum()
         common = expected > 5
         counts = (drawn[s][:, None] == index[s]).sum(0).numpy()
@@ -108,8 +108,8 @@ def test_weights_are_those_of_the_paper(beta):
     lived = Experience(40, 2, 2, alpha=0.6).live(20)
     replay = lived.replay
     batch = replay.sample(30)
-    surprise = torch.rand(2, 30, generator=torch.manual_seed(0)) * 3
-    replay.prioritize(batch.index, surprise)
+    priority = torch.rand(2, 30, generator=torch.manual_seed(0)) * 3
+    replay.prioritize(batch.index, priority)
     batch = replay.sample(30, beta)
     of = replay.priorities.of[:, : 21 * 2]
     place = batch.index // 4 * 2 + batch.index % 2
@@ -168,7 +168,7 @@ def test_seeds_draw_by_their_own_priorities():
     replay = Experience(20, 2, alpha=1.0).live(20).replay
     replay.sample(1)
     index = torch.stack([torch.arange(20) * 2, torch.arange(20) * 2 + 1])
-    surprise = torch.zeros(2, 20)
-    surprise[0, 3] = surprise[1, 15] = 1e3
-    replay.prioritize(index, surprise)
+    priority = torch.zeros(2, 20)
+    priority[0, 3] = priority[1, 15] = 1e3
+    replay.prioritize(index, priority)
     assert torch.equal(replay.sample(50).index, torch.tensor([[3 * 2], [15 * 2 + 1]]).expand(2, 50))

@@ -30,30 +30,31 @@ def test_a_support_without_room(low, high):
 
 
 def test_a_batch_larger_than_the_replay():
-    assert refused(DQN, batch=65, capacity=64) == "--batch 65 is more than --capacity 64 holds"
-    resolve(DQN, {"batch": 64, "capacity": 64})
+    assert refused(DQN, batch=65, buffer_size=64) == "--batch 65 is more than --buffer-size 64 holds"
+    resolve(DQN, {"batch": 64, "buffer_size": 64})
 
 
 @pytest.mark.parametrize(
-    ("lanes", "n_step", "stack", "least"), [(1, 5, 1, 5), (3, 5, 1, 15), (3, 1, 1, 3), (1, 1, 4, 4), (2, 3, 4, 12)]
+    ("num_envs", "n_step", "frame_stack", "least"),
+    [(1, 5, 1, 5), (3, 5, 1, 15), (3, 1, 1, 3), (1, 1, 4, 4), (2, 3, 4, 12)],
 )
-def test_a_window_beyond_the_replay(build, lanes, n_step, stack, least):
+def test_a_window_beyond_the_replay(build, num_envs, n_step, frame_stack, least):
     """The least that is told to do does, the replay gone round several times."""
-    given = {"lanes": lanes, "n_step": n_step, "stack": stack, "batch": 1}
-    told = refused(DQN, capacity=least - 1, **given)
-    assert told.startswith(f"--capacity {least - 1} in --lanes {lanes} holds no window of --n-step {n_step}")
+    given = {"num_envs": num_envs, "n_step": n_step, "frame_stack": frame_stack, "batch": 1}
+    told = refused(DQN, buffer_size=least - 1, **given)
+    assert told.startswith(f"--buffer-size {least - 1} in --num-envs {num_envs} holds no window of --n-step {n_step}")
     assert told.endswith(f": {least} would do")
-    assert ("--stack 4" in told) == (stack == 4)
-    agent = build("TestVector", capacity=least, warmup=0, train_every=lanes, **given)
+    assert ("--frame-stack 4" in told) == (frame_stack == 4)
+    agent = build("TestVector", buffer_size=least, learning_starts=0, train_freq=num_envs, **given)
     assert "loss" in [agent.step() for _ in range(30)][-1]
 
 
-@pytest.mark.parametrize(("lanes", "stack", "least"), [(1, 1, 9), (3, 1, 27), (2, 4, 24)])
-def test_a_sequence_beyond_the_replay(build, lanes, stack, least):
-    given = {"lanes": lanes, "stack": stack, "batch": 1, "burn_in": 3, "length": 5}
-    told = refused(DRQN, capacity=least - 1, **given)
+@pytest.mark.parametrize(("num_envs", "frame_stack", "least"), [(1, 1, 9), (3, 1, 27), (2, 4, 24)])
+def test_a_sequence_beyond_the_replay(build, num_envs, frame_stack, least):
+    given = {"num_envs": num_envs, "frame_stack": frame_stack, "batch": 1, "burn_in": 3, "length": 5}
+    told = refused(DRQN, buffer_size=least - 1, **given)
     assert "--burn-in 3, --length 5 and --n-step 1" in told
-    agent = build("TestVector", recurrent=True, capacity=least, warmup=0, train_every=lanes, **given)
+    agent = build("TestVector", recurrent=True, buffer_size=least, learning_starts=0, train_freq=num_envs, **given)
     assert "loss" in [agent.step() for _ in range(30)][-1]
 
 
@@ -90,7 +91,10 @@ def test_what_changes_something_is_not():
         (["qrdqn", "CartPole", "--loss", "mse"], "--loss would change nothing: --quantiles"),
         (["qrdqn", "CartPole", "--atoms", "51"], "--atoms 51 with --quantiles 25: choose one"),
         (["c51", "CartPole", "--v-min", "200"], "--v-min 200 is not below --v-max"),
-        (["dqn", "CartPole", "--batch", "100", "--capacity", "50"], "--batch 100 is more than --capacity 50 holds"),
+        (
+            ["dqn", "CartPole", "--batch", "100", "--buffer-size", "50"],
+            "--batch 100 is more than --buffer-size 50 holds",
+        ),
         (["drqn", "CartPole", "--length", "99999"], "holds no window of --burn-in 8, --length 99999"),
     ],
 )

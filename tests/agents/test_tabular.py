@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from rlgen.agents.tabular import QLearning, best_return, evaluate, optimum, policy_iteration, value_iteration
-from rlgen.envs import Lanes, Step
+from rlgen.envs import Step, VectorEnv
 from rlgen.envs.mdp import MDP, mdp
 
 import rlgen
@@ -12,7 +12,7 @@ from rlgen import api, catalog
 from rlgen.cli import main as cli
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
-from tests.envs import worlds
+from tests.envs import toy_environments
 
 SMALL = "S.. .#X ..G"
 gym.register("TestSmallGrid-v0", "rlgen.envs.grid:GridWorld", max_episode_steps=50, kwargs={"map": SMALL, "slip": 0.05})
@@ -22,7 +22,7 @@ def chain():
     """The Chain of the tests: action 1 goes right, leaving at the right end brings 1; action 0 goes left."""
     transition, reward = np.zeros((5, 2, 5)), np.zeros((5, 2))
     for place, action in product(range(5), range(2)):
-        successor, reward[place, action], over = worlds.chain(place, action)
+        successor, reward[place, action], over = toy_environments.chain(place, action)
         transition[place, action, successor] = not over
     return MDP(transition, reward, np.full(5, 0.2), 20)
 
@@ -70,9 +70,9 @@ def test_both_ways_lead_to_the_same_values(name, gamma):
 def test_evaluation_agrees_with_play(name):
     """Discounted returns of a random policy, played out."""
     process, rng = mdp(name), np.random.default_rng(0)
-    lanes, total, discount = Lanes(name, 500, seed=0, restart=False), np.zeros(500), 1.0
-    while not lanes.over.all():
-        step = lanes.step(rng.integers(lanes.actions, size=500))
+    env, total, discount = VectorEnv(name, 500, seed=0, restart=False), np.zeros(500), 1.0
+    while not env.episode_end.all():
+        step = env.step(rng.integers(env.num_actions, size=500))
         total += discount * step.reward
         discount *= 0.95
     value = process.start @ evaluate(process, np.full(process.reward.shape, 0.25), 0.95)
@@ -83,16 +83,16 @@ def test_evaluation_agrees_with_play(name):
 @pytest.mark.parametrize(("name", "best"), [("CliffWalking", -13), ("Taxi", 7.93)])
 def test_known_optima(name, best):
     """Thirteen steps along the cliff; in the taxi, published as 7.93 on average over its 300 starts."""
-    assert optimum(Lanes(name, 1, 0, limit=200)) == pytest.approx(best, abs=0.01)
+    assert optimum(VectorEnv(name, 1, 0, max_episode_steps=200)) == pytest.approx(best, abs=0.01)
 
 
 def test_the_optimum_of_the_grid_is_played():
-    process, lanes = mdp("GridWorld"), Lanes("GridWorld", 500, seed=1, restart=False)
+    process, env = mdp("GridWorld"), VectorEnv("GridWorld", 500, seed=1, restart=False)
     policy = value_iteration(process, 0.99).argmax(1)
-    while not lanes.over.all():
-        lanes.step(policy[lanes.obs.argmax(1)])
-    error = lanes.score.std() / 500**0.5
-    assert lanes.score.mean() == pytest.approx(optimum(lanes), abs=4 * error)
+    while not env.episode_end.all():
+        env.step(policy[env.obs.argmax(1)])
+    error = env.episode_return.std() / 500**0.5
+    assert env.episode_return.mean() == pytest.approx(optimum(env), abs=4 * error)
     assert error < 0.05
 
 
@@ -115,9 +115,13 @@ def test_the_best_return_is_that_of_the_best_of_all_policies():
 
 
 def test_a_shorter_episode_brings_less():
-    assert optimum(Lanes("FrozenLake", 1, 0)) == pytest.approx(0.744, abs=1e-3)
-    assert optimum(Lanes("FrozenLake", 1, 0, limit=5)) < optimum(Lanes("FrozenLake", 1, 0, limit=50)) < 0.744
-    assert optimum(Lanes("FrozenLake", 1, 0, limit=5)) == 0  # six steps are needed
+    assert optimum(VectorEnv("FrozenLake", 1, 0)) == pytest.approx(0.744, abs=1e-3)
+    assert (
+        optimum(VectorEnv("FrozenLake", 1, 0, max_episode_steps=5))
+        < optimum(VectorEnv("FrozenLake", 1, 0, max_episode_steps=50))
+        < 0.744
+    )
+    assert optimum(VectorEnv("FrozenLake", 1, 0, max_episode_steps=5)) == 0  # six steps are needed
 
 
 # ---- Q-learning
@@ -141,18 +145,18 @@ def test_one_update_by_hand():
 def test_the_maximum_is_over_legal_actions():
     agent = build("TestChain", gamma=0.5)
     agent.q[0, 3] = 2.0, 8.0
-    nothing, legal = np.zeros(1, bool), np.array([[True, False]])
-    step = Step(np.ones(1), nothing, nothing, nothing, np.eye(5, dtype=np.float32)[[3]], legal, np.zeros(1))
+    nothing, action_mask = np.zeros(1, bool), np.array([[True, False]])
+    step = Step(np.ones(1), nothing, nothing, nothing, np.eye(5, dtype=np.float32)[[3]], action_mask, np.zeros(1))
     agent.learn(np.eye(5, dtype=np.float32)[[2]], np.array([1]), step)
     assert agent.q[0, 2, 1] == 1 + 0.5 * 2
     at = np.eye(5, dtype=np.float32)[[3]]
-    assert agent.greedy(at, legal, None, nothing)[0].tolist() == [0]
+    assert agent.greedy(at, action_mask, None, nothing)[0].tolist() == [0]
     assert agent.greedy(at, np.ones((1, 1), bool), None, nothing)[0].tolist() == [1]
 
 
 def test_lanes_of_a_seed_are_learned_from_in_turn():
     """With lr / n, a table holds the mean of its targets: both lanes count, though they stand in one place."""
-    agent = build("TestChain", seeds=2, lanes=2, lr_decay=1.0)
+    agent = build("TestChain", seeds=2, num_envs=2, lr_decay=1.0)
     nothing, at = np.zeros(4, bool), np.eye(5, dtype=np.float32)[[2, 2, 2, 2]]
     reward = np.array([1.0, 5.0, 2.0, 4.0])
     agent.learn(at, np.ones(4, int), Step(reward, ~nothing, ~nothing, ~nothing, at, np.ones((4, 1), bool), reward))
@@ -165,7 +169,7 @@ def test_lanes_of_a_seed_are_learned_from_in_turn():
 )
 def test_a_time_limit_is_bootstrapped_and_a_termination_is_not(world, worth):
     """Trap T1: reward 1 for ever is worth 1 / (1 - γ) = 10 though cut off after 5 steps; ended by then, 4.0951."""
-    agent = train(build(world, gamma=0.9, lr_decay=0.0, lanes=2), 2_500)
+    agent = train(build(world, gamma=0.9, lr_decay=0.0, num_envs=2), 2_500)
     np.testing.assert_allclose(agent.q[0, 0], worth, atol=1e-3)
 
 
@@ -177,7 +181,7 @@ def test_it_finds_the_values_of_the_chain(seeds):
 
 def test_it_finds_the_values_of_a_small_grid():
     process = mdp("TestSmallGrid")
-    agent = train(build("TestSmallGrid", gamma=0.9, seeds=2, lanes=8, lr_decay=0.7, epsilon_end=1.0), 20_000)
+    agent = train(build("TestSmallGrid", gamma=0.9, seeds=2, num_envs=8, lr_decay=0.7, epsilon_end=1.0), 20_000)
     q, live = value_iteration(process, 0.9), process.transition.any((1, 2))
     assert (agent.visits[:, live] > 100).all()
     assert not agent.visits[:, ~live].any()
@@ -186,7 +190,7 @@ def test_it_finds_the_values_of_a_small_grid():
 
 
 def test_no_action_is_taken_that_is_not_legal():
-    agent = train(build("Taxi", lanes=4, initial=5.0, epsilon_end=0.3, epsilon_steps=1_000), 3_000)
+    agent = train(build("Taxi", num_envs=4, initial_q=5.0, epsilon_end=0.3, epsilon_steps=1_000), 3_000)
     taxi = gym.make("Taxi-v4").unwrapped if "Taxi-v4" in gym.registry else gym.make("Taxi-v3").unwrapped
     states, actions = np.nonzero(agent.visits[0])
     assert len(states) > 500
@@ -198,7 +202,7 @@ def test_it_predicts_from_bare_observations():
     agent.q[0, 3], agent.q[1, 3], agent.q[0, 8] = [0, 0, 9, 1], [0, 9, 0, 0], [0, 0, 0, 1]
     assert agent.predict(3)[0] == 2
     assert agent.predict(np.array([3, 8, 0]))[0].tolist() == [2, 3, 0]
-    assert agent.predict(3, legal=np.array([True, True, False, True]))[0] == 3
+    assert agent.predict(3, action_mask=np.array([True, True, False, True]))[0] == 3
     actions = agent.predict(np.full(400, 3), deterministic=False)[0]
     assert 0.85 < (actions == 2).mean() < 0.99
 
@@ -207,7 +211,7 @@ def test_several_discrete_numbers_are_one_state():
     agent = train(build("Blackjack"), 2_000)
     assert agent.q.shape == (1, 32 * 11 * 2, 2)
     assert (agent.visits > 0).sum() > 100
-    assert optimum(agent.lanes) is None
+    assert optimum(agent.env) is None
 
 
 @pytest.mark.parametrize("world", ["CartPole", "Catch"])

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from rlgen.agents.values import Categorical, Quantile, Scalar, take
+from rlgen.agents.values import Categorical, Quantile, Scalar, gather
 
 VALUES = [Scalar(), Scalar("mse"), Categorical(7, -2.0, 4.0), Quantile(5)]
 NAMES = ["huber", "mse", "c51", "qr"]
@@ -18,7 +18,7 @@ def shaped(value, *shape):
 def test_take_picks_one_action_each(shape):
     out = torch.rand(*shape, 4, 3)
     action = torch.randint(4, shape)
-    taken = take(out, action)
+    taken = gather(out, action)
     assert taken.shape == (*shape, 3)
     for index in torch.cartesian_prod(*map(torch.arange, shape)).reshape(-1, len(shape)).tolist() if shape else [[]]:
         assert torch.equal(taken[tuple(index)], out[tuple(index)][action[tuple(index)]])
@@ -26,7 +26,7 @@ def test_take_picks_one_action_each(shape):
 
 def test_take_lets_the_gradient_through_to_what_was_taken():
     out = torch.zeros(2, 3, 1, requires_grad=True)
-    take(out, torch.tensor([2, 0])).sum().backward()
+    gather(out, torch.tensor([2, 0])).sum().backward()
     assert out.grad[..., 0].tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
@@ -36,7 +36,7 @@ def test_take_lets_the_gradient_through_to_what_was_taken():
 @pytest.mark.parametrize("value", VALUES, ids=NAMES)
 def test_a_certain_choice_is_worth_what_was_chosen(value):
     out, action = torch.randn(2, 6, 4, value.width), torch.randint(4, (2, 6))
-    mixed, chosen = value.mix(out, torch.eye(4)[action]), take(out, action)
+    mixed, chosen = value.mix(out, torch.eye(4)[action]), gather(out, action)
     torch.testing.assert_close(mixed, chosen.softmax(-1) if isinstance(value, Categorical) else chosen)
 
 
@@ -59,7 +59,7 @@ def test_a_soft_policy_is_worth_the_sum_over_its_actions(value):
 def test_the_error_of_a_batch_is_that_of_its_members(value):
     """T14: (B,) against (B, 1) would silently be (B, B)."""
     out, target = torch.randn(2, 6, value.width), shaped(value, 2, 6)
-    for measure in (value.error, value.surprise):
+    for measure in (value.error, value.priority):
         whole = measure(out, target)
         assert whole.shape == (2, 6)
         for s in range(2):
@@ -71,10 +71,10 @@ def test_the_error_of_a_batch_is_that_of_its_members(value):
 def test_surprise_is_never_negative_and_gone_where_the_prediction_is_right(value):
     """T5: without the absolute value, what was worth less than thought would never be drawn again."""
     out = 3 * torch.randn(500, value.width)
-    assert (value.surprise(out, shaped(value, 500)) >= 0).all()
-    assert (value.surprise(out, shaped(value, 500)) > 1e-3).float().mean() > 0.9
+    assert (value.priority(out, shaped(value, 500)) >= 0).all()
+    assert (value.priority(out, shaped(value, 500)) > 1e-3).float().mean() > 0.9
     right = out.softmax(-1) if isinstance(value, Categorical) else out
-    torch.testing.assert_close(value.surprise(out, right), torch.zeros(500), atol=1e-5, rtol=0)
+    torch.testing.assert_close(value.priority(out, right), torch.zeros(500), atol=1e-5, rtol=0)
     gradient = torch.autograd.functional.jacobian(lambda x: value.error(x, right[:1]).sum(), out[:1])
     if not isinstance(value, Quantile):  # whose error with itself is that of its spread
         torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-6, rtol=0)
@@ -105,7 +105,7 @@ def test_errors_are_those_of_the_textbook(loss):
     error = Scalar(loss).error(out[:, None], (out + delta)[:, None])
     assert error.shape == (len(delta),)
     torch.testing.assert_close(error, torch.tensor(expected))
-    torch.testing.assert_close(Scalar(loss).surprise(out[:, None], (out + delta)[:, None]), delta.abs())
+    torch.testing.assert_close(Scalar(loss).priority(out[:, None], (out + delta)[:, None]), delta.abs())
 
 
 # ---- C51
@@ -191,7 +191,7 @@ def test_the_mean_of_a_distribution_and_its_divergence():
     cross = -sum(t * math.log(x) for t, x in zip(target.tolist(), p, strict=True))
     divergence = sum(t * math.log(t / x) for t, x in zip(target.tolist(), p, strict=True) if t)
     assert value.error(logits, target).item() == pytest.approx(cross)
-    assert value.surprise(logits, target).item() == pytest.approx(divergence)
+    assert value.priority(logits, target).item() == pytest.approx(divergence)
 
 
 def test_a_wrong_certainty_can_still_be_unlearned():

@@ -47,10 +47,12 @@ def best(
     return least
 
 
-def filled(rows: int, name: str = "8 numbers", lanes: int = 1, device: torch.device = CPU, **more: Any) -> Replay:
+def filled(rows: int, name: str = "8 numbers", num_envs: int = 1, device: torch.device = CPU, **more: Any) -> Replay:
     """A memory that was written once over, with an end every 200 steps."""
-    shape, kind, stack = SHAPES[name]
-    replay = Replay(rows * lanes, 1, lanes, shape, kind, stack=stack, gamma=0.99, seed=0, device=device, **more)
+    shape, kind, frame_stack = SHAPES[name]
+    replay = Replay(
+        rows * num_envs, 1, num_envs, shape, kind, frame_stack=frame_stack, gamma=0.99, seed=0, device=device, **more
+    )
     push = pusher(replay, shape, kind)
     for _ in range(rows):
         push()
@@ -59,14 +61,14 @@ def filled(rows: int, name: str = "8 numbers", lanes: int = 1, device: torch.dev
 
 def pusher(replay: Replay, shape: tuple[int, ...], kind: Any) -> Callable[[], None]:
     """What stores one more step of every lane."""
-    lanes = replay.width
-    obs, legal, no = np.ones((lanes, *shape), kind), np.ones((lanes, 1), bool), np.zeros(lanes, bool)
-    action, score = np.zeros(lanes, np.int64), np.zeros(lanes)
-    steps = [Step(np.ones(lanes, np.float32), no, end, end, obs, legal, score) for end in (no, ~no)]
+    num_envs = replay.width
+    obs, action_mask, no = np.ones((num_envs, *shape), kind), np.ones((num_envs, 1), bool), np.zeros(num_envs, bool)
+    action, score = np.zeros(num_envs, np.int64), np.zeros(num_envs)
+    steps = [Step(np.ones(num_envs, np.float32), no, end, end, obs, action_mask, score) for end in (no, ~no)]
 
     def push() -> None:
         time = replay.count % 200
-        replay.push(obs, legal, no if time else ~no, action, steps[time == 199])
+        replay.push(obs, action_mask, no if time else ~no, action, steps[time == 199])
 
     return push
 
@@ -81,10 +83,10 @@ def update() -> None:
             for size in (32, 128, 4096):
                 if name == "Atari" and size == 4096:
                     continue
-                surprise = torch.rand(1, size)
+                priority = torch.rand(1, size)
 
-                def draw(replay: Replay, size: int = size, surprise: torch.Tensor = surprise) -> None:
-                    replay.prioritize(replay.sample(size, 0.5).index, surprise)
+                def draw(replay: Replay, size: int = size, priority: torch.Tensor = priority) -> None:
+                    replay.prioritize(replay.sample(size, 0.5).index, priority)
 
                 one, two = best(lambda: draw(replays[0]), lambda: draw(replays[1]))  # noqa: B023  called at once
                 print(f"  {name:<10} {size:5} n={n}  {one:7.0f} -> {two:7.0f}   {two - one:+6.0f}")
@@ -92,13 +94,14 @@ def update() -> None:
     for batch, width, updates in ((32, 64, 1), (64, 256, 1), (128, 256, 1), (64, 256, 32)):
         agents = []
         for alpha in (0.0, 0.6):
-            config = DQN.Config(batch=batch, width=width, updates=updates, alpha=alpha, capacity=100_000)
+            config = DQN.Config(batch=batch, width=width, gradient_steps=updates, alpha=alpha, buffer_size=100_000)
             agents.append(DQN("CartPole", config, Setup(seed=0, threads=1)))
             agents[-1].replay = filled(100_000, alpha=alpha, n_step=config.n_step)
             agents[-1].replay.frames.obs = np.zeros((100_001, 4), np.float32)
             agents[-1].replay.frames.shape = (4,)
             agents[-1].replay.frames.aside = {
-                slot: (np.zeros(4, np.float32), legal) for slot, (_, legal) in agents[-1].replay.frames.aside.items()
+                slot: (np.zeros(4, np.float32), action_mask)
+                for slot, (_, action_mask) in agents[-1].replay.frames.aside.items()
             }
         one, two = (x / updates for x in best(agents[0].learn, agents[1].learn, share=0.3))
         times = f"{one:6.0f} -> {two:6.0f}   {two / one:.2f} x"
@@ -149,21 +152,21 @@ def structures() -> None:
 
 def push() -> None:
     """Microseconds to store one step of every lane."""
-    for name, lanes in (("8 numbers", 1), ("8 numbers", 8), ("MinAtar", 8), ("Atari", 8)):
-        replay = filled(1_000, name, lanes, n_step=1)
-        print(f"  {name:<10} {lanes} lanes  {best(pusher(replay, *SHAPES[name][:2]))[0]:6.1f}")
+    for name, num_envs in (("8 numbers", 1), ("8 numbers", 8), ("MinAtar", 8), ("Atari", 8)):
+        replay = filled(1_000, name, num_envs, n_step=1)
+        print(f"  {name:<10} {num_envs} environments  {best(pusher(replay, *SHAPES[name][:2]))[0]:6.1f}")
 
 
 def weigh() -> None:
     """Bytes of all arrays per Atari transition, prioritised, an end every 200 steps."""
-    lanes, rows = 8, 1_250
-    replay = filled(rows, "Atari", lanes, n_step=3, alpha=0.5)
+    num_envs, rows = 8, 1_250
+    replay = filled(rows, "Atari", num_envs, n_step=3, alpha=0.5)
     replay.sample(32)
     arrays = [x for part in (replay, replay.frames, replay.priorities) for x in vars(part).values()]
     size = sum(x.nbytes for x in arrays if isinstance(x, np.ndarray) and x.base is None)
     extra = sum(x.nbytes for kept in replay.frames.aside.values() for x in kept)
-    each = (size + extra) / (rows * lanes)
-    print(f"{each:.0f} bytes, {each / 84**2:.3f} frames; of these {extra / (rows * lanes):.0f} set aside")
+    each = (size + extra) / (rows * num_envs)
+    print(f"{each:.0f} bytes, {each / 84**2:.3f} frames; of these {extra / (rows * num_envs):.0f} set aside")
 
 
 def device() -> None:

@@ -27,17 +27,19 @@ from typing import Any
 
 ZOO: dict[str, dict[str, Any]] = {  # hyperparams/dqn.yml of rl-baselines3-zoo, in our words
     "CartPole": {
-        "lr": 2.3e-3, "batch": 64, "capacity": 100_000, "warmup": 1_000, "gamma": 0.99, "sync_every": 10,
-        "train_every": 256, "updates": 128, "epsilon_steps": 8_000, "epsilon_end": 0.04,
+        "lr": 2.3e-3, "batch": 64, "buffer_size": 100_000, "learning_starts": 1_000, "gamma": 0.99,
+        "target_update_interval": 10,
+        "train_freq": 256, "gradient_steps": 128, "epsilon_steps": 8_000, "epsilon_end": 0.04,
     },
     "LunarLander": {
-        "lr": 6.3e-4, "batch": 128, "capacity": 50_000, "warmup": 0, "gamma": 0.99, "sync_every": 250,
-        "train_every": 4, "updates": 4, "epsilon_steps": 12_000, "epsilon_end": 0.1,
+        "lr": 6.3e-4, "batch": 128, "buffer_size": 50_000, "learning_starts": 0, "gamma": 0.99,
+        "target_update_interval": 250,
+        "train_freq": 4, "gradient_steps": 4, "epsilon_steps": 12_000, "epsilon_end": 0.1,
     },
 }  # fmt: skip
 SAME = {
     "width": 256, "depth": 2, "layer_norm": False, "double": False, "n_step": 1, "loss": "huber", "tau": 1.0,
-    "clip": 10.0, "lanes": 1, "eval_episodes": 1,
+    "max_grad_norm": 10.0, "num_envs": 1, "eval_episodes": 1,
 }  # fmt: skip
 PEER = """
 import json, sys, time, gymnasium, torch
@@ -45,9 +47,9 @@ from stable_baselines3 import DQN
 torch.set_num_threads(1)
 task, steps, zoo = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 model = DQN("MlpPolicy", gymnasium.make(task), seed=0, device="cpu", policy_kwargs=dict(net_arch=[256, 256]),
-            learning_rate=zoo["lr"], batch_size=zoo["batch"], buffer_size=zoo["capacity"], gamma=zoo["gamma"],
-            learning_starts=zoo["warmup"], target_update_interval=zoo["sync_every"], train_freq=zoo["train_every"],
-            gradient_steps=zoo["updates"], exploration_fraction=zoo["epsilon_steps"] / steps,
+            learning_rate=zoo["lr"], batch_size=zoo["batch"], buffer_size=zoo["buffer_size"], gamma=zoo["gamma"],
+            learning_starts=zoo["learning_starts"], target_update_interval=zoo["target_update_interval"],
+            train_freq=zoo["train_freq"], gradient_steps=zoo["gradient_steps"], exploration_fraction=zoo["epsilon_steps"] / steps,
             exploration_final_eps=zoo["epsilon_end"])
 start = time.perf_counter()
 model.learn(steps)
@@ -106,7 +108,7 @@ def seeds(rounds: int, steps: int) -> None:
 
     def rate(count: int) -> float:
         agent = built("dqn", "CartPole", seeds=count)
-        while agent.time < agent.config.warmup:
+        while agent.time < agent.config.learning_starts:
             agent.step()
         start, before = time.perf_counter(), agent.time
         while agent.time < before + steps:
@@ -130,9 +132,13 @@ def rainbow(rounds: int, updates: int) -> None:
 def update_time(agent: Any, updates: int) -> float:
     """Milliseconds per gradient step."""
     start = time.perf_counter()
-    for _ in range(max(1, updates // agent.config.updates)):
+    for _ in range(max(1, updates // agent.config.gradient_steps)):
         agent.learn()
-    return 1000 * (time.perf_counter() - start) / (max(1, updates // agent.config.updates) * agent.config.updates)
+    return (
+        1000
+        * (time.perf_counter() - start)
+        / (max(1, updates // agent.config.gradient_steps) * agent.config.gradient_steps)
+    )
 
 
 def pixels(rounds: int, updates: int) -> None:
@@ -141,10 +147,12 @@ def pixels(rounds: int, updates: int) -> None:
     import torch
     from torch import nn
 
-    agent = built("dqn", "Pong", n_step=1, double=False, batch=32, updates=1, capacity=2_000, warmup=0)
+    agent = built(
+        "dqn", "Pong", n_step=1, double=False, batch=32, gradient_steps=1, buffer_size=2_000, learning_starts=0
+    )
     while agent.time < 1_000:
         agent.play()
-    actions = agent.lanes.actions
+    actions = agent.env.num_actions
     layers = (nn.Conv2d(4, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU())
     net, target = (
         nn.Sequential(*layers, nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(), nn.Linear(512, actions)) for _ in range(2)
@@ -173,13 +181,13 @@ def pixels(rounds: int, updates: int) -> None:
 def atari(rounds: int, steps: int) -> None:
     """Environment steps/s of 8 lanes of Pong with all their preprocessing, random actions, no learning."""
     import numpy as np
-    from rlgen.envs import Lanes
+    from rlgen.envs import VectorEnv
 
-    lanes, rng = Lanes("Pong", 8, seed=0, stack=4), np.random.default_rng(0)
+    env, rng = VectorEnv("Pong", 8, seed=0, frame_stack=4), np.random.default_rng(0)
     for _ in range(rounds):
         start = time.perf_counter()
         for _ in range(steps // 8):
-            lanes.step(rng.integers(lanes.actions, size=8))
+            env.step(rng.integers(env.num_actions, size=8))
         print(f"{steps / (time.perf_counter() - start):,.0f} agent steps/s", flush=True)
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from rlgen.envs import Lanes, lanes
-from rlgen.envs.cartpole import CartPoles
-from rlgen.envs.environments import Singles
+from rlgen.envs import VectorEnv, vector_env
+from rlgen.envs.cartpole import VectorCartPole
+from rlgen.envs.environments import GymEnvironments
 
 
 def balanced(worlds, rng):
@@ -16,7 +16,7 @@ def balanced(worlds, rng):
 def test_the_physics_is_gymnasium_s_to_the_bit():
     """Starts, states in double precision, observations, rewards and ends, also of carts that are started again."""
     count, rng, ends = 12, np.random.default_rng(0), 0
-    many, single = CartPoles("CartPole-v1", count), Singles("CartPole-v1", count)
+    many, single = VectorCartPole("CartPole-v1", count), GymEnvironments("CartPole-v1", count)
     seeds = [int(seed) for seed in rng.integers(2**32, size=count)]
     np.testing.assert_array_equal(many.reset(np.arange(count), seeds), single.reset(np.arange(count), seeds))
     for t in range(400):
@@ -29,7 +29,7 @@ def test_the_physics_is_gymnasium_s_to_the_bit():
         fallen = np.flatnonzero(ours[2])
         ends += len(fallen)
         if len(fallen):
-            again = [1000 * t + int(lane) for lane in fallen]
+            again = [1000 * t + int(index) for index in fallen]
             np.testing.assert_array_equal(many.reset(fallen, again), single.reset(fallen, again))
     assert ends > 20
 
@@ -38,23 +38,23 @@ def test_the_physics_is_gymnasium_s_to_the_bit():
 @pytest.mark.parametrize("name", ["CartPole", "CartPole-v0"])
 def test_lanes_see_no_difference(name, restart, monkeypatch):
     """T2, T3: neither in what is stored nor in the returns reported, nor at a time limit."""
-    many = Lanes(name, 5, seed=3, restart=restart, limit=30)
-    monkeypatch.setattr(lanes, "MANY", 6)
-    single, rng, ends = Lanes(name, 5, seed=3, restart=restart, limit=30), np.random.default_rng(0), []
-    assert (type(many.worlds), type(single.worlds)) == (CartPoles, Singles)
-    assert (many.limit, many.shape, many.dtype, many.scale) == (30, (4,), np.float32, 1)
+    many = VectorEnv(name, 5, seed=3, restart=restart, max_episode_steps=30)
+    monkeypatch.setattr(vector_env, "MANY", 6)
+    single, rng, ends = VectorEnv(name, 5, seed=3, restart=restart, max_episode_steps=30), np.random.default_rng(0), []
+    assert (type(many.environments), type(single.environments)) == (VectorCartPole, GymEnvironments)
+    assert (many.max_episode_steps, many.shape, many.dtype, many.scale) == (30, (4,), np.float32, 1)
     for _ in range(100):
-        actions = balanced(many.worlds, rng)
+        actions = balanced(many.environments, rng)
         ours, theirs = many.step(actions), single.step(actions)
-        for here, there in zip((*ours, many.obs, many.start), (*theirs, single.obs, single.start), strict=True):
+        for here, there in zip((*ours, many.obs, many.is_first), (*theirs, single.obs, single.is_first), strict=True):
             np.testing.assert_array_equal(here, there)
-        ends += ours.terminated[ours.over].tolist()
+        ends += ours.terminated[ours.episode_end].tolist()
     assert set(ends) == {True, False}
 
 
 def test_limits_are_those_of_the_environment():
-    assert [Lanes(name, 9, 0).limit for name in ("CartPole-v0", "CartPole-v1")] == [200, 500]
+    assert [VectorEnv(name, 9, 0).max_episode_steps for name in ("CartPole-v0", "CartPole-v1")] == [200, 500]
 
 
 def test_pictures_are_drawn_by_gymnasium():
-    assert isinstance(Lanes("CartPole", 9, 0, render_mode="rgb_array").worlds, Singles)
+    assert isinstance(VectorEnv("CartPole", 9, 0, render_mode="rgb_array").environments, GymEnvironments)

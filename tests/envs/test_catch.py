@@ -4,10 +4,9 @@ from itertools import pairwise
 import gymnasium as gym
 import numpy as np
 import pytest
+import rlgen.envs  # noqa: F401  # registers the environments
 from gymnasium.utils.env_checker import check_env
 from rlgen.envs.catch import APPLES, FALL, SIZE, Catch
-
-import envs  # noqa: F401  # registers them
 
 
 def play(policy, seed):

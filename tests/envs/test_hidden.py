@@ -3,7 +3,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import check_env
-from rlgen.envs import Lanes
+from rlgen.envs import VectorEnv
 from rlgen.envs.hidden import CartPoleHidden
 
 
@@ -31,7 +31,7 @@ def test_it_is_cartpole_but_for_the_velocities():
 
 
 def test_the_velocities_are_nowhere_in_the_lanes():
-    lanes = Lanes("CartPoleHidden", 3, seed=0)
-    assert lanes.shape == (2,)
-    assert lanes.step(np.zeros(3, np.int64)).next_obs.shape == (3, 2)
-    assert isinstance(lanes.worlds.envs[0].unwrapped, CartPoleHidden)
+    env = VectorEnv("CartPoleHidden", 3, seed=0)
+    assert env.shape == (2,)
+    assert env.step(np.zeros(3, np.int64)).next_obs.shape == (3, 2)
+    assert isinstance(env.environments.envs[0].unwrapped, CartPoleHidden)

@@ -1,11 +1,10 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+import rlgen.envs.vector_env
 from gymnasium import spaces
 from gymnasium.spaces import flatten
 from rlgen.envs.mdp import mdp, numbering
-
-import envs.vector_env
 
 
 def test_a_table_becomes_arrays():
@@ -13,7 +12,7 @@ def test_a_table_becomes_arrays():
     lake = mdp("FrozenLake")
     assert lake.transition.shape == (16, 4, 16)
     assert lake.reward.shape == (16, 4)
-    assert lake.limit == 100
+    assert lake.max_episode_steps == 100
     np.testing.assert_array_equal(lake.start, np.eye(16)[0])
     left = np.zeros(16)
     left[0], left[4] = 2 / 3, 1 / 3
@@ -29,14 +28,14 @@ def test_a_table_becomes_arrays():
 
 @pytest.mark.parametrize("name", ["FrozenLake8x8", "Taxi", "CliffWalking", "GridWorld"])
 def test_what_is_missing_from_a_probability_terminates(name):
-    process, table = mdp(name), gym.make(envs.resolve(name)).unwrapped.P
+    process, table = mdp(name), gym.make(rlgen.envs.resolve(name)).unwrapped.P
     ends = [[sum(p for p, *_, over in table[s][a] if over) for a in table[s]] for s in range(len(table))]
     np.testing.assert_allclose(1 - process.transition.sum(-1), ends, atol=1e-12)
     assert process.start.sum() == pytest.approx(1)
 
 
 def test_without_a_time_limit_it_is_that_of_the_lanes():
-    assert mdp("CliffWalking").limit == envs.vector_env.LIMIT
+    assert mdp("CliffWalking").max_episode_steps == rlgen.envs.vector_env.LIMIT
 
 
 @pytest.mark.parametrize("name", ["CartPole", "Blackjack", "Catch", "Acrobot"])

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from rlgen.envs import Lanes, resolve, short
+from rlgen.envs import VectorEnv, resolve, short
 from rlgen.envs.minatar import FREEWAY_LIMIT, GAMES, LIMIT
 
 from rlgen.core.errors import UserError
@@ -28,7 +28,7 @@ def test_names():
 def test_without_the_package_the_way_to_get_it_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "minatar", None)
     with pytest.raises(UserError, match=r"^MinAtar/Breakout-v1 cannot be made: [^\n]*pip install 'rlgen\[minatar\]'$"):
-        Lanes("MinAtar/Breakout", 1, seed=0)
+        VectorEnv("MinAtar/Breakout", 1, seed=0)
 
 
 def test_environments_come_without_the_packages_of_others():
@@ -49,15 +49,15 @@ def test_what_gymnasium_asks_of_an_environment(game):
 ])  # fmt: skip
 def test_lanes_show_planes_of_0_and_1(game, actions, channels):
     """T13: channels first, bytes. The v1 games have their minimal actions, v0 all six."""
-    lanes, rng = Lanes(f"MinAtar/{game}", 2, seed=0), np.random.default_rng(0)
-    bare = lanes.worlds.envs[1]
-    assert (lanes.actions, lanes.shape, lanes.dtype, lanes.scale) == (actions, (channels, 10, 10), np.uint8, 1)
-    assert Lanes(f"MinAtar/{game}-v0", 1, seed=0).actions == 6
+    env, rng = VectorEnv(f"MinAtar/{game}", 2, seed=0), np.random.default_rng(0)
+    bare = env.environments.envs[1]
+    assert (env.num_actions, env.shape, env.dtype, env.scale) == (actions, (channels, 10, 10), np.uint8, 1)
+    assert VectorEnv(f"MinAtar/{game}-v0", 1, seed=0).num_actions == 6
     for _ in range(50):
-        step = lanes.step(rng.integers(actions, size=2))
-        if not step.over[1]:
-            np.testing.assert_array_equal(lanes.obs[1], np.moveaxis(bare.unwrapped.game.state(), 2, 0))
-    assert set(np.unique(lanes.obs)) == {0, 1}
+        step = env.step(rng.integers(actions, size=2))
+        if not step.episode_end[1]:
+            np.testing.assert_array_equal(env.obs[1], np.moveaxis(bare.unwrapped.game.state(), 2, 0))
+    assert set(np.unique(env.obs)) == {0, 1}
 
 
 @needs_minatar
@@ -91,7 +91,7 @@ def test_an_episode_follows_from_its_seed_alone(game):
         first, _ = env.reset(seed=5)
         return [first, *(env.step(0)[0] for _ in range(60))]
 
-    fresh, used = make(game, sticky=0.9), make(game, sticky=0.9)
+    fresh, used = make(game, repeat_action_probability=0.9), make(game, repeat_action_probability=0.9)
     used.reset(seed=1)
     for _ in range(40):
         used.step(used.action_space.n - 1)
@@ -100,8 +100,8 @@ def test_an_episode_follows_from_its_seed_alone(game):
 
 @needs_minatar
 def test_actions_stick():
-    def moved(sticky):
-        env, moves = make("Breakout", sticky=sticky), 0
+    def moved(repeat_action_probability):
+        env, moves = make("Breakout", repeat_action_probability=repeat_action_probability), 0
         env.reset(seed=0)
         for t in range(400):
             before, action = env.last, 1 + t % 2
@@ -113,19 +113,24 @@ def test_actions_stick():
     assert moved(0.0) == 1
     assert moved(1.0) == 0
     assert 0.85 < moved(0.1) < 0.95
-    assert make("Breakout").sticky == 0.1
-    assert Lanes("MinAtar/Breakout", 1, 0, sticky=0.3).worlds.envs[0].unwrapped.sticky == 0.3
+    assert make("Breakout").repeat_action_probability == 0.1
+    assert (
+        VectorEnv("MinAtar/Breakout", 1, 0, repeat_action_probability=0.3)
+        .environments.envs[0]
+        .unwrapped.repeat_action_probability
+        == 0.3
+    )
 
 
 @needs_minatar
 @pytest.mark.parametrize("game", GAMES)
 def test_there_is_a_time_limit_and_it_is_no_termination(game):
     """T13: a game without end is cut off, and Freeway's own clock is such a limit too."""
-    lanes = Lanes(f"MinAtar/{game}", 1, seed=0)
-    assert lanes.limit == (FREEWAY_LIMIT if game == "Freeway" else LIMIT)
+    env = VectorEnv(f"MinAtar/{game}", 1, seed=0)
+    assert env.max_episode_steps == (FREEWAY_LIMIT if game == "Freeway" else LIMIT)
     if game == "Freeway":
-        ends = [step for step in (lanes.step(np.zeros(1, int)) for _ in range(FREEWAY_LIMIT)) if step.done[0]]
-        assert [(bool(step.over[0]), bool(step.terminated[0])) for step in ends] == [(True, False)]
+        ends = [step for step in (env.step(np.zeros(1, int)) for _ in range(FREEWAY_LIMIT)) if step.done[0]]
+        assert [(bool(step.episode_end[0]), bool(step.terminated[0])) for step in ends] == [(True, False)]
         env = make(game)
         env.reset(seed=0)
         assert [env.step(0)[2:4] for _ in range(FREEWAY_LIMIT + 1)][-2:] == [(False, False), (False, True)]
@@ -134,10 +139,10 @@ def test_there_is_a_time_limit_and_it_is_no_termination(game):
 @needs_minatar
 @pytest.mark.parametrize("game", GAMES)
 def test_pictures(game):
-    lanes = Lanes(f"MinAtar/{game}", 1, 0, render_mode="rgb_array")
-    first = lanes.render()
+    env = VectorEnv(f"MinAtar/{game}", 1, 0, render_mode="rgb_array")
+    first = env.render()
     assert (first.shape, first.dtype) == ((240, 240, 3), np.uint8)
     assert len(np.unique(first.reshape(-1, 3), axis=0)) >= 2
     for _ in range(20):
-        lanes.step(np.array([1]))
-    assert not np.array_equal(first, lanes.render())
+        env.step(np.array([1]))
+    assert not np.array_equal(first, env.render())
