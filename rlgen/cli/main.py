@@ -432,7 +432,7 @@ def main() -> NoReturn:
     except UserError as error:
         _fail(error.code, str(error))
     except MemoryError:
-        _fail(6, "out of memory: try a smaller --batch or --capacity")
+        _fail(6, "out of memory: try a smaller --batch or --buffer-size")
     except BrokenPipeError:  # the reader of a pipe, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -445,7 +445,7 @@ def main() -> NoReturn:
         if hasattr(error, "format_message"):  # typer's own, whose class it keeps to itself
             _misused(error)
         if "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
-            _fail(6, "out of memory: try a smaller --batch, --width or --capacity")
+            _fail(6, "out of memory: try a smaller --batch, --width or --buffer-size")
         _fail(1, f"{type(error).__name__}: {error}. This is a fault of rlgen: RLGEN_DEBUG=1 shows where")
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -41,7 +41,17 @@ SETTINGS: dict[str, dict[str, str]] = {  # settings dataclass -> field
 
 # algorithm class -> path in its checkpoint; a path is matched anywhere, as whole components, "*" being any one of them.
 # `codebook.words` is found in `network` > `codebook.words` and in `average` > `codebook` > `words`.
-STATE: dict[str, dict[str, str]] = {}
+STATE: dict[str, dict[str, str]] = {
+    "DQN": {
+        "lanes": "env",
+        "lanes.played": "env.action_history",
+        "recall": "recurrent_state",
+        "replay.memory": "replay.recurrent_state",
+        "replay.frames.legal": "replay.frames.action_mask",
+        "replay.frames.aside.legal": "replay.frames.aside.action_mask",
+    },
+    "QLearning": {"lanes": "env", "lanes.played": "env.action_history"},
+}
 
 # algorithm class -> key at the top of its checkpoint -> its value, from the rest of a checkpoint that lacks it
 ADDED: dict[str, dict[str, Callable[[State], Any]]] = {}

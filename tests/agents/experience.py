@@ -75,7 +75,8 @@ class Experience:
                 self.log[lane].append(Row(
                     self.obs[lane], tuple(self.action_mask[lane].tolist()), bool(self.is_first[lane]),
                     int(action[lane]), float(step.reward[lane]), bool(terminated[lane]),
-                    bool(step.done[lane] | lost[lane]), next_obs[lane], tuple(next_action_mask[lane].tolist()), float(recurrent_state[lane]),
+                    bool(step.done[lane] | lost[lane]), next_obs[lane],
+                    tuple(next_action_mask[lane].tolist()), float(recurrent_state[lane]),
                 ))  # fmt: skip
             self.is_first = over | lost
             fresh, action_mask = self.fresh(), self.masked()

@@ -49,7 +49,8 @@ task, steps, zoo = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 model = DQN("MlpPolicy", gymnasium.make(task), seed=0, device="cpu", policy_kwargs=dict(net_arch=[256, 256]),
             learning_rate=zoo["lr"], batch_size=zoo["batch"], buffer_size=zoo["buffer_size"], gamma=zoo["gamma"],
             learning_starts=zoo["learning_starts"], target_update_interval=zoo["target_update_interval"],
-            train_freq=zoo["train_freq"], gradient_steps=zoo["gradient_steps"], exploration_fraction=zoo["epsilon_steps"] / steps,
+            train_freq=zoo["train_freq"], gradient_steps=zoo["gradient_steps"],
+            exploration_fraction=zoo["epsilon_steps"] / steps,
             exploration_final_eps=zoo["epsilon_end"])
 start = time.perf_counter()
 model.learn(steps)

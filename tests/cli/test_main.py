@@ -17,7 +17,7 @@ from rlgen.cli.main import main
 
 SMALL = [
     *("--budget", "600", "--log-every", "200", "--eval-every", "300", "--save-every", "300"),
-    *("--warmup", "100", "--train-every", "4", "--updates", "1"),
+    *("--learning-starts", "100", "--train-freq", "4", "--gradient-steps", "1"),
 ]
 
 
@@ -68,8 +68,8 @@ def test_training_prints_one_object_and_leaves_a_folder(trained):
     for name in ("run.json", "metrics.jsonl", "timing.jsonl", "curves.png", "log.txt"):
         assert (folder / name).stat().st_size > 0, name
     info = json.loads((folder / "run.json").read_text())
-    assert info["changed"]["warmup"] == 100
-    assert info["config"]["warmup"] == 100
+    assert info["changed"]["learning_starts"] == 100
+    assert info["config"]["learning_starts"] == 100
     assert info["argv"][1:3] == ["dqn", "cartpole"]
     times = [json.loads(line)["time"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert times == sorted(times)
@@ -79,7 +79,16 @@ def test_training_prints_one_object_and_leaves_a_folder(trained):
 def test_a_person_sees_a_panel_lines_and_what_to_do_next(rlgen):
     code, out, err = rlgen("dqn", "CartPole", *SMALL)
     assert code == 0
-    for word in ("device", "seed", "budget", "parameters", "changed", "warmup=100", "runs/dqn-CartPole-1", "steps/s"):
+    for word in (
+        "device",
+        "seed",
+        "budget",
+        "parameters",
+        "changed",
+        "learning_starts=100",
+        "runs/dqn-CartPole-1",
+        "steps/s",
+    ):
         assert word in err, word
     assert re.search(r"mean return [\d.]+ over 100 fresh episodes \(95 % interval", out)
     assert "rlgen play runs/dqn-CartPole-1" in out
@@ -208,7 +217,7 @@ def test_list_names_everything(rlgen):
         (["dqn", "CartPole", "--lrr", "1"], 2, "--lr"),
         (["dqn", "CartPole", "--loss", "hubert"], 2, "huber"),
         (["dqn", "CartPole", "--gamma", "1.5"], 2, "--gamma"),
-        (["dqn", "CartPole", "--capacity", "2", "--n-step", "3"], 2, "--capacity"),
+        (["dqn", "CartPole", "--buffer-size", "2", "--n-step", "3"], 2, "--buffer-size"),
         (["dqn", "CartPole", "--device", "cuda"], 2, "cpu"),
         (["dqn", "CartPole", "--config", "missing.toml"], 2, "missing.toml"),
         (["dqn"], 2, "TASK"),

@@ -208,17 +208,19 @@ def prepare(tmp_path, monkeypatch):
 
 
 def test_what_is_typed_wins_over_the_file_that_over_the_tuned_that_over_the_default(prepare, monkeypatch):
-    tuned = {"CartPole": {"batch": 2, "lanes": 2, "updates": 2, "seeds": 2, "log_every": 2}}
+    tuned = {"CartPole": {"batch": 2, "num_envs": 2, "gradient_steps": 2, "seeds": 2, "log_every": 2}}
     monkeypatch.setitem(rlgen.agents.settings.TUNED, "dqn", tuned)
     entry = find("dqn")
     monkeypatch.setitem(entry.preset, "batch", 1)
     monkeypatch.setitem(entry.preset, "depth", 1)
-    made = prepare(given={"batch": 4, "lanes": 4}, file={"batch": 3, "lanes": 3, "updates": 3, "eval_every": 3})
+    made = prepare(
+        given={"batch": 4, "num_envs": 4}, file={"batch": 3, "num_envs": 3, "gradient_steps": 3, "eval_every": 3}
+    )
     config, plan = made.algorithm.config, made.plan
-    assert (config.batch, config.lanes, config.updates, config.seeds, config.depth) == (4, 4, 3, 2, 1)
+    assert (config.batch, config.num_envs, config.gradient_steps, config.seeds, config.depth) == (4, 4, 3, 2, 1)
     assert (plan.log_every, plan.eval_every, plan.save_every) == (2, 3, Plan().save_every)
     other = prepare(task="Acrobot")
-    assert (other.algorithm.config.batch, other.algorithm.config.lanes) == (1, 1)
+    assert (other.algorithm.config.batch, other.algorithm.config.num_envs) == (1, 1)
 
 
 def test_changed_names_what_is_not_the_default(prepare):
@@ -227,7 +229,7 @@ def test_changed_names_what_is_not_the_default(prepare):
 
 
 def test_a_wrong_setting_leaves_no_folder(prepare, tmp_path):
-    for given in ({"gama": 1}, {"gamma": 2}, {"capacity": 2, "n_step": 5}):
+    for given in ({"gama": 1}, {"gamma": 2}, {"buffer_size": 2, "n_step": 5}):
         with pytest.raises(UserError):
             prepare(given=given)
     assert not (tmp_path / "runs").exists()
