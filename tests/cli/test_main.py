@@ -454,7 +454,7 @@ def test_a_name_is_taken_once(rlgen):
 
 
 def test_divergence_exits_3_and_keeps_the_weights_finite(rlgen):
-    code, _, err = rlgen("dqn", "CartPole", *SMALL, "--lr", "1e30", "--clip", "inf", "--loss", "mse", "--budget", 3000)
+    code, _, err = rlgen("dqn", "CartPole", *SMALL, "--lr", "1e30", "--max-grad-norm", "inf", "--loss", "mse", "--budget", 3000)
     assert code == 3
     assert "--lr" in err
     assert json.loads(Path("runs/dqn-CartPole-1/run.json").read_text())["status"] == "diverged"
