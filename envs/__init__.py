@@ -2,10 +2,10 @@
 
 from gymnasium import register
 from rlgen.envs import minatar
-from rlgen.envs.names import describe, resolve, short
+from rlgen.envs.names import canonical, listing, resolve, short
 from rlgen.envs.vector_env import Step, VectorEnv
 
-__all__ = ["Step", "VectorEnv", "describe", "resolve", "short"]
+__all__ = ["Step", "VectorEnv", "canonical", "listing", "resolve", "short"]
 
 register("rlgen/GridWorld-v0", "rlgen.envs.grid:GridWorld", max_episode_steps=100)
 register("rlgen/Catch-v0", "rlgen.envs.catch:Catch", max_episode_steps=104)  # as the last of 20 apples lands

@@ -24,11 +24,16 @@ FAMILIES = {  # what `rlgen list` shows, each with what must be installed for it
 }
 
 
-def describe() -> Iterator[tuple[str, str, str]]:
+def listing() -> Iterator[tuple[str, str, str]]:
     """(short name, gymnasium id, where it comes from) of the environments that have a short name here."""
     for family, (names, needs) in FAMILIES.items():
         for name in names:
             yield name, resolve(name), f"{family}, {needs}"
+
+
+def canonical(task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
+    """The short name of an environment, and no notice: an environment has no files and no stand-in."""
+    return short(resolve(task)), None
 
 
 def resolve(name: str) -> str:

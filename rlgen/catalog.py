@@ -1,30 +1,71 @@
 """The one table of what can be trained: name -> where it lives, its preset, one line. Imports no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rlgen.core.errors import UserError, did_you_mean
 
 
+class Tasks(Protocol):
+    """What the room of environments, or of datasets, answers about a name on the command line."""
+
+    def resolve(self, task: str) -> str:
+        """The full name. Raises UserError for an unknown one."""
+        ...
+
+    def canonical(self, task: str, *, data: str | None, fallback: bool) -> tuple[str, str | None]:
+        """The name for a run's folder, its files at hand, and a notice where another task is taken in its place."""
+        ...
+
+    def listing(self) -> Iterable[tuple[str, str, str]]:
+        """The rows of `rlgen list`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Kind:
-    """What agents have in common, and what models have."""
+    """What the algorithms of a kind have in common; nothing outside this table and their own room depends on it."""
 
     name: Literal["agent", "model"]
-    unit: str  # what the time of a run counts
-    shown: Mapping[str, str]  # metrics in the progress line, and how they are called there
-    time: str  # how a plot names its axes ...
+    article: str  # the name with its article
+    plural: str
+    package: str  # of its algorithms; its `settings` hold their dataclasses, presets and scores
+    room: str  # module of its tasks: see `Tasks`
+    task: str  # one of its tasks, with the article ...
+    tasks_name: str  # ... and all of them
+    listed: tuple[str, str, str]  # heads of the table of tasks in `rlgen list`
+    unit: str  # of the time of a run
+    shown: Mapping[str, str]  # metrics of the progress line, and their names there
+    time: str  # axis of a plot ...
     value: str
-    metrics: str  # ... which metrics it draws, as a pattern; those that begin with eval_ are evaluations ...
-    words: Mapping[str, str]  # ... and how it calls them
-    verbs: tuple[str, ...]  # commands to look at a run with
+    metrics: str  # ... pattern of the metrics it draws; those that begin with eval_ are evaluations ...
+    words: Mapping[str, str]  # ... and their names in it
+    verbs: tuple[str, ...]  # commands suggested after training
+    also: tuple[str, ...]  # further commands that take such a run
+    counted: str  # what a report counts: episodes or samples
+    final: int  # of them at the end of the training ...
+    fresh: int  # ... and in `rlgen eval`
+    fallback: str = ""  # the task that stands in for one that cannot be downloaded
+
+    @property
+    def tasks(self) -> Tasks:
+        """The room of its tasks."""
+        tasks: Any = import_module(self.room)
+        return tasks  # type: ignore[no-any-return]
 
 
 AGENT = Kind(
     name="agent",
+    article="an agent",
+    plural="agents",
+    package="rlgen.agents",
+    room="rlgen.envs",
+    task="an environment",
+    tasks_name="environments",
+    listed=("name", "id", "from"),
     unit="steps",
     shown={"return_100": "return", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"},
     time="environment steps",
@@ -32,9 +73,20 @@ AGENT = Kind(
     metrics="return|eval_return",
     words={"return": "training", "eval_return": "greedy evaluation"},
     verbs=("plot", "play", "eval"),
+    also=(),
+    counted="episodes",
+    final=100,
+    fresh=100,
 )
 MODEL = Kind(
     name="model",
+    article="a model",
+    plural="models",
+    package="rlgen.generative",
+    room="rlgen.data",
+    task="a dataset",
+    tasks_name="datasets",
+    listed=("name", "what", "where"),
     unit="images",
     shown={
         "discriminator_loss": "D loss",
@@ -48,6 +100,11 @@ MODEL = Kind(
     metrics=".*loss|eval_nats",
     words={"eval_nats": "test nats"},
     verbs=("sample", "plot", "eval"),
+    also=("probe",),
+    counted="samples",
+    final=0,
+    fresh=10_000,
+    fallback="digits",
 )
 KINDS = {kind.name: kind for kind in (AGENT, MODEL)}
 
@@ -58,85 +115,90 @@ class Entry:
 
     name: str
     kind: Kind
-    lives: str  # module:class
-    settings: str  # module:dataclass, the same as the class's Config; its module also has the table TUNED
+    lives: str  # module:class in the package of its kind
+    settings: str  # name of its settings dataclass, the same as the class's Config
     summary: str
     task: str  # a task for its examples
     preset: Mapping[str, Any] = field(default_factory=dict)
-    like: str = ""  # the entry whose tuned settings it starts from
+    like: str = ""  # the entry whose presets it starts from
 
     @property
     def algorithm(self) -> Any:
         """The class. Imports torch."""
-        return _get(self.lives)
+        module, name = self.lives.split(":")
+        return getattr(import_module(f"{self.kind.package}.{module}"), name)
 
     @property
     def config(self) -> Any:
         """Its settings dataclass."""
-        return _get(self.settings)
+        return self._setting(self.settings)
 
     @property
     def tuned(self) -> Mapping[str, Mapping[str, Any]]:
-        """Settings that were found to work, by task or by a pattern like ALE/*."""
-        tables: Mapping[str, Mapping[str, Any]] = _get(self.settings.split(":")[0] + ":TUNED")
+        """Presets: settings by task or by a pattern such as ALE/*."""
+        tables: Mapping[str, Mapping[str, Any]] = self._setting("TUNED")
         return tables.get(self.name, {})
 
     @property
     def tuned_for(self) -> list[str]:
-        """Tasks, or patterns of them, for which there are such settings, those of the entry it is like included."""
+        """Tasks or patterns with a preset, those of the entry it is like included."""
         return list(dict.fromkeys([*(find(self.like).tuned if self.like else ()), *self.tuned]))
 
     def presets(self, *task: str) -> list[Mapping[str, Any]]:
-        """Layers of settings for a task, by all of its names; later ones win: of the entry it is like, own, tuned."""
+        """Layers of settings for a task by all of its names: of the entry it is like, own, tuned; later ones win."""
         tuned = (values for pattern, values in self.tuned.items() if any(fnmatchcase(name, pattern) for name in task))
         own = [self.preset, *tuned]
         return [*find(self.like).presets(*task), *own] if self.like else own
 
     @property
     def expected(self) -> Mapping[str, str]:
-        """Score and time of the tuned presets as they were measured, by task."""
-        tables: Mapping[str, Mapping[str, str]] = _get(self.settings.split(":")[0] + ":EXPECTED")
+        """Measured score and time of the presets, by task."""
+        tables: Mapping[str, Mapping[str, str]] = self._setting("EXPECTED")
         return tables.get(self.name, {})
+
+    def _setting(self, name: str) -> Any:
+        return getattr(import_module(f"{self.kind.package}.settings"), name)
 
 
 CATALOG = {
     entry.name: entry
     for entry in (
-        Entry("dqn", AGENT, "rlgen.agents.dqn:DQN", "rlgen.agents.settings:DQN", "Deep Q-learning (Mnih 2015)", "CartPole"),
-        Entry("c51", AGENT, "rlgen.agents.dqn:DQN", "rlgen.agents.settings:DQN",
+        Entry("dqn", AGENT, "dqn:DQN", "DQN",
+              "Deep Q-learning (Mnih 2015)", "CartPole"),
+        Entry("c51", AGENT, "dqn:DQN", "DQN",
               "Distributional DQN over 51 returns (Bellemare 2017)", "CartPole", {"atoms": 51}, like="dqn"),
-        Entry("qrdqn", AGENT, "rlgen.agents.dqn:DQN", "rlgen.agents.settings:DQN",
-              "Distributional DQN by quantile regression (Dabney 2018)", "CartPole", {"quantiles": 25}, like="dqn"),
-        Entry("rainbow", AGENT, "rlgen.agents.dqn:DQN", "rlgen.agents.settings:DQN",
+        Entry("qrdqn", AGENT, "dqn:DQN", "DQN",
+              "Distributional DQN with quantile regression (Dabney 2018)", "CartPole", {"quantiles": 25}, like="dqn"),
+        Entry("rainbow", AGENT, "dqn:DQN", "DQN",
               "DQN with its six improvements (Hessel 2018)", "CartPole",
               {"double": True, "dueling": True, "alpha": 0.5, "n_step": 3, "atoms": 51, "noisy": True}, like="dqn"),
-        Entry("drqn", AGENT, "rlgen.agents.drqn:DRQN", "rlgen.agents.settings:DRQN",
-              "Recurrent DQN, for what one observation hides (Hausknecht 2015)", "CartPoleHidden",
+        Entry("drqn", AGENT, "drqn:DRQN", "DRQN",
+              "Recurrent DQN, for partial observations (Hausknecht 2015)", "CartPoleHidden",
               {"depth": 1, "double": True}),
-        Entry("qlearning", AGENT, "rlgen.agents.tabular:QLearning", "rlgen.agents.settings:QLearning",
-              "Tabular Q-learning, for worlds with few states (Watkins 1989)", "FrozenLake"),
-        Entry("ae", MODEL, "rlgen.generative.autoencoders.ae:Autoencoder", "rlgen.generative.settings:Autoencoder",
+        Entry("qlearning", AGENT, "tabular:QLearning", "QLearning",
+              "Tabular Q-learning, for environments with few states (Watkins 1989)", "FrozenLake"),
+        Entry("ae", MODEL, "autoencoders.ae:Autoencoder", "Autoencoder",
               "Autoencoder: plain, denoising or k-sparse (Hinton 2006)", "mnist"),
-        Entry("vae", MODEL, "rlgen.generative.autoencoders.vae:VAE", "rlgen.generative.settings:VAE",
+        Entry("vae", MODEL, "autoencoders.vae:VAE", "VAE",
               "Variational autoencoder (Kingma & Welling 2014)", "mnist"),
-        Entry("vqvae", MODEL, "rlgen.generative.autoencoders.vqvae:VQVAE", "rlgen.generative.settings:VQVAE",
-              "Autoencoder of words from a codebook, with a PixelCNN over them (van den Oord 2017)", "mnist"),
-        Entry("gan", MODEL, "rlgen.generative.gan.gan:GAN", "rlgen.generative.settings:GAN",
+        Entry("vqvae", MODEL, "autoencoders.vqvae:VQVAE", "VQVAE",
+              "Autoencoder with a codebook, and a PixelCNN over its codes (van den Oord 2017)", "mnist"),
+        Entry("gan", MODEL, "gan.gan:GAN", "GAN",
               "Generative adversarial network (Goodfellow 2014)", "mnist"),
-        Entry("lsgan", MODEL, "rlgen.generative.gan.gan:GAN", "rlgen.generative.settings:GAN",
-              "GAN by least squares (Mao 2017)", "mnist", {"loss": "lsgan"}, like="gan"),
-        Entry("hinge", MODEL, "rlgen.generative.gan.gan:GAN", "rlgen.generative.settings:GAN",
-              "GAN by the hinge loss (Lim & Ye 2017, Miyato 2018)", "mnist", {"loss": "hinge"}, like="gan"),
-        Entry("wgan-gp", MODEL, "rlgen.generative.gan.gan:GAN", "rlgen.generative.settings:GAN",
+        Entry("lsgan", MODEL, "gan.gan:GAN", "GAN",
+              "GAN with the least-squares loss (Mao 2017)", "mnist", {"loss": "lsgan"}, like="gan"),
+        Entry("hinge", MODEL, "gan.gan:GAN", "GAN",
+              "GAN with the hinge loss (Lim & Ye 2017, Miyato 2018)", "mnist", {"loss": "hinge"}, like="gan"),
+        Entry("wgan-gp", MODEL, "gan.gan:GAN", "GAN",
               "Wasserstein GAN with gradient penalty (Gulrajani 2017)", "mnist",
               {"loss": "wgan", "spectral": False, "gradient_penalty": 10.0, "critics": 5, "beta1": 0.0}, like="gan"),
-        Entry("pixelcnn", MODEL, "rlgen.generative.autoregressive.pixelcnn:PixelCNN", "rlgen.generative.settings:PixelCNN",
-              "Pixels one by one, by masked convolutions (van den Oord 2016)", "mnist"),
-        Entry("gated-pixelcnn", MODEL, "rlgen.generative.autoregressive.pixelcnn:PixelCNN", "rlgen.generative.settings:PixelCNN",
-              "The same by two stacks of gated ones, without blind spot (van den Oord 2016)", "mnist",
+        Entry("pixelcnn", MODEL, "autoregressive.pixelcnn:PixelCNN", "PixelCNN",
+              "Autoregressive model of masked convolutions (van den Oord 2016)", "mnist"),
+        Entry("gated-pixelcnn", MODEL, "autoregressive.pixelcnn:PixelCNN", "PixelCNN",
+              "PixelCNN of two gated stacks, without a blind spot (van den Oord 2016)", "mnist",
               {"gated": True}, like="pixelcnn"),
-        Entry("pixelrnn", MODEL, "rlgen.generative.autoregressive.pixelrnn:PixelRNN", "rlgen.generative.settings:PixelRNN",
-              "Pixels one by one, by LSTMs that scan rows or diagonals (van den Oord 2016)", "mnist"),
+        Entry("pixelrnn", MODEL, "autoregressive.pixelrnn:PixelRNN", "PixelRNN",
+              "Autoregressive model of Row or Diagonal LSTMs (van den Oord 2016)", "mnist"),
     )
 }  # fmt: skip
 
@@ -151,6 +213,6 @@ def find(name: str) -> Entry:
         ) from None
 
 
-def _get(path: str) -> Any:
-    module, name = path.split(":")
-    return getattr(import_module(module), name)
+def first(kind: Kind) -> Entry:
+    """The first algorithm of a kind, for an example."""
+    return next(entry for entry in CATALOG.values() if entry.kind is kind)

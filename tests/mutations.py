@@ -100,7 +100,10 @@ def main() -> int:
             survivors = 0
             for fault, survived in zip(faults, workers.map(attempt, faults), strict=True):
                 survivors += survived
-                print(f"{'SURVIVED' if survived else 'noticed '}  {fault.file}: {fault.old!r} -> {fault.new!r}", flush=True)
+                print(
+                    f"{'SURVIVED' if survived else 'noticed '}  {fault.file}: {fault.old!r} -> {fault.new!r}",
+                    flush=True,
+                )
     print(f"{len(faults)} faults, {survivors} survived, {len(broken)} test files fail without a fault")
     return 1 if survivors or broken else 0
 

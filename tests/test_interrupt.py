@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlgen import api
 from rlgen.core import checkpoint
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder
+from rlgen.session import prepare, reopen
 
 ROOT = Path(__file__).parents[1]
 BUDGET = 4_000
@@ -78,7 +78,7 @@ def finish(session):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     given = {name.replace("-", "_"): value for name, value in OPTIONS.items()}
-    return finish(api.prepare("dqn", "CartPole", given, runs=tmp_path_factory.mktemp("straight")))
+    return finish(prepare("dqn", "CartPole", given, runs=tmp_path_factory.mktemp("straight")))
 
 
 def test_stopped_in_every_way(tmp_path, straight):
@@ -103,7 +103,7 @@ def test_stopped_in_every_way(tmp_path, straight):
             assert int(newest.name) == Folder(run).info["time"] < BUDGET
         if number != signal.SIGINT:
             process = rlgen("resume", "run", "--runs", tmp_path)
-    assert same(finish(api.reopen(Folder(run), {})), straight)
+    assert same(finish(reopen(Folder(run), {})), straight)
     assert Folder(run).status == "finished"
     assert not list(run.rglob(".*"))
 

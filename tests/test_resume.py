@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlgen import api
 from rlgen.catalog import CATALOG
 from rlgen.core import checkpoint
 from rlgen.core.errors import Interrupted
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder
+from rlgen.session import prepare, reopen
 
 ROOT = Path(__file__).parents[1]
 AGENT = {
@@ -93,7 +93,7 @@ CASES = {
 
 def start(case, runs, name, **given):
     algorithm, task, options = CASES[case]
-    return api.prepare(algorithm, task, {**options, **given}, runs=runs, name=name)
+    return prepare(algorithm, task, {**options, **given}, runs=runs, name=name)
 
 
 def train(session):
@@ -121,12 +121,12 @@ def stop(session, time, number=signal.SIGTERM):
 RESUME = """
 import json, sys
 from pathlib import Path
-from rlgen import api
+from rlgen.session import prepare, reopen
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder
 
 for directory, given in json.loads(sys.argv[1]):
-    session = api.reopen(Folder(Path(directory)), given)
+    session = reopen(Folder(Path(directory)), given)
     with session.run as run:
         fit(session.algorithm, run, session.plan)
 """
@@ -219,7 +219,7 @@ def test_stopping_many_times_changes_nothing(runs, tmp_path):
     session, draw = start("dqn", tmp_path, "often"), random.Random(0)
     for time in sorted(draw.sample(range(1, 590), 6)):
         stop(session, time, draw.choice([signal.SIGINT, signal.SIGTERM]))
-        session = api.reopen(Folder(session.run.directory), {})
+        session = reopen(Folder(session.run.directory), {})
     resumed = train(session)
     assert text(resumed) == text(runs / "dqn straight")
     assert differences(state(resumed), state(runs / "dqn straight")) == []

@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -51,42 +51,11 @@ def options(settings: type) -> list[Option]:
     ]
 
 
-def command(
-    start: Callable[..., None], settings: Iterable[type], preset: Mapping[str, Any], shared: Mapping[str, Any]
-) -> Callable[..., None]:
-    """A typer callback that calls `start(given, **rest)`: `given` holds just the options that were typed.
-
-    `shared` maps further parameter names to their annotation and default; typed or not, they arrive in `rest`.
-    """
-    import typer
-
-    parameters = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-        for name, (annotation, default) in shared.items()
-    ]
-    names = []
-    for option in sorted((o for s in settings for o in options(s)), key=lambda option: option.panel != "Run"):
-        default = preset.get(option.name, option.default)
-        info = typer.Option(
-            *([f"{option.flag}/--no-{option.flag[2:]}"] if option.type is bool else [option.flag]),
-            help=f"{option.help} [dim]\\[default: {_word(default)}][/dim]",
-            rich_help_panel=option.panel,
-        )
-        kind: Any = option.type | None  # None where it was not typed
-        parameters.append(
-            inspect.Parameter(
-                option.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info], default=None
-            )
-        )
-        names.append(option.name)
-
-    def run(**values: Any) -> None:
-        given = {name: values.pop(name) for name in names}
-        start({name: value for name, value in given.items() if value is not None}, **values)
-
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
-    return run
+def word(value: Any) -> str:
+    """A value as the help shows it: none, on, off, 10,000."""
+    if value is None or isinstance(value, bool):
+        return "on" if value else "off" if value is False else "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def resolve(settings: type[T], *layers: Mapping[str, Any]) -> T:
@@ -140,13 +109,6 @@ def read_file(path: Path, settings: Iterable[type]) -> dict[str, Any]:
     values = {str(name).replace("-", "_"): value for name, value in values.items()}
     check_names(values, settings, str(path))
     return values
-
-
-def _word(value: Any) -> str:
-    """A default as help shows it."""
-    if value is None or isinstance(value, bool):
-        return "on" if value else "off" if value is False else "none"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _plain(hint: Any) -> Any:

@@ -183,6 +183,11 @@ class Folder:
         return {metric: (np.array(list(c), float), np.array(list(c.values()), float)) for metric, c in columns.items()}
 
 
+def runs_folder(runs: str | Path | None) -> Path:
+    """The folder of all runs: as given, or $RLGEN_RUNS, or `runs` in the working directory."""
+    return Path(runs or os.environ.get("RLGEN_RUNS") or "runs")
+
+
 def safe(task: str) -> str:
     """A task's name as part of a folder's: `ALE/Pong-v5` is `ALE-Pong-v5`."""
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in task).strip("-.")

@@ -61,7 +61,7 @@ def resolve(task: str) -> str:
     raise UserError(f'no dataset "{task}"{did_you_mean(task, NAMES) or ": there are " + ", ".join(NAMES)}')
 
 
-def available(task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
+def canonical(task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
     """The dataset to use for `task`, its files at hand, and one line for the user where another had to stand in.
 
     Downloads what is missing. Where that fails, `fallback` allows the bundled digits; without it raises DataError.

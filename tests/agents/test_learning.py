@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import rlgen
-from rlgen import api, catalog
+from rlgen import catalog, evaluation
 from tests.envs import toy_environments
 
 QUICK = {
@@ -111,10 +111,10 @@ def test_only_who_remembers_answers_by_the_cue(build):
 @pytest.mark.slow
 def test_the_tuned_settings_solve_cartpole(tmp_path):
     """475 is what gymnasium calls solved."""
-    entry, scores = catalog.find("dqn"), []
+    scores = []
     for seed in range(5):
         run = rlgen.train("dqn", "CartPole", runs=tmp_path, seed=seed)
-        scores.append(api.score(rlgen.load(run), entry, episodes=100)["mean"])
+        scores.append(evaluation.score(rlgen.load(run), 100)["mean"])
     assert sum(score >= 475 for score in scores) >= 4, scores
 
 
@@ -123,5 +123,5 @@ def test_the_tuned_settings_solve_cartpole(tmp_path):
 def test_the_tuned_settings_master_worlds_of_our_own(task, score, tmp_path):
     """Where the best is 0.65 and 20; who stands still has -1 and about 4."""
     run = rlgen.train("dqn", task, runs=tmp_path, seeds=3)
-    scores = api.score(rlgen.load(run), catalog.find("dqn"), episodes=200)["per_seed"]
+    scores = evaluation.score(rlgen.load(run), 200)["per_seed"]
     assert sum(one >= score for one in scores) >= 2, scores

@@ -3,10 +3,10 @@
 import pytest
 from rlgen.agents.settings import DQN, DRQN
 
-from rlgen import api
 from rlgen.cli.main import main
 from rlgen.core.config import resolve
 from rlgen.core.errors import UserError
+from rlgen.session import prepare
 
 
 def refused(settings, **given):
@@ -112,6 +112,6 @@ def test_the_command_line_refuses_what_presets_contradict(monkeypatch, capsys, t
 
 def test_what_presets_say_of_epsilon_is_no_contradiction(tmp_path):
     """The tuned settings of dqn hold a schedule of epsilon, and rainbow starts from them."""
-    made = api.prepare("rainbow", "CartPole", {"width": 4}, runs=tmp_path).algorithm
+    made = prepare("rainbow", "CartPole", {"width": 4}, runs=tmp_path).algorithm
     assert made.config.noisy
     assert made.epsilon == 0

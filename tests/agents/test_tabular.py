@@ -8,7 +8,7 @@ from rlgen.envs import Step, VectorEnv
 from rlgen.envs.mdp import MDP, mdp
 
 import rlgen
-from rlgen import api, catalog
+from rlgen import catalog, evaluation
 from rlgen.cli import main as cli
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
@@ -226,7 +226,7 @@ def test_what_has_no_states_to_count_is_refused(world):
 def test_a_score_comes_with_the_optimum_where_it_is_known(tmp_path):
     run = rlgen.train("qlearning", "CliffWalking", runs=tmp_path)
     entry = catalog.find("qlearning")
-    result = api.score(rlgen.load(run), entry, episodes=5)
+    result = evaluation.score(rlgen.load(run), 5)
     assert result["mean"] == result["optimum"] == -13
     said = cli._say(entry, result)
     assert "mean return -13.0 over 5 fresh episodes" in said
@@ -242,5 +242,5 @@ def test_a_score_comes_with_the_optimum_where_it_is_known(tmp_path):
 def test_the_tuned_settings_reach_the_optimum(task, tmp_path):
     """In 99 of 100 tables the true value is within 2.6 standard errors."""
     run = rlgen.train("qlearning", task, runs=tmp_path)
-    result = api.score(rlgen.load(run), catalog.find("qlearning"), episodes=400)
+    result = evaluation.score(rlgen.load(run), 400)
     assert result["mean"] == pytest.approx(result["optimum"], abs=2.6 * result["std"] / 20 + 0.02)

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from rlgen.agents.tabular import value_iteration
 from rlgen.envs.mdp import mdp
 
-from rlgen import api, catalog, envs, statistics
+from rlgen import catalog, envs, evaluation
 from rlgen.core.config import resolve
 from rlgen.core.settings import Setup
+from rlgen.report import statistics
 
 
 class Row(NamedTuple):
@@ -139,7 +140,7 @@ def best(task: str) -> str:
     process = mdp(task)
     assert process is not None
     agent.q[:] = value_iteration(process, gamma=0.9999)
-    score = api.score(agent, entry)
+    score = evaluation.score(agent)
     return f"{task}: {score['mean']:.3f}, exactly {score['optimum']:.3f}"
 
 

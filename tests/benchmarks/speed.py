@@ -208,15 +208,15 @@ def overhead(rounds: int) -> None:
 
     Both are taken in the same run: two runs differ by more than what is sought.
     """
-    from rlgen import api
     from rlgen.core.fit import fit
+    from rlgen.session import prepare
 
     one_core()
     shares = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as runs:
             given = {"budget": 10_000}
-            session = api.prepare("dqn", "CartPole", given, runs=Path(runs))
+            session = prepare("dqn", "CartPole", given, runs=Path(runs))
             step, inside = session.algorithm.step, 0.0
 
             def timed() -> Any:

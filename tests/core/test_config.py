@@ -1,18 +1,15 @@
 import json
-import math
 from dataclasses import fields
 from typing import Annotated, Literal
 
 import pytest
 import rlgen.agents.settings
-import typer
 from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
-from typer.testing import CliRunner
 
-from rlgen import api
+from rlgen import session
 from rlgen.catalog import CATALOG, find
-from rlgen.core.config import check_names, command, options, read_file, resolve
+from rlgen.core.config import check_names, options, read_file, resolve
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Plan, Setup
 
@@ -31,19 +28,6 @@ class Settings:
     loss: Literal["huber", "mse"] = "huber"  # which one
     double: bool = False  # twice
     size: int | None = None  # pixels
-
-
-def run_command(*words, preset=None):
-    """What a command line hands on: (given, rest), or the output where it is refused."""
-    heard = []
-    app = typer.Typer()
-    shared = {
-        "task": (Annotated[str, typer.Argument()], ...),
-        "quiet": (Annotated[bool, typer.Option("--quiet")], False),
-    }
-    app.command()(command(lambda given, **rest: heard.append((given, rest)), (Settings, Plan), preset or {}, shared))
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200", "NO_COLOR": "1"})
-    return heard[0] if heard else (result.exit_code, result.output)
 
 
 def test_comments_are_help_and_headings_are_panels():
@@ -75,46 +59,6 @@ def test_no_two_settings_of_a_command_share_a_name_and_every_preset_is_one(entry
         check_names(values, (entry.config, Setup, Plan), "the catalog")
         for settings in (entry.config, Setup, Plan):
             resolve(settings, values)
-
-
-def test_only_what_is_typed_is_given():
-    assert run_command("CartPole") == ({}, {"task": "CartPole", "quiet": False})
-    words = (
-        "x",
-        "--lr",
-        0.5,
-        "--batch-size",
-        64,
-        "--double",
-        "--loss",
-        "mse",
-        "--budget",
-        10,
-        "--stop-at",
-        "inf",
-        "--quiet",
-    )
-    given = {"lr": 0.5, "batch_size": 64, "double": True, "loss": "mse", "budget": 10, "stop_at": math.inf}
-    assert run_command(*words) == (given, {"task": "x", "quiet": True})
-    assert run_command("x", "--no-double")[0] == {"double": False}
-
-
-def test_help_shows_comments_panels_and_the_defaults_that_hold():
-    code, text = run_command("--help", preset={"batch_size": 32})
-    assert code == 0
-    for part in ("First panel", "Second panel", "step size, # and all", "default: 32", "default: 0.1", "--no-double"):
-        assert part in text
-    assert "default: 64" not in text
-
-
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [(["--batch-size", "many"], "--batch-size"), (["--loss", "l3"], "--loss"), (["--lrr", "1"], "--lrr"), ([], "task")],
-)
-def test_what_cannot_be_parsed_is_refused_by_its_flag(words, named):
-    code, text = run_command(*(["x"] if words else []), *words)
-    assert code == 2
-    assert named in text
 
 
 def test_later_layers_win():
@@ -202,7 +146,7 @@ def prepare(tmp_path, monkeypatch):
     monkeypatch.setitem(rlgen.agents.settings.TUNED, "dqn", {})
 
     def make(task="CartPole", given=None, file=None):
-        return api.prepare("dqn", task, {"width": 4, **(given or {})}, runs=tmp_path / "runs", file=file)
+        return session.prepare("dqn", task, {"width": 4, **(given or {})}, runs=tmp_path / "runs", file=file)
 
     return make
 

@@ -78,7 +78,7 @@ def test_unknown_names_are_refused(tmp_path):
 
 def test_idx_splits(mnist):
     write(mnist)
-    assert data.available("MNIST", fallback=False) == ("mnist", None)
+    assert data.canonical("MNIST", fallback=False) == ("mnist", None)
     for split, ((_, images), (_, labels)) in SPLITS.items():
         dataset = data.load("mnist", split)
         assert dataset.name == "mnist"
@@ -90,20 +90,20 @@ def test_idx_splits(mnist):
 
 def test_what_is_missing_is_replaced_aloud(mnist):
     write(mnist, ["train"])
-    task, notice = data.available("mnist")
+    task, notice = data.canonical("mnist")
     assert task == "digits"
     assert "\n" not in notice
     assert "data/MNIST/raw" in notice
     assert "2-images.gz" in notice
     with pytest.raises(DataError, match="cannot be downloaded") as error:
-        data.available("mnist", fallback=False)
+        data.canonical("mnist", fallback=False)
     assert error.value.code == 5
 
 
 def test_what_is_corrupt_is_not_replaced(mnist):
     write(mnist)
     (mnist / "1-images.gz").write_bytes(b"rubbish")
-    assert data.available("mnist") == ("mnist", None)
+    assert data.canonical("mnist") == ("mnist", None)
     with pytest.raises(DataError, match=r"1-images\.gz is not the true 1-images"):
         data.load("mnist")
 
@@ -254,7 +254,7 @@ def cifar10(tmp_path, monkeypatch):
 def test_cifar10(cifar10):
     _, table = cifar10
     assert data.resolve("CIFAR-10") == "cifar10"
-    assert data.available("CIFAR10", fallback=False) == ("cifar10", None)
+    assert data.canonical("CIFAR10", fallback=False) == ("cifar10", None)
     for split, records in table.items():
         dataset = data.load("cifar10", split)
         assert dataset.images.shape == (len(records), 3, 32, 32)

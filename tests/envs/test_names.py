@@ -3,7 +3,7 @@ from importlib.util import find_spec
 
 import gymnasium as gym
 import pytest
-from rlgen.envs.names import describe, resolve, short
+from rlgen.envs.names import listing, resolve, short
 
 from rlgen.core.errors import UserError
 
@@ -95,7 +95,7 @@ def test_short_leaves_out_the_newest_version_only():
 
 
 def test_everything_described_exists():
-    described = list(describe())
+    described = list(listing())
     assert ("CartPole", "CartPole-v1") in [entry[:2] for entry in described]
     assert len({name for name, *_ in described}) == len(described)
     for name, identity, whence in described:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlgen import api
+from rlgen import evaluation
 from rlgen.catalog import find
 from rlgen.core.config import resolve
 from rlgen.core.errors import DataError
@@ -46,6 +46,6 @@ def test_a_pixelcnn_needs_few_images(seed):
 
 @SEEDS
 def test_a_gan_makes_all_ten_digits(seed):
-    found = api.judge(learned("gan", seed, 50_000), samples=2_000)
+    found = evaluation.score(learned("gan", seed, 50_000), 2_000)
     assert found["classes_found"] == 10
     assert found["lenet_fid"] < 100

@@ -317,7 +317,7 @@ assert "matplotlib" not in sys.modules
 rlgen.report.plots.curves([Path({str(agent("run"))!r})], Path({str(tmp_path / "out.png")!r}))
 assert not {{"torch", "matplotlib.pyplot", "scipy"}} & set(sys.modules)
 """
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.png").exists()

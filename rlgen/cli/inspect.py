@@ -1,0 +1,315 @@
+"""The commands that look at runs and at what there is: runs, plot, eval, play, sample, probe, list."""
+
+import json
+import sys
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from rlgen import catalog
+from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number
+from rlgen.core.errors import UserError
+from rlgen.core.files import replacing
+from rlgen.core.folder import Folder
+from rlgen.report.tables import table
+
+PANEL = "Look at runs"
+SHOWN = 1_024  # samples in a picture, at most
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for name, (command, lines) in COMMANDS.items():
+        app.command(name, rich_help_panel=PANEL, epilog=examples(*lines))(command)
+
+
+def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
+    """List all runs: status, progress, best score, age."""
+    rows = [
+        _summary(folder) for folder in Folder.all(runs) if {"algorithm", "task", "time", "plan"} <= folder.info.keys()
+    ]
+    if json_:
+        print(json.dumps(rows, indent=2))
+    elif not rows:
+        print(f"no runs in {runs} yet: `rlgen dqn CartPole` makes one")
+    else:
+        cells = [
+            [
+                *(r[key] for key in ("name", "algorithm", "task", "status")),
+                f"{r['time']:,}/{r['budget']:,} {_progress(r)}",
+                "" if r["best"] is None else f"{r['best']:,.1f}",
+                _age(r["age"]),
+            ]
+            for r in rows
+        ]
+        _print(table(["run", "algorithm", "task", "status", "progress", "best", "age"], cells))
+
+
+def plot(
+    names: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Paths, names in the folder of runs, or latest.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="png, svg, pdf or csv; by default curves.png, in the folder of a single run.",
+            show_default=False,
+        ),
+    ] = None,
+    x: Annotated[Literal["steps", "seconds"], typer.Option("--x", help="The horizontal axis.")] = "steps",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Draw learning curves; seeds of one configuration become one line with a band."""
+    from rlgen.report import plots
+
+    folders = [Folder.find(runs, name).directory for name in names]
+    path = out or (folders[0] / "curves.png" if len(folders) == 1 else Path("curves.png"))
+    plots.curves(folders, path, x=x)
+    print(path)
+
+
+def evaluate(
+    run: Run = "latest",
+    episodes: Annotated[int | None, number("--episodes", "Fresh greedy episodes of an agent (100 by default).")] = None,
+    samples: Annotated[
+        int | None,
+        number("--samples", "Samples of a model (10,000 by default); at most as many as there are test images."),
+    ] = None,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """Score a trained agent over fresh episodes, or a model's samples beside real images."""
+    from rlgen import evaluation, session
+    from rlgen.report.console import activity
+
+    folder = Folder.find(runs, run)
+    kind = session.entry_of(folder).kind
+    typed = {"episodes": episodes, "samples": samples}
+    for name, value in typed.items():
+        if value is not None and name != kind.counted:
+            raise UserError(f"--{name}: {folder.name} is {kind.article}, which is scored on --{kind.counted}")
+    count = typed[kind.counted] or kind.fresh
+    trained = session.restore(folder, checkpoint)
+    with activity("scoring", count, kind.counted) as more:
+        report = evaluation.report(trained, count, seed, more)
+    if json_:
+        print(json.dumps({**report.values, **report.details}))
+    else:
+        _print(report.lines)
+
+
+def play(
+    run: Run = "latest",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="A GIF; by default play.gif in the folder of the run.", show_default=False
+        ),
+    ] = None,
+    episodes: Annotated[int, number("--episodes", "Number of episodes.")] = 1,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Record greedy episodes of a trained agent as a GIF."""
+    from rlgen import evaluation
+    from rlgen.report import pictures
+
+    folder, agent = _load("play", runs, run, checkpoint)
+    path = _suffix(out or folder.directory / "play.gif", ".gif")
+    frames, returns, fps = evaluation.record(agent(), episodes, seed)
+    pictures.gif(frames, path, fps=fps, hold=1.0)
+    print(f"{path}  return {', '.join(f'{x:,.1f}' if abs(x) >= 10 else f'{x:.3f}' for x in returns)}")
+
+
+def sample(
+    run: Run = "latest",
+    count: Annotated[int, number("--count", "Number of images.")] = 64,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Class of all images, by name or number.", show_default=False)
+    ] = None,
+    what: Annotated[
+        Literal["samples", "reconstructions", "completions", "interpolations", "manifold"],
+        typer.Option("--what", help="What to draw; all but samples as a grid of the size it has in training."),
+    ] = "samples",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="A PNG; by default grid.png in the folder of the run.", show_default=False
+        ),
+    ] = None,
+    npy: Annotated[
+        Path | None,
+        typer.Option(
+            "--npy", metavar="FILE", help="Also the images as an array (N, C, H, W) in [0, 1].", show_default=False
+        ),
+    ] = None,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Draw images from a trained model."""
+    import numpy as np
+
+    from rlgen import evaluation
+    from rlgen.report import pictures
+    from rlgen.report.console import activity
+
+    folder, load = _load("sample", runs, run, checkpoint)
+    path = _suffix(out or folder.directory / ("grid.png" if what == "samples" else f"{what}.png"), ".png")
+    if what != "samples" and (label or npy):
+        raise UserError(f"--what {what} is one picture: leave out --label and --npy")
+    model, shown = load(), []
+    if what != "samples":
+        pictures.write_png(evaluation.grid(model, what, seed), path)
+        print(path)
+        return
+    with replacing(npy) if npy else nullcontext() as partial, activity("drawing", count, "samples") as more:
+        kept = None  # a file of all images, of which memory holds a part
+        for start, part in evaluation.samples(model, count, label=label, seed=seed, progress=more):  # (n, C, H, W)
+            if partial:
+                if kept is None:
+                    kept = np.lib.format.open_memmap(partial, "w+", np.float32, (count, *part.shape[1:]))
+                kept[start : start + len(part)] = part
+            if start < SHOWN:
+                shown.append((part[: SHOWN - start] * 255).round().astype(np.uint8))
+        if kept is not None:
+            kept.flush()
+    pixels = np.concatenate(shown).transpose(0, 2, 3, 1)
+    pictures.write_png(pictures.grid(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path)
+    if count > SHOWN:
+        print(f"{path} shows the first {SHOWN:,}{'' if npy else '; --npy keeps all'}", file=sys.stderr)
+    print(path)
+
+
+def probe_codes(
+    run: Run = "latest",
+    images: Annotated[int, number("--images", "Labelled images for linear classifiers and neighbours.", 10)] = 10_000,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """Classify test images by an autoencoder's code, by raw pixels, and by networks that start from its encoder."""
+    from rlgen.generative.quality import probe
+    from rlgen.report.console import activity
+
+    _, load = _load("probe", runs, run, checkpoint)
+    with activity("classifying", probe.PARTS, "classifiers") as more:
+        result = probe.probe(load(), images, seed, more)
+    if json_:
+        print(json.dumps(result))
+        return
+    print(f"accuracy on {result['test_images']:,} test images; trained on {result['images']:,}")
+    shares = [[name, *(f"{row[on]:.2%}" for on in ("pixels", "code"))] for name, row in result["classifiers"].items()]
+    _print(table(["classifier", "on pixels", "on the code"], shares))
+    print("\nencoder and a linear layer, trained on fewer labels")
+    ways = ("frozen", "tuned", "scratch")
+    shares = [[f"{labels:,}", *(f"{row[way]:.2%}" for way in ways)] for labels, row in result["networks"].items()]
+    _print(table(["labels", "encoder frozen", "fine-tuned", "from scratch"], shares))
+
+
+def list_all(json_: Json = False) -> None:
+    """List algorithms, environments, datasets and presets."""
+    tables = {"algorithms": (["name", "what"], [[e.name, e.summary] for e in catalog.CATALOG.values()])}
+    for kind in catalog.KINDS.values():
+        tables[kind.tasks_name] = (list(kind.listed), [list(row) for row in kind.tasks.listing()])
+    tables["presets"] = (
+        ["algorithm", "task", "expected"],
+        [
+            [e.name, task, e.expected.get(task, "not measured")]
+            for e in catalog.CATALOG.values()
+            for task in dict.fromkeys([*e.tuned, *e.expected])  # a variant may have been measured without a preset
+        ],
+    )
+    if json_:
+        listed = {name: [dict(zip(head, row, strict=True)) for row in rows] for name, (head, rows) in tables.items()}
+        print(json.dumps(listed, indent=2))
+        return
+    for name, (head, rows) in tables.items():
+        print(f"{name}" + (" (and every gymnasium id with discrete actions)" if name == "environments" else ""))
+        _print(table(head, rows, indent=2))
+        print()
+
+
+COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "runs": (list_runs, ("rlgen runs", "rlgen runs --json")),
+    "plot": (
+        plot,
+        ("rlgen plot latest", "rlgen plot dqn-CartPole-1 dqn-CartPole-2 --out both.png --x seconds"),
+    ),
+    "eval": (
+        evaluate,
+        ("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json", "rlgen eval gan-mnist-1"),
+    ),
+    "play": (play, ("rlgen play latest", "rlgen play dqn-CartPole-1 --episodes 3 --out cartpole.gif")),
+    "sample": (
+        sample,
+        (
+            "rlgen sample latest",
+            "rlgen sample gan-mnist-1 --count 100 --out grid.png --npy digits.npy",
+            "rlgen sample --what reconstructions",
+        ),
+    ),
+    "probe": (probe_codes, ("rlgen probe latest", "rlgen probe ae-mnist-1 --images 60000 --json")),
+    "list": (list_all, ("rlgen list", "rlgen list --json")),
+}
+
+
+def _load(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folder, Any]:
+    """The folder of a run that `command` takes, and what loads its algorithm. Raises UserError for another kind."""
+    from rlgen import session
+
+    folder = Folder.find(runs, run)
+    kind = session.entry_of(folder).kind
+    if command not in (*kind.verbs, *kind.also):
+        others = [other for other in catalog.KINDS.values() if other is not kind]
+        plural = " and ".join(other.plural for other in others if command in (*other.verbs, *other.also))
+        instead = next(verb for verb in kind.verbs if not any(verb in other.verbs for other in others))
+        raise UserError(
+            f"{folder.name} is {kind.article}, and `rlgen {command}` is for {plural}:"
+            f" try `rlgen {instead} {folder.name}`"
+        )
+    return folder, lambda: session.restore(folder, checkpoint)
+
+
+def _suffix(path: Path, suffix: str) -> Path:
+    if path.suffix.lower() != suffix:
+        raise UserError(f"--out {path}: its name must end in {suffix}")
+    return path
+
+
+def _summary(folder: Folder) -> dict[str, Any]:
+    """The row of a run in `rlgen runs --json`."""
+    info = folder.info
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(info["created"])).total_seconds()
+    return {
+        **{key: info.get(key) for key in ("algorithm", "task", "seed", "best", "time")},
+        "name": folder.name,
+        "status": folder.status,
+        "budget": info.get("plan", {}).get("budget"),
+        "age": round(seconds),
+    }
+
+
+def _progress(row: dict[str, Any]) -> str:
+    early = row["status"] == "finished" and row["time"] < row["budget"]
+    return "(solved)" if early else f"({min(100, 100 * row['time'] // row['budget'])} %)"
+
+
+def _age(seconds: int) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _print(lines: list[str]) -> None:
+    print("\n".join(lines))

@@ -1,0 +1,91 @@
+"""Options of the command line: those that commands share, and those made from a settings dataclass."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from rlgen.core.config import options, word
+
+Run = Annotated[
+    str, typer.Argument(metavar="[RUN]", help="A path, a name in the folder of runs, or latest.", show_default=False)
+]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", envvar="RLGEN_RUNS", help="Folder of all runs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder of the run, warnings and errors only.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the fresh episodes, or of the noise.")]
+Checkpoint = Annotated[Literal["last", "best"], typer.Option("--checkpoint", help="Which checkpoint to load.")]
+
+
+def whole(text: str | int) -> int:
+    """An integer as people write it: 100000, 100_000, 100,000 and 1e5 alike. Raises typer's error for anything else."""
+    plain = str(text).strip().replace(",", "").replace("_", "")
+    try:
+        number = float(plain) if "e" in plain.lower() or "." in plain else int(plain)
+        if number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise typer.BadParameter(f"{text!r} is not an integer, such as 100000, 100_000 or 1e5")
+
+
+def at_least(minimum: int) -> Callable[[str | int], int]:
+    """`whole`, for integers of `minimum` or more."""
+
+    def parse(text: str | int) -> int:
+        number = whole(text)
+        if number < minimum:
+            raise typer.BadParameter(f"{number} is less than {minimum}")
+        return number
+
+    return parse
+
+
+def number(flag: str, help: str, minimum: int = 1) -> Any:
+    """A typer option for an integer of `minimum` or more."""
+    return typer.Option(flag, parser=at_least(minimum), metavar="INTEGER", help=help, show_default=True)
+
+
+def examples(*lines: str) -> str:
+    """The end of a help text: commands that can be run as they stand."""
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def with_settings(
+    function: Callable[..., None], settings: Iterable[type], preset: Mapping[str, Any]
+) -> Callable[..., None]:
+    """`function` as a typer command in which one option per field of `settings` replaces its parameter `given`.
+
+    `given` receives the options that were typed, by field name. Defaults in the help are those of `preset`, then
+    those of the fields.
+    """
+    fields = [option for s in settings for option in options(s)]
+    fields.sort(key=lambda option: option.panel != "Run")  # the options of every run first
+    own = [p for name, p in inspect.signature(function).parameters.items() if name != "given"]
+    parameters = own + [
+        inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(option, preset))
+        for option in fields
+    ]
+
+    def command(**values: Any) -> None:
+        typed = {option.name: values.pop(option.name) for option in fields}
+        function(given={name: value for name, value in typed.items() if value is not None}, **values)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def _option(option: Any, preset: Mapping[str, Any]) -> Any:
+    """The annotation of a parameter; its value is None where the option was not typed."""
+    default = word(preset.get(option.name, option.default))
+    integer: dict[str, Any] = {"parser": whole, "metavar": "INTEGER"} if option.type is int else {}
+    info = typer.Option(
+        *([f"{option.flag}/--no-{option.flag[2:]}"] if option.type is bool else [option.flag]),
+        help=f"{option.help} [dim]\\[default: {default}][/dim]",
+        rich_help_panel=option.panel,
+        **integer,
+    )
+    return Annotated[option.type | None, info]

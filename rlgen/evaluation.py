@@ -1,0 +1,142 @@
+"""What a trained algorithm can do: final scores, samples, sample grids and recorded episodes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rlgen.core.algorithm import Agent, Algorithm, Model, Progress, Report
+from rlgen.core.errors import UserError
+from rlgen.core.seeds import derive
+from rlgen.report import statistics
+
+
+def report(algorithm: Algorithm, count: int, seed: int = 0, progress: Progress = lambda done: None) -> Report:
+    """Final scores on `count` fresh episodes of an agent, or on the test images and `count` samples of a model."""
+    if hasattr(algorithm, "report"):
+        return algorithm.report(count, seed, progress)
+    return _model_report(algorithm, count, seed, progress) if hasattr(algorithm, "sample") else _agent_report(
+        algorithm, count, seed
+    )  # fmt: skip
+
+
+def score(algorithm: Algorithm, count: int = 100, seed: int = 0) -> dict[str, Any]:
+    """The values of a report, with the details."""
+    found = report(algorithm, count, seed)
+    return {**found.values, **found.details}
+
+
+def samples(
+    model: Model, count: int, *, label: str | None = None, seed: int = 0, progress: Progress = lambda done: None
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """`count` samples a thousand at a time: the number of samples before, and images (N, C, H, W) in [0, 1].
+
+    `label` is the name or number of the class of all of them.
+    """
+    from rlgen.generative.base import parts
+
+    labels = None if label is None else torch.full((count,), model.label(label))
+    start = 0
+    for part in parts(model, count, seed, labels):  # type: ignore[arg-type]
+        yield start, part.cpu().numpy()
+        start += len(part)
+        progress(len(part))
+
+
+def grid(model: Model, name: str, seed: int = 0) -> NDArray[np.uint8]:
+    """The sample grid (H, W) or (H, W, 3) called `name`: samples, reconstructions, ..."""
+    grids = model.sheets(seed)  # type: ignore[attr-defined]
+    if name not in grids:
+        hint = "; --latent 2 in training gives one" if name == "manifold" and "interpolations" in grids else ""
+        raise UserError(f"this model has no {name}{hint}: it draws {', '.join(grids)}")
+    pixels: NDArray[np.uint8] = grids[name].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
+def record(agent: Agent, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
+    """Frames (H, W, 3) of greedy episodes captioned with the return so far, the returns, and frames per second."""
+    from rlgen.report import pictures
+
+    frames, returns = [], []
+    player: Any = agent
+    env, state = player.make_env(1, derive(seed, "film"), render_mode="rgb_array"), None
+    for episode in range(1, episodes + 1):
+        over, steps = False, 0
+        while not over:
+            frames.append(
+                pictures.caption(
+                    env.render(), f"episode {episode}   step {steps}   return {env.episode_return[0]:,.6g}"
+                )
+            )
+            action_mask = env.action_mask if env.action_mask.shape[1] > 1 else None
+            action, state = player.predict(env.obs, state, env.is_first, action_mask=action_mask)
+            step = env.step(action - env.first_action)
+            over, steps = bool(step.episode_end[0]), steps + 1
+        returns.append(float(step.episode_return[0]))
+    env.close()
+    return frames, returns, env.fps
+
+
+def _agent_report(agent: Any, episodes: int, seed: int) -> Report:
+    from rlgen.agents.tabular import optimum
+
+    returns = agent.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
+    scores = returns[0] if len(returns) == 1 else returns.mean(1)  # episodes of a seed are not seeds
+    low, high = statistics.bootstrap(scores)
+    values = {
+        "score": float(scores.mean()),
+        "episodes": episodes,
+        "mean": float(scores.mean()),
+        "std": float(scores.std(ddof=1)) if len(scores) > 1 else 0.0,
+        "iqm": float(statistics.iqm(scores)),
+        "ci95": [float(low), float(high)],
+    }
+    best = optimum(agent.env)
+    over = f"over {episodes} fresh episodes"
+    if len(returns) > 1:
+        values |= {"per_seed": scores.tolist()}
+        over = f"of {len(returns)} seeds {over} each"
+    lines = [
+        f"greedy  mean return {_number(scores.mean())} {over} (95 % interval {_number(low)} to {_number(high)},"
+        f" IQM {_number(values['iqm'])}, spread {_number(values['std'])})"
+    ]
+    if len(returns) > 1:
+        lines.append(f"seeds   {'  '.join(map(_number, scores))}")
+    if best is not None:
+        values |= {"optimum": best}
+        where = (
+            "lies below it" if high < best - 1e-9 else "lies above it, by luck" if low > best + 1e-9 else "covers it"
+        )
+        lines.append(f"optimum {_number(best)}: no policy does better within the time limit; the interval {where}")
+    return Report(values, lines, {"returns": returns.reshape(-1).tolist()})
+
+
+def _model_report(model: Any, count: int, seed: int, progress: Progress) -> Report:
+    from rlgen.generative.quality import metrics
+    from rlgen.report.tables import table
+
+    tensors = {name: torch.as_tensor(value) for name, value in model.final().items()}
+    own: dict[str, Any] = {name: value.item() for name, value in tensors.items() if value.ndim == 0}
+    protocol = {"protocol": model.protocol} if model.protocol else {}
+    if not count:
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in own.items())
+        return Report({**own, **protocol}, [f"scores  {numbers}" + (f"  ({model.protocol})" if protocol else "")])
+    found = metrics.evaluate(model, min(count, len(model.held_out)), seed, progress)
+    floor, judge = found["floor"], found["judge_accuracy"]
+    right = "untrained" if judge is None else f"{judge:.1%} of the test images right"
+    lines = [f"{found['samples']:,} samples, and as many real test images, judged by {found['judge']} ({right})"]
+    rows = [[name, f"{found[name]:.4g}", f"{floor[name]:.4g}", metrics.MEANING[name]] for name in floor]
+    lines += table(["measure", "samples", "real", ""], rows)
+    if found["classes"]:
+        lines.append("classes  " + "  ".join(f"{name} {share:.1%}" for name, share in found["classes"].items()))
+    lines += [f"no {what}: {why}" for what, why in found["left_out"].items()]
+    whose = f"the model's own{', ' + model.protocol if protocol else ''}"
+    lines.append(f"{whose}  " + "  ".join(f"{name} {v:.4g}" for name, v in own.items()))
+    return Report({**own, **protocol, **found}, lines)
+
+
+def _number(x: Any) -> str:
+    """One decimal, or three below 10."""
+    return f"{x:,.1f}" if abs(x) >= 10 else f"{x:.3f}"

@@ -1,0 +1,244 @@
+"""A run in training: its settings resolved, its folder claimed, trained to the end and scored."""
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from rlgen import catalog, evaluation, provenance
+from rlgen.catalog import Entry
+from rlgen.core.algorithm import Algorithm, Progress, Report
+from rlgen.core.config import check_names, resolve
+from rlgen.core.device import describe
+from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
+from rlgen.core.fit import fit
+from rlgen.core.folder import Folder, safe
+from rlgen.core.former_names import current_settings
+from rlgen.core.run import Run
+from rlgen.core.settings import Plan, Setup
+
+
+class TrainedRun(Folder):
+    """A run folder, its final scores and its curves."""
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Final scores by name; empty before the end of the training."""
+        return dict(self.info.get("result") or {})
+
+    @property
+    def score(self) -> float | None:
+        """The final score that ranks runs, higher being better; None without one."""
+        return self.result.get("score")
+
+    def plot(self, out: str | Path | None = None, x: Literal["steps", "seconds"] = "steps") -> Path:
+        """Draw the learning curves to `out`, by default `curves.png` in the folder; returns the path."""
+        from rlgen.report import plots
+
+        path = Path(out) if out else self.directory / "curves.png"
+        plots.curves([self.directory], path, x=x)
+        return path
+
+    def __repr__(self) -> str:
+        info = self.info
+        unit = catalog.find(info["algorithm"]).kind.unit
+        scores = self.result
+        shown = {"score": scores["score"]} if scores.get("score") is not None else scores
+        reached = "".join(f", {name} {v:.4g}" for name, v in shown.items() if isinstance(v, float | int))
+        return f"<{self.name}: {self.status} at {info['time']:,} {unit}{reached}; {self.directory}>"
+
+
+@dataclass(frozen=True)
+class Session:
+    """An algorithm, the folder of its run, and the plan of its training."""
+
+    entry: Entry
+    algorithm: Algorithm
+    run: Run
+    plan: Plan
+
+    def train(self) -> TrainedRun:
+        """Train to the end of the plan and draw the curves. An interruption leaves a run that can be resumed."""
+        with self.run as run:
+            run.describe(plan=_plain(self.plan))
+            torch.manual_seed(run.info["seed"])  # of every draw without a stream of its own
+            try:
+                fit(self.algorithm, run, self.plan)
+            except (Diverged, Interrupted) as stopped:
+                if not isinstance(stopped, Interrupted) or stopped.saved:
+                    with suppress(UserError):  # the cause of the stop is the message that counts
+                        self.draw()
+                raise
+            self.draw()
+        return TrainedRun(run.directory)
+
+    def report(self, progress: Progress = lambda done: None) -> Report:
+        """Final scores, written to run.json."""
+        count = getattr(self.algorithm.Config, f"final_{self.entry.kind.counted}", self.entry.kind.final)
+        report = evaluation.report(self.algorithm, count, 0, progress)
+        self.run.describe(result=report.values)
+        return report
+
+    def draw(self) -> None:
+        """Every picture that follows from the logs and samples."""
+        from rlgen.report import pictures
+
+        self.run.progress.phase = "drawing"
+        try:
+            TrainedRun(self.run.directory).plot()
+        except StorageError:
+            raise
+        except UserError:
+            pass  # nothing to draw yet
+        samples = self.run.directory / "samples"
+        if samples.is_dir():
+            still, moving = self.run.directory / "evolution.png", self.run.directory / "evolution.gif"
+            pictures.evolution(samples, still, moving, columns=getattr(self.algorithm, "columns", 8))
+
+
+def prepare(
+    algorithm: str,
+    task: str,
+    given: Mapping[str, Any],
+    *,
+    runs: Path,
+    name: str | None = None,
+    file: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    argv: list[str] | None = None,
+) -> Session:
+    """A new run: its folder claimed and its algorithm made.
+
+    Precedence: `given`, then `file`, then the preset of the task, then defaults. `preset` names another preset of
+    the task, such as `long`.
+    """
+    entry = catalog.find(algorithm)
+    check_names(given, (entry.config, Setup, Plan), entry.name)
+    layers = (*entry.presets(*preset_names(entry, task, preset)), file or {}, given)
+    config, setup, plan = (resolve(settings, *layers) for settings in (entry.config, Setup, Plan))
+    _check_plan(plan, entry)
+    if hasattr(config, "check"):
+        config.check(given)
+    made = entry.algorithm(task, config, setup)
+    run = Run.create(
+        runs,
+        f"{entry.name}-{safe(Path(task).name if task.startswith('folder:') else task)}",
+        name,
+        kind=entry.kind.name,
+        algorithm=entry.name,
+        task=task,
+        seed=setup.seed,
+        argv=argv or [],
+        config=_plain(config),
+        setup=_plain(setup),
+        plan=_plain(plan),
+        changed=_changed(config) | _changed(plan),
+        parameters=made.parameter_count(),
+        device=describe(getattr(made, "device", torch.device("cpu"))),
+        threads=torch.get_num_threads(),
+        versions=provenance.versions(),
+        git=provenance.git(),
+        time=0,
+    )
+    return Session(entry, made, run, plan)
+
+
+def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
+    """A run that was stopped, ready to continue; `given` may change its plan."""
+    check_names(given, (Plan,), "a resumed run")
+    info = folder.info
+    entry, config, setup = _settings(folder)
+    finished = info.get("status") == "finished"
+    if finished and given.get("budget", 0) <= info["time"]:
+        raise UserError(f"{folder.name} is finished at {info['time']:,}: a larger --budget trains it further")
+    further = {"stop_at": math.inf} if finished else {}  # a solved run that is trained further does not end at once
+    plan = resolve(Plan, info["plan"], further, given)
+    _check_plan(plan, entry)
+    return Session(entry, entry.algorithm(info["task"], config, setup), Run(folder.directory), plan)
+
+
+def restore(folder: Folder, checkpoint: str = "last") -> Algorithm:
+    """The trained algorithm of a run from its `last` or `best` checkpoint, on whatever device there is here."""
+    entry, config, setup = _settings(folder)
+    algorithm: Algorithm = entry.algorithm(folder.info["task"], config, replace(setup, device="auto"))
+    Run(folder.directory).load(algorithm, checkpoint)
+    return algorithm
+
+
+def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
+    """The canonical name of an environment or dataset, and a notice for the user where another dataset is taken.
+
+    Raises UserError for an unknown one; where another kind of algorithm trains on it, the message names one.
+    """
+    kind = entry.kind
+    try:
+        return kind.tasks.canonical(task, data=data, fallback=fallback)
+    except UserError as error:
+        others = [other for other in catalog.KINDS.values() if other.room != kind.room]
+        for other in others if type(error) is UserError else ():  # a folder that is missing is a dataset all the same
+            if found := _resolved(other, task):
+                raise UserError(
+                    f"{found} is {other.task}, and {entry.name} trains on {kind.task}:"
+                    f" try `rlgen {catalog.first(other).name} {task}` or `rlgen {entry.name} {entry.task}`"
+                ) from None
+        raise
+
+
+def preset_names(entry: Entry, task: str, preset: str | None = None) -> list[str]:
+    """The names under which the presets of a task are looked up: short, full, and with `:preset` added."""
+    names = list(dict.fromkeys([task, entry.kind.tasks.resolve(task)]))
+    special = [f"{name}:{preset}" for name in names] if preset else []
+    if preset and not set(special) & set(entry.tuned_for):
+        others = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for if ":" in name)
+        hint = f"; there is {others}" if others else ""
+        raise UserError(f"--preset {preset}: {entry.name} has no preset of that name for {task}{hint}")
+    return names + special
+
+
+def entry_of(folder: Folder) -> Entry:
+    """The catalog entry of a run. Raises UserError for a folder that was not made here."""
+    if "algorithm" not in folder.info:
+        raise UserError(f"run.json of {folder.name} names no algorithm: it was not made by this rlgen")
+    return catalog.find(folder.info["algorithm"])
+
+
+def _resolved(kind: catalog.Kind, task: str) -> str | None:
+    try:
+        return kind.tasks.resolve(task)
+    except (UserError, ImportError):
+        return None
+
+
+def _check_plan(plan: Plan, entry: Entry) -> None:
+    if entry.algorithm.score is None and not math.isinf(plan.stop_at):
+        raise UserError(f"--stop-at {plan.stop_at:g}: {entry.name} has no score that ranks its evaluations")
+
+
+def _settings(folder: Folder) -> tuple[Entry, Any, Setup]:
+    info = folder.info
+    try:
+        entry = catalog.find(info["algorithm"])
+        config = current_settings(entry.config, info["config"])
+        for settings, given in ((entry.config, config), (Setup, info["setup"])):
+            check_names(given, (settings,), f"run.json of {folder.name}")
+        return (
+            entry,
+            resolve(entry.config, config),
+            resolve(Setup, {**info["setup"], "threads": info["threads"]}),
+        )
+    except KeyError as error:
+        raise UserError(f"run.json of {folder.name} lacks {error}: it was not made by this rlgen") from None
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """As strict JSON: infinity is written as a word."""
+    return {name: str(v) if isinstance(v, float) and math.isinf(v) else v for name, v in asdict(settings).items()}
+
+
+def _changed(settings: Any) -> dict[str, Any]:
+    defaults = {f.name: f.default for f in fields(settings)}
+    return {name: value for name, value in _plain(settings).items() if getattr(settings, name) != defaults[name]}
