@@ -1,4 +1,4 @@
-"""Datasets as one tensor of bytes, by name. Imports no torch until images are loaded."""
+"""Datasets as one tensor of bytes, by name. Imports no torch before images are loaded."""
 
 from rlgen.data.datasets import NAMES, SOURCES, Dataset, Split, canonical, listing, load, resolve
 

@@ -1,7 +1,7 @@
-"""CIFAR-10 in its binary version: the archive, or the files that were in it. Krizhevsky 2009.
+"""CIFAR-10 from the archive of its binary version. Krizhevsky 2009.
 
-The format: https://www.cs.toronto.edu/~kriz/cifar.html. A record is one byte of label and 32x32 pixels, first all
-reds, then greens, then blues. The version for Python is pickled, and nothing is ever unpickled here.
+The format: https://www.cs.toronto.edu/~kriz/cifar.html. A record is one byte of label and 32x32 pixels: the red plane,
+the green, the blue. The Python version of the archive is pickled, and nothing here is ever unpickled.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from rlgen.data import idx
 if TYPE_CHECKING:
     import numpy as np
 
-RECORDS, LENGTH = 10_000, 1 + 3 * 32 * 32  # in each file, bytes of each
+RECORDS, LENGTH = 10_000, 1 + 3 * 32 * 32  # records in each file, bytes in each record
 INSIDE = "cifar-10-batches-bin"
-BATCHES = {
+BATCHES = {  # split -> file in the archive -> sha256 of its content
     "train": {
         "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
         "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
@@ -34,7 +34,7 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 
 class Archive(idx.File):
-    """The archive as it is downloaded; its digest is that of the compressed file."""
+    """The archive as downloaded, with the sha256 of the compressed file."""
 
     def check(self, path: Path) -> None:
         """Raise DataError unless `path` is the true archive."""
@@ -47,7 +47,7 @@ ARCHIVE = Archive("cifar-10-binary.tar", (), "c4a38c50a1bc5f3a1c5537f2155ab9d68f
 
 
 def read(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 3, 32, 32) images and (N,) labels of a split in an archive. Raises DataError unless each byte is right."""
+    """Images (N, 3, 32, 32) uint8 and labels (N,) uint8 of a split. Raises DataError unless every byte is right."""
     import numpy as np
 
     records = []
@@ -55,7 +55,9 @@ def read(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
         with tarfile.open(path) as archive:
             for name, sha256 in BATCHES[split].items():
                 member = archive.extractfile(f"{INSIDE}/{name}")
-                content = member.read(RECORDS * LENGTH + 1) if member else b""  # never more: no bombs
+                content = (
+                    member.read(RECORDS * LENGTH + 1) if member else b""
+                )  # one byte more than due at most: a small archive may unpack to gigabytes
                 if hashlib.sha256(content).hexdigest() != sha256:
                     raise DataError(f"{path} holds a wrong {name}: delete it and try again")
                 records.append(np.frombuffer(content, np.uint8).reshape(-1, LENGTH))

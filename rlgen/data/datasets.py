@@ -1,70 +1,68 @@
-"""Datasets as one tensor of bytes, by name: MNIST and its like, CIFAR-10, scikit-learn's digits, a folder of pictures.
+"""Datasets by name, as one uint8 tensor: MNIST, Fashion-MNIST, CIFAR-10, scikit-learn's digits, a folder of images.
 
-MNIST: LeCun et al. 1998. Fashion-MNIST: Xiao et al. 2017, arXiv:1708.07747. Digits: Alpaydin & Kaynak 1998,
-doi:10.24432/C50P49. Importing this file imports no torch.
+MNIST: LeCun et al. 1998. Fashion-MNIST: Xiao et al. 2017, arXiv:1708.07747. Imports no torch until images are loaded.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rlgen.core.errors import DataError, UserError, did_you_mean
-from rlgen.data import cifar, idx
+from rlgen.data import cifar, digits, folder, idx
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
 Split = Literal["train", "test"]
 
 NAMES = {
-    "mnist": "70,000 handwritten digits, 28x28 grey (12 MB to download)",
-    "fashion-mnist": "70,000 pieces of clothing, 28x28 grey (31 MB to download)",
-    "cifar10": "60,000 photographs of ten things, 32x32 in colour (170 MB to download)",
-    "digits": "1,797 handwritten digits, 8x8 grey, bundled with scikit-learn",
-    "folder:PATH": "your own png and jpg files, in PATH or in one folder per class",
+    "mnist": "70,000 handwritten digits, 28x28 pixels, grey; a download of 12 MB",
+    "fashion-mnist": "70,000 images of clothing, 28x28 pixels, grey; a download of 31 MB",
+    "cifar10": "60,000 photographs in ten classes, 32x32 pixels, colour; a download of 170 MB",
+    "digits": "1,797 handwritten digits, 8x8 pixels, grey; bundled with scikit-learn",
+    "folder:PATH": "png and jpg files of your own in PATH, or in one folder per class within PATH",
 }
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images of one split, and what they are."""
+    """The images of one split."""
 
     name: str
     images: Tensor  # (N, C, H, W) uint8
     labels: Tensor | None  # (N,) int64: an index into `classes`
     classes: tuple[str, ...] = ()
+    digest: str = ""  # sha256 of a folder's files, both splits together; other datasets never change
 
     def __len__(self) -> int:
         return len(self.images)
 
 
 def resolve(task: str) -> str:
-    """The one true name of a dataset: `Fashion_MNIST` is `fashion-mnist`; a folder's path becomes absolute."""
+    """The canonical name of a dataset: `Fashion_MNIST` is `fashion-mnist`; a folder's path becomes absolute."""
     kind, _, path = task.partition(":")
     if kind.lower() == "folder" and path:
-        folder = Path(path).expanduser().resolve()
-        if not folder.is_dir():
-            raise DataError(f"{path} is not a folder")
-        return f"folder:{folder}"
+        root = Path(path).expanduser().resolve()
+        if not root.is_dir():
+            fault = "is a file, not a folder" if root.exists() else "does not exist"
+            raise DataError(f"folder:{path}: {root} {fault}; give the path of a folder with png or jpg files")
+        return f"folder:{root}"
     plain = re.sub(r"[\s_-]", "", task.lower())
     for name in NAMES:
         if plain == name.replace("-", ""):
             return name
-    raise UserError(f'no dataset "{task}"{did_you_mean(task, NAMES) or ": there are " + ", ".join(NAMES)}')
+    raise UserError(f'no dataset "{task}"{did_you_mean(task, NAMES) or ": choose " + ", ".join(NAMES)}')
 
 
 def canonical(task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
-    """The dataset to use for `task`, its files at hand, and one line for the user where another had to stand in.
+    """The dataset to use for `task`, its files on this machine, and a one-line notice where another one replaces it.
 
-    Downloads what is missing. Where that fails, `fallback` allows the bundled digits; without it raises DataError.
+    Downloads missing files. Where that fails, the bundled digits replace the dataset, or without `fallback` a
+    DataError is raised.
     """
     task = resolve(task)
     if task not in SOURCES:
@@ -82,156 +80,52 @@ def canonical(task: str, *, data: str | None = None, fallback: bool = True) -> t
 
 
 def listing(data: str | None = None) -> Iterator[tuple[str, str, str]]:
-    """Name, description and whereabouts of each dataset; looks at the disk, not at the network."""
+    """Name, description and location of each dataset; reads the disk, not the network."""
     for name, about in NAMES.items():
         if source := SOURCES.get(name):
             paths = [idx.find(source, file, data) for files in source.files.values() for file in files]
-            yield name, about, str(paths[0].parent) if paths[0] and all(paths) else "not downloaded yet"
+            yield name, about, str(paths[0].parent) if paths[0] and all(paths) else "not downloaded"
         else:
-            yield name, about, "always there" if name == "digits" else "yours"
+            yield name, about, "scikit-learn" if name == "digits" else "PATH"
 
 
 def load(
     task: str, split: Split = "train", *, data: str | None = None, size: int | None = None, skip_bad: bool = False
 ) -> Dataset:
-    """The images of one split of `task`, scaled to `size` x `size` pixels where that is given.
+    """The images of one split of `task`, scaled to `size` x `size` pixels if given.
 
-    Raises DataError where a file is missing, truncated, or not what it should be; `skip_bad` leaves out the
-    pictures of a folder that cannot be read, and says which.
+    Raises DataError where a file is missing, truncated or not the true one; `skip_bad` leaves the unreadable images
+    of a folder out, with a warning.
     """
+    import torch
+
     task = resolve(task)
+    if task.startswith("folder:"):
+        return _folder(task, split, size, skip_bad)
     if task == "digits":
-        return _digits(split, size)
-    if task == "cifar10":
-        return _cifar(split, data, size)
-    if task in SOURCES:
-        return _idx(task, split, data, size)
-    return _folder(task, split, size, skip_bad)
-
-
-def _idx(task: str, split: Split, data: str | None, size: int | None) -> Dataset:
-    import torch
-
-    source = SOURCES[task]
-    images, labels = (torch.from_numpy(idx.read(idx.locate(source, file, data), file)) for file in source.files[split])
-    return Dataset(task, _scaled(images.unsqueeze(1), size), labels.long(), CLASSES[task])
-
-
-def _cifar(split: Split, data: str | None, size: int | None) -> Dataset:
-    import torch
-
-    images, labels = cifar.read(idx.locate(SOURCES["cifar10"], cifar.ARCHIVE, data), split)
-    return Dataset("cifar10", _scaled(torch.from_numpy(images), size), torch.from_numpy(labels).long(), cifar.CLASSES)
-
-
-def _digits(split: Split, size: int | None) -> Dataset:
-    import torch
-    from sklearn.datasets import load_digits
-
-    bundle = load_digits()
-    keep = _held_out(len(bundle.images), split)
-    images = torch.from_numpy(bundle.images)[keep].mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
-    labels = torch.from_numpy(bundle.target)[keep].long()
-    return Dataset("digits", _scaled(images, size), labels, CLASSES["digits"])
+        images, labels = digits.read(split)
+    elif task == "cifar10":
+        archive = idx.locate(SOURCES[task], cifar.ARCHIVE, data)
+        images, labels = map(torch.from_numpy, cifar.read(archive, split))
+    else:
+        paths = [(idx.locate(SOURCES[task], file, data), file) for file in SOURCES[task].files[split]]
+        images, labels = (torch.from_numpy(idx.read(path, file)) for path, file in paths)
+        images = images.unsqueeze(1)
+    return Dataset(task, _scaled(images, size), labels.long(), CLASSES[task])
 
 
 def _folder(task: str, split: Split, size: int | None, skip_bad: bool) -> Dataset:
-    import numpy as np
     import torch
 
-    root = Path(task.removeprefix("folder:"))
-    paths = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in (".png", ".jpg", ".jpeg") and not path.name.startswith(".")
-    )
-    pictures, paths = _pictures(root, paths, size, skip_bad)
-    if len(paths) < 2:
-        raise DataError(f"{root} holds {len(paths)} png or jpg files: a dataset needs two at least")
-    owners = [path.relative_to(root).parts[0] if path.parent != root else "" for path in paths]
-    classes = tuple(sorted(set(owners)))
-    if "" in classes and len(classes) > 1:
-        stray = paths[owners.index("")].name
-        raise DataError(f"{root} has class folders and, beside them, {stray}: move it into one or the folders away")
-    channels = max(picture.shape[2] for picture in pictures)  # one coloured picture makes all coloured
-    stack = np.stack([np.broadcast_to(picture, (*picture.shape[:2], channels)) for picture in pictures])
-    keep = _held_out(len(paths), split)
-    labels = None if classes == ("",) else torch.tensor([classes.index(owner) for owner in owners])[keep]
-    images = torch.from_numpy(stack).permute(0, 3, 1, 2)[keep].contiguous()
-    return Dataset(task, images, labels, () if labels is None else classes)
-
-
-def _pictures(root: Path, paths: list[Path], size: int | None, skip_bad: bool) -> tuple[list[np.ndarray], list[Path]]:
-    """(H, W, 1 or 3) of each file and the files that could be read, all of one size."""
-    pictures, readable, bad, sizes = [], [], [], set()
-    for path in paths:
-        try:
-            picture, found = _picture(path, size)
-        except Unreadable as error:
-            bad.append((path, str(error)))
-            continue
-        pictures.append(picture)
-        readable.append(path)
-        sizes.add(found)
-    if bad:
-        many = f", and {len(bad) - 1} more of {len(paths)} files" if len(bad) > 1 else f", one of {len(paths)} files"
-        names = f"{bad[0][0]} cannot be read as an image ({bad[0][1]}){many}"
-        if not skip_bad:
-            raise DataError(f"{names}: repair or remove what is broken, or leave it out with --skip-bad")
-        _say_once(f"{names}; left out: {', '.join(str(path.relative_to(root)) for path, _ in bad)}")
-    if len(sizes) > 1:
-        shown = ", ".join(sorted(sizes)[:4]) + (", ..." if len(sizes) > 4 else "")
-        if size is None:
-            raise DataError(f"{root} mixes images of {shown} pixels: give them one --size")
-        _say_once(f"{root} mixes images of {shown} pixels: all are cut square and scaled to {size}x{size}")
-    return pictures, readable
-
-
-class Unreadable(DataError):
-    """One file that is no image."""
-
-
-def _picture(path: Path, size: int | None) -> tuple[np.ndarray, str]:
-    """(H, W, 1) of a grey image, (H, W, 3) of any other, cut square and scaled where `size` is given; its true size."""
-    import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                if file.mode.startswith(("I", "F")):
-                    raise Unreadable("more than 8 bits per channel")
-                if size is None and max(file.size) > LARGEST:
-                    raise DataError(f"{path} is {file.width}x{file.height} pixels: give a --size")
-                image = ImageOps.exif_transpose(file.convert("L" if file.mode in ("1", "L", "LA") else "RGB"))
-    except UnidentifiedImageError as error:
-        raise Unreadable("of no known format") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Unreadable(" ".join(str(error).split())) from error
-    found = f"{image.width}x{image.height}"
-    if size is not None:
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    pixels = np.asarray(image)
-    return pixels if pixels.ndim == 3 else pixels[:, :, None], found
-
-
-@cache
-def _say_once(message: str) -> None:
-    """A warning, though each split of a folder meets its cause."""
-    log.warning(message)
-
-
-def _held_out(count: int, split: Split) -> Tensor:
-    """Which of `count` images belong to the split, always the same: one in six is kept for the test."""
-    import torch
-
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    test = max(1, count // 6)
-    return order[:test] if split == "test" else order[test:]
+    found = folder.read(Path(task.removeprefix("folder:")), size, skip_bad)
+    keep = torch.tensor(found.test) == (split == "test")
+    images = torch.from_numpy(found.images).permute(0, 3, 1, 2)[keep].contiguous()
+    labels = None if found.labels is None else torch.tensor(found.labels)[keep]
+    return Dataset(task, images, labels, found.classes, found.digest)
 
 
 def _scaled(images: Tensor, size: int | None) -> Tensor:
+    """(N, C, H, W) uint8 -> (N, C, size, size) uint8, bicubic and antialiased."""
     import torch.nn.functional as F
 
     if size is None or images.shape[-2:] == (size, size):
@@ -240,12 +134,9 @@ def _scaled(images: Tensor, size: int | None) -> Tensor:
     return scaled.round().clamp(0, 255).to(images.dtype)
 
 
-log = logging.getLogger("rlgen")
-LARGEST = 512  # pixels a side that are taken as they are
-DIGITS = tuple("0123456789")
 CLASSES = {
-    "mnist": DIGITS,
-    "digits": DIGITS,
+    "mnist": digits.CLASSES,
+    "digits": digits.CLASSES,
     "cifar10": cifar.CLASSES,
     "fashion-mnist": (
         "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",

@@ -1,4 +1,4 @@
-"""IDX files of MNIST and its look-alikes: found, or downloaded, and trusted only if every byte is right.
+"""IDX files, the format of MNIST: found on this machine or downloaded, and refused unless every byte is right.
 
 The format: http://yann.lecun.com/exdb/mnist. A file is two zero bytes, 8 for uint8, the number
 of axes, their lengths as big-endian int32, then the values.
@@ -23,48 +23,48 @@ from rlgen.core.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
-TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
-PATIENCE = 600.0  # seconds to wait for another process that downloads the same file
+TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of a response
+LOCK_TIMEOUT = 600.0  # seconds to wait for another process that downloads the same file
 
 
 class Missing(DataError):
-    """Neither on this machine nor to be had from the network."""
+    """A file is not on this machine and cannot be downloaded."""
 
 
 @dataclass(frozen=True)
 class File:
-    """One IDX file and what its content must be, gzipped or not."""
+    """One IDX file, gzipped or not, with its shape and digest."""
 
     name: str
     shape: tuple[int, ...]
     sha256: str  # of the decoded bytes; a gzip header may differ from mirror to mirror
 
     def check(self, path: Path) -> None:
-        """Raise DataError unless `path` is this file to the last bit."""
+        """Raise DataError unless every byte of `path` is right."""
         read(path, self)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the files of a dataset lie."""
+    """The files of a dataset and their locations."""
 
-    folder: str  # inside a data folder, as torchvision has it
-    mirrors: tuple[str, ...]
+    folder: str  # within a data folder, as in torchvision
+    mirrors: tuple[str, ...]  # URLs of the folders to download from
     files: Mapping[str, tuple[File, ...]]  # images and labels of each split
 
 
 def locate(source: Source, file: File, data: str | Path | None = None) -> Path:
-    """The path of `file`, downloaded if need be. `data`, where given, is the only folder looked in."""
+    """The path of `file`, downloaded if missing. With `data`, only that folder is searched."""
     path = find(source, file, data)
     if path is None and data is not None:
         raise DataError(
-            f"{data} holds no {source.folder}/raw/{file.name}(.gz): put it there, or download it without --data"
+            f"{data} holds no {source.folder}/raw/{file.name}(.gz): put it there, or leave --data out to download it"
         )
     return path or _download(source, file)
 
 
 def find(source: Source, file: File, data: str | Path | None = None) -> Path | None:
-    """The first place on this machine that has `file`, its content not yet checked."""
+    """The first path on this machine with the name of `file`, its content unchecked; None without one."""
     for folder in _folders(source, data):
         for path in (folder / file.name, folder / f"{file.name}.gz"):
             if path.is_file():
@@ -73,7 +73,7 @@ def find(source: Source, file: File, data: str | Path | None = None) -> Path | N
 
 
 def read(path: Path, file: File) -> np.ndarray:
-    """The values in an IDX file, plain or gzipped. Raises DataError unless it is `file` to the last bit."""
+    """The values of an IDX file, plain or gzipped, of `file.shape`. Raises DataError unless every byte is right."""
     import numpy as np
 
     header = struct.pack(f">BBBB{len(file.shape)}I", 0, 0, 8, len(file.shape), *file.shape)
@@ -82,14 +82,16 @@ def read(path: Path, file: File) -> np.ndarray:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            content = (gzip.GzipFile(fileobj=raw) if zipped else raw).read(size + 1)  # never more: no bombs
+            content = (gzip.GzipFile(fileobj=raw) if zipped else raw).read(
+                size + 1
+            )  # one byte more than due at most: a small gzip file may unpack to gigabytes
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}): delete it and try again") from error
     wrong = (
         f"starts with {content[:4].hex()}, not with {header[:4].hex()}" if content[:4] != header[:4]
-        else f"says it holds {_axes(content, len(file.shape))}, not {file.shape}" if content[: len(header)] != header
+        else f"has the shape {_axes(content, len(file.shape))}, not {file.shape}" if content[: len(header)] != header
         else f"ends after {len(content)} of {size} bytes" if len(content) < size
-        else f"goes on after its {size} bytes" if len(content) > size
+        else f"has more than {size} bytes" if len(content) > size
         else "has another sha256" if hashlib.sha256(content).hexdigest() != file.sha256
         else ""
     )  # fmt: skip
@@ -99,7 +101,7 @@ def read(path: Path, file: File) -> np.ndarray:
 
 
 def cache() -> Path:
-    """Where downloads are kept."""
+    """The folder of downloads."""
     import pooch
 
     return Path(pooch.os_cache("rlgen"))
@@ -118,12 +120,13 @@ def _folders(source: Source, data: str | Path | None) -> Iterator[Path]:
 
 
 def _axes(content: bytes, axes: int) -> tuple[int, ...]:
+    """The lengths of the axes in the header, as many as there are in a file cut short."""
     lengths = content[4 : 4 + 4 * axes]
     return struct.unpack(f">{len(lengths) // 4}I", lengths[: len(lengths) // 4 * 4])
 
 
 def _download(source: Source, file: File) -> Path:
-    """Fetch `file` into the cache: one process at a time, checked first, then renamed into place."""
+    """Download `file` into the cache: by one process at a time, checked, then renamed into place."""
     from filelock import FileLock, Timeout
     from pooch import HTTPDownloader
 
@@ -134,9 +137,9 @@ def _download(source: Source, file: File) -> Path:
     reason = "no mirror is known"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=PATIENCE):
+        with FileLock(lock, timeout=LOCK_TIMEOUT):
             for mirror in source.mirrors:
-                if path.exists():  # another process was quicker
+                if path.exists():  # downloaded by another process in the meantime
                     return path
                 try:
                     fetch = HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT)
@@ -144,12 +147,12 @@ def _download(source: Source, file: File) -> Path:
                     file.check(part)
                     part.replace(path)
                     return path
-                except (OSError, DataError) as error:  # what requests raises is an OSError
+                except (OSError, DataError) as error:  # errors of requests are OSErrors
                     reason = _reason(mirror, error)
                 finally:
                     part.unlink(missing_ok=True)
     except Timeout:
-        reason = f"another process has held {lock} for {PATIENCE:.0f} s"
+        reason = f"another process has held {lock} for {LOCK_TIMEOUT:.0f} s"
     except OSError as error:
         reason = f"{path.parent} cannot be written: {error.strerror}"
     raise Missing(_advice(source, reason))
@@ -166,9 +169,9 @@ def _reason(mirror: str, error: Exception) -> str:
 
     match error:
         case Timeout():
-            return f"{mirror} does not answer"
+            return f"no response from {mirror}"
         case HTTPError() if error.response is not None:
-            return f"{mirror} answers {error.response.status_code} {error.response.reason}"
+            return f"{mirror} responds with {error.response.status_code} {error.response.reason}"
         case ConnectionError():
             return f"no connection to {mirror}"
         case _:

@@ -22,8 +22,8 @@ FILE = idx.File("images-idx3-ubyte", SHAPE, hashlib.sha256(CONTENT).hexdigest())
 
 
 @pytest.fixture(autouse=True)
-def nowhere(tmp_path, monkeypatch):
-    """Neither data, nor a cache, nor the network."""
+def empty_machine(tmp_path, monkeypatch):
+    """A folder without data and a cache without files."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RLGEN_DATA", raising=False)
     monkeypatch.delenv("RLGEN_OFFLINE", raising=False)
@@ -32,7 +32,7 @@ def nowhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server():
-    """Serves what is put into `server.pages` and counts the requests."""
+    """An HTTP server of the pages in `server.pages`, with the list of requests."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -81,29 +81,29 @@ def flip(content, at):
     [
         (b"<html>not found</html>", "starts with"),
         (b"", "starts with"),
-        (CONTENT[:10], "says it holds"),
-        (struct.pack(">4B3I", 0, 0, 8, 3, 6, 4, 3) + CONTENT[16:], r"says it holds \(6, 4, 3\)"),
+        (CONTENT[:10], "has the shape"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 6, 4, 3) + CONTENT[16:], r"has the shape \(6, 4, 3\)"),
         (CONTENT[:-1], "ends after 75 of 76"),
-        (CONTENT + b"\0", "goes on after"),
+        (CONTENT + b"\0", "has more than 76 bytes"),
         (flip(CONTENT, 40), "sha256"),
         (gzip.compress(CONTENT)[:-9], "cannot be read"),
         (flip(gzip.compress(CONTENT), -6), "cannot be read"),
         (flip(gzip.compress(CONTENT), 12), "cannot be read"),
-        (gzip.compress(CONTENT) + gzip.compress(b"more"), "goes on after"),
+        (gzip.compress(CONTENT) + gzip.compress(b"more"), "has more than 76 bytes"),
         (gzip.compress(CONTENT) + b"more", "cannot be read"),
     ],
 )
-def test_a_file_that_is_not_the_true_one_is_named_and_refused(tmp_path, content, reason):
+def test_a_wrong_file_is_named_and_refused(tmp_path, content, reason):
     with pytest.raises(DataError, match=f"bad-file.*{reason}") as error:
         idx.read(write(tmp_path / "bad-file", content), FILE)
     assert error.value.code == 5
     assert "\n" not in str(error.value)
 
 
-def test_a_bomb_does_not_go_off(tmp_path):
+def test_a_file_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path):
     path = write(tmp_path / "bomb.gz", gzip.compress(CONTENT + bytes(50_000_000), compresslevel=1))
     tracemalloc.start()
-    with pytest.raises(DataError, match="goes on after"):
+    with pytest.raises(DataError, match="has more than 76 bytes"):
         idx.read(path, FILE)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -119,11 +119,11 @@ def test_places_are_searched_in_order(tmp_path, monkeypatch):
     assert idx.find(source(), FILE).samefile(here)
     elsewhere = write(tmp_path / "elsewhere/TINY/raw/images-idx3-ubyte", b"")
     assert idx.find(source(), FILE) == elsewhere
-    asked = write(tmp_path / "asked/images-idx3-ubyte", b"")
-    assert idx.find(source(), FILE, tmp_path / "asked") == asked
+    given = write(tmp_path / "asked/images-idx3-ubyte", b"")
+    assert idx.find(source(), FILE, tmp_path / "asked") == given
 
 
-def test_a_folder_asked_for_is_the_only_one(tmp_path, server):
+def test_a_given_folder_is_the_only_one_searched(tmp_path, server):
     write(tmp_path / "data/TINY/raw/images-idx3-ubyte", CONTENT)
     with pytest.raises(DataError, match="asked holds no TINY/raw/images-idx3-ubyte"):
         idx.locate(source(f"{server.url}/"), FILE, tmp_path / "asked")
@@ -152,14 +152,14 @@ def test_a_download_with_wrong_content_is_not_kept(tmp_path, server):
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_silent_server_is_given_up(server, monkeypatch):
+def test_a_server_without_response_is_skipped(server, monkeypatch):
     server.delay = 1.0
     monkeypatch.setattr(idx, "TIMEOUT", (0.1, 0.1))
-    with pytest.raises(idx.Missing, match="does not answer"):
+    with pytest.raises(idx.Missing, match="no response from"):
         idx.locate(source(f"{server.url}/"), FILE)
 
 
-def test_no_server_and_no_permission_are_told_apart(tmp_path):
+def test_no_server_and_no_permission_have_messages_of_their_own(tmp_path):
     with pytest.raises(idx.Missing, match="no connection to http://127"):
         idx.locate(source("http://127.0.0.1:1/"), FILE)
     (tmp_path / "cache/TINY/raw/images-idx3-ubyte.lock").unlink(missing_ok=True)
@@ -169,7 +169,7 @@ def test_no_server_and_no_permission_are_told_apart(tmp_path):
         idx.locate(source("http://127.0.0.1:1/"), FILE)
 
 
-def test_offline_means_offline(server, monkeypatch):
+def test_offline_sends_no_request(server, monkeypatch):
     monkeypatch.setenv("RLGEN_OFFLINE", "1")
     with pytest.raises(idx.Missing, match="RLGEN_OFFLINE"):
         idx.locate(source(f"{server.url}/"), FILE)

@@ -1,0 +1,161 @@
+"""A folder of png and jpg files as a dataset: read, labelled by class folders, split by name, and fingerprinted.
+
+Whether an image is for training or for the test follows from a hash of its path within the folder, so further images
+leave the split of the others as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import unicodedata
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlgen.core.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+MAX_SIDE = 512  # pixels along each side of an image that is read without --size
+TEST_SHARE = 1 / 6  # of the images of each class, in expectation
+log = logging.getLogger("rlgen")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All images of a folder, ordered by the hash of their paths: the classes are mixed."""
+
+    images: NDArray[np.uint8]  # (N, H, W, C)
+    labels: list[int] | None  # (N,) an index into `classes`
+    classes: tuple[str, ...]  # names of the class folders, sorted; none where the images lie in the folder itself
+    test: list[bool]  # (N,) whether the image is for the test
+    digest: str  # sha256 of the paths and contents of all files
+
+
+class Unreadable(DataError):
+    """One file is not an image that can be read."""
+
+
+def read(root: Path, size: int | None = None, skip_bad: bool = False) -> Pictures:
+    """The images of a folder, cropped square and scaled to `size` x `size` pixels if given.
+
+    Raises DataError where a file cannot be read (unless `skip_bad`: it is left out with a warning), where images
+    differ in size and none is given, and where the folder is no dataset.
+    """
+    import numpy as np
+
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    images, digest, paths = _images(root, paths, size, skip_bad)
+    if len(paths) < 2:
+        raise DataError(f"{root} holds {len(paths)} readable png or jpg files: a dataset needs at least 2, add some")
+    names = [_name(path, root) for path in paths]
+    folders = [name.split("/")[0] if "/" in name else "" for name in names]
+    classes = tuple(sorted(set(folders)))
+    if "" in classes and len(classes) > 1:
+        stray = paths[folders.index("")].name
+        raise DataError(f"{root} has class folders and, beside them, {stray}: move it into a class folder")
+    test = split(names, folders)
+    channels = max(image.shape[2] for image in images)  # one coloured image makes all coloured
+    stack = np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
+    order = sorted(range(len(names)), key=lambda i: _hash(names[i]))
+    return Pictures(
+        stack[order],
+        None if classes == ("",) else [classes.index(folders[i]) for i in order],
+        () if classes == ("",) else classes,
+        [names[i] in test for i in order],
+        digest,
+    )
+
+
+def split(names: list[str], classes: list[str]) -> set[str]:
+    """The names of the test images: those with a hash below `TEST_SHARE`.
+
+    In a class so small that one split would be empty, the lowest hash is for the test, or the highest for training.
+    """
+    test: set[str] = set()
+    for name in set(classes):
+        members = sorted((n for n, c in zip(names, classes, strict=True) if c == name), key=_hash)
+        test |= {n for i, n in enumerate(members[:-1]) if i == 0 or _hash(n) < TEST_SHARE}
+    return test or {min(names, key=_hash)}  # classes of one image each
+
+
+def _images(
+    root: Path, paths: list[Path], size: int | None, skip_bad: bool
+) -> tuple[list[NDArray[np.uint8]], str, list[Path]]:
+    """(H, W, 1 or 3) of each file, all of one size; the digest of all files; and the files that could be read."""
+    images, readable, bad, sizes, digest = [], [], [], set(), hashlib.sha256()
+    for path in paths:
+        try:
+            content = path.read_bytes()
+            digest.update(f"{_name(path, root)}\n{hashlib.sha256(content).hexdigest()}\n".encode())
+            image, found = decode(content, path, size)
+        except (OSError, Unreadable) as error:
+            bad.append((path, str(error)))
+            continue
+        images.append(image)
+        readable.append(path)
+        sizes.add(found)
+    if bad:
+        many = f", and {len(bad) - 1} more of {len(paths)} files" if len(bad) > 1 else f", one of {len(paths)} files"
+        names = f"{bad[0][0]} cannot be read as an image ({bad[0][1]}){many}"
+        if not skip_bad:
+            raise DataError(f"{names}: repair or remove what is broken, or leave it out with --skip-bad")
+        _warn_once(f"{names}; left out: {', '.join(str(path.relative_to(root)) for path, _ in bad)}")
+    if len(sizes) > 1:
+        shown = ", ".join(sorted(sizes)[:4]) + (", ..." if len(sizes) > 4 else "")
+        if size is None:
+            raise DataError(f"{root} mixes images of {shown} pixels: choose one --size, such as --size 32")
+        _warn_once(f"{root} mixes images of {shown} pixels: all are cropped square and scaled to {size}x{size}")
+    return images, digest.hexdigest(), readable
+
+
+def decode(content: bytes, path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], str]:
+    """(H, W, 1) of a grey image, (H, W, 3) of any other, upright, cropped and scaled to `size`; its size in the file.
+
+    Raises Unreadable where the content is no image of 8 bits per channel, or too large to be decoded safely.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as file:
+                if file.mode.startswith(("I", "F")):
+                    raise Unreadable("more than 8 bits per channel: convert it to 8")
+                if size is None and max(file.size) > MAX_SIDE:
+                    raise DataError(f"{path} is {file.width}x{file.height} pixels: choose a --size, such as --size 32")
+                upright = ImageOps.exif_transpose(file)
+        image = upright.convert("L" if upright.mode in ("1", "L", "LA") else "RGB")
+    except UnidentifiedImageError as error:
+        raise Unreadable("of no known format") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Unreadable(" ".join(str(error).split())) from error
+    found = f"{image.width}x{image.height}"
+    if size is not None:
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[:, :, None], found
+
+
+def _name(path: Path, root: Path) -> str:
+    """The path within the folder, the same on every system."""
+    return unicodedata.normalize("NFC", path.relative_to(root).as_posix())
+
+
+def _hash(name: str) -> float:
+    """Uniform in [0, 1)."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Each split of a folder is loaded by itself; the warning is shown for the first."""
+    log.warning(message)
