@@ -153,7 +153,7 @@ class Frames:
         return self._move(self.action_mask.take(slot, 0))
 
     def _move(self, x: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(x).to(self.device, non_blocking=True)
+        return torch.from_numpy(x).to(self.device)
 
 
 def restore(owner: object, columns: tuple[str, ...], saved: State) -> None:

@@ -184,7 +184,7 @@ class Replay(Stateful):
             self.priorities.load(saved["priorities"].cpu().numpy())
 
     def _tensor(self, x: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(x).to(self.device, non_blocking=True)
+        return torch.from_numpy(x).to(self.device)
 
     def _whole(self, window: int) -> tuple[int, int]:
         """The first and the last + 1 of the rows that begin a window that is written, with frames to look back on."""
