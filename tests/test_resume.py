@@ -34,10 +34,10 @@ TABLE_PLAN = {"budget": 1_400, "log_every": 100, "eval_every": 700, "save_every"
 RAINBOW = {name: value for name, value in AGENT.items() if name != "epsilon_steps"} | {"atoms": 11}
 RECURRENT = {"length": 6, "burn_in": 3, "train_freq": 8}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
-RESIDUAL = {"size": 8, "architecture": "residual", "r1": 1.0, "r1_every": 4, "augment": "diffaugment"}
-CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "anneal": 1_200, "threads": 1}
-WORDS = {"width": 4, "words": 8, "features": 4, "prior_width": 8, "prior_blocks": 1, "batch": 100, "threads": 1}
-PIXELS = {"width": 4, "head": 4, "first_kernel": 3, "batch": 100, "anneal": 1_200, "threads": 1}
+RESIDUAL = {"size": 8, "architecture": "residual", "r1_weight": 1.0, "r1_interval": 4, "augment": "diffaugment"}
+CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "lr_anneal": 1_200, "threads": 1}
+WORDS = {"width": 4, "codebook_size": 8, "code_dim": 4, "prior_width": 8, "prior_blocks": 1, "batch": 100, "threads": 1}
+PIXELS = {"width": 4, "head_width": 4, "first_kernel": 3, "batch": 100, "lr_anneal": 1_200, "threads": 1}
 SCANS = {**PIXELS, "layers": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # an epoch and a bit
 CASES = {
@@ -73,14 +73,18 @@ CASES = {
     "gan": ("gan", "digits", {**MODEL, **MODEL_PLAN, "conditional": True}),
     "lsgan adapting": ("lsgan", "digits", {**MODEL, **MODEL_PLAN, "augment": "adaptive", "augment_images": 2_000}),
     "residual hinge": ("hinge", "digits", {**MODEL, **MODEL_PLAN, **RESIDUAL}),
-    "wgan-gp": ("wgan-gp", "digits", {**MODEL, **MODEL_PLAN, "size": 8, "discriminator_width": 4, "critics": 4}),
-    "ae": ("ae", "digits", {**CODER, **MODEL_PLAN, "gaussian": 0.3, "sparse": 2}),
-    "ae of convolutions": ("ae", "digits", {**CODER, **MODEL_PLAN, "network": "convolutional", "masked": 0.3}),
-    "vae": ("vae", "digits", {**CODER, **MODEL_PLAN, "conditional": True, "warmup": 1_000}),
+    "wgan-gp": ("wgan-gp", "digits", {**MODEL, **MODEL_PLAN, "size": 8, "discriminator_width": 4, "critic_steps": 4}),
+    "ae": ("ae", "digits", {**CODER, **MODEL_PLAN, "noise_std": 0.3, "k_sparse": 2}),
+    "ae of convolutions": ("ae", "digits", {**CODER, **MODEL_PLAN, "network": "convolutional", "mask_fraction": 0.3}),
+    "vae": ("vae", "digits", {**CODER, **MODEL_PLAN, "conditional": True, "kl_warmup": 1_000}),
     "vae of greys": ("vae", "digits", {**CODER, **MODEL_PLAN, "likelihood": "mixture", "free_bits": 0.1}),
     "vqvae": ("vqvae", "digits", {**WORDS, **MODEL_PLAN, "conditional": True}),
-    "pixelcnn": ("pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "growth": 2, "conditional": True}),
-    "gated-pixelcnn": ("gated-pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "blocks": 2, "levels": 2, "growth": 1}),
+    "pixelcnn": ("pixelcnn", "digits", {**PIXELS, **MODEL_PLAN, "width_multiplier": 2, "conditional": True}),
+    "gated-pixelcnn": (
+        "gated-pixelcnn",
+        "digits",
+        {**PIXELS, **MODEL_PLAN, "blocks": 2, "levels": 2, "width_multiplier": 1},
+    ),
     "pixelrnn by diagonals": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "scan": "diagonal"}),
     "pixelcnn in half precision": (
         "pixelcnn",

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rlgen.core.errors import Diverged
+from rlgen.core.images import Grid
 from rlgen.core.settings import Setup
 from rlgen.core.state import State
 
 Metrics = Mapping[str, Tensor | float]  # tensors stay on the device until a line of the log is written
+Evaluation = Mapping[str, Tensor | float | Grid]  # metrics, and grids of images by name
 Progress = Callable[[int], object]  # called with the number of episodes or samples done since the last call
 
 
@@ -51,7 +53,7 @@ class Algorithm(Protocol):
         """One gradient step and the data collection before it; advances `time`."""
         ...
 
-    def evaluate(self) -> Metrics:
+    def evaluate(self) -> Evaluation:
         """Metrics that depend on weights and seed alone, computed without a change to the training state."""
         ...
 
@@ -97,8 +99,8 @@ class Model(Algorithm, Protocol):
         """Images (N, C, H, W) in [0, 1], the same for the same weights and `seed`."""
         ...
 
-    def grids(self, seed: int) -> dict[str, Tensor]:
-        """Sample grids (C, H, W) in [0, 1] by name: samples, reconstructions, ..."""
+    def grids(self, seed: int) -> dict[str, Grid]:
+        """Grids of images by name: samples, reconstructions, ..."""
         ...
 
     def label(self, name: str) -> int:

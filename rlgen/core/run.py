@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from rlgen.core import checkpoint, former_names
-from rlgen.core.algorithm import Algorithm, Metrics
+from rlgen.core.algorithm import Algorithm, Evaluation, Metrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, StorageError, UserError
 from rlgen.core.files import PARTIAL, replacing, sync
 from rlgen.core.folder import Folder
+from rlgen.core.images import Grid
 from rlgen.core.progress import Progress
 from rlgen.core.state import State, Stateful
 
@@ -75,17 +76,15 @@ class Run(Folder, Stateful):
         self._append("timing.jsonl", {"time": time, "seconds": round(seconds, 3), "rate": round(rate, 1)})
         self.flushed = (time, seconds)
 
-    def record(self, time: int, metrics: Metrics, score: str | None = None) -> None:
-        """Append numbers to metrics.jsonl, None for totals of no items.
-
-        A picture (C, H, W) in [0, 1] becomes `NAME/TIME.png`.
+    def record(self, time: int, metrics: Evaluation, score: str | None = None) -> None:
+        """Append numbers to metrics.jsonl, None for totals of no items; a Grid becomes `NAME/TIME.png` by `write_grid`.
 
         `score` names the metric that ranks evaluations, by its mean over seeds.
         """
         row: Row = {}
         for name, value in metrics.items():
-            if isinstance(value, Tensor) and value.ndim == 3:
-                self._picture(self.directory / name / f"{time:09d}.png", value)
+            if isinstance(value, Grid):
+                self.write_grid(value, self.directory / name / f"{time:09d}.png", time)
             elif (numbers := _numbers(value)) is not None:
                 row[name] = numbers
         broken = {name: value for name, value in row.items() if not all(map(math.isfinite, _present(value)))}
@@ -100,6 +99,9 @@ class Run(Folder, Stateful):
             self.score = sum(scores) / len(scores)
             if self.best is None or self.score > self.best:
                 self.best, self.best_time = self.score, time
+
+    def write_grid(self, grid: Grid, path: Path, time: int) -> None:
+        """Draw the grid of an evaluation at `time` into `path`. A run that is only logged leaves pictures out."""
 
     def elapsed(self) -> float:
         """Seconds spent training, those before a resume included."""
@@ -226,13 +228,6 @@ class Run(Folder, Stateful):
             raise StorageError(
                 f"cannot write {name} ({error.strerror}): make room, then `rlgen resume {self.directory}`"
             ) from None
-
-    def _picture(self, path: Path, picture: Tensor) -> None:
-        from PIL import Image
-
-        pixels = (picture.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-        with replacing(path) as partial:
-            Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(partial, format="png")
 
 
 def _load(folder: Path, algorithm: type[Algorithm]) -> State:

@@ -5,24 +5,21 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rlgen import data
 from rlgen.core import device
-from rlgen.core.algorithm import Metrics
+from rlgen.core.algorithm import Evaluation, Metrics
 from rlgen.core.errors import UserError, did_you_mean
+from rlgen.core.images import Grid
 from rlgen.core.seeds import derive
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
+from rlgen.generative.grids import COLUMNS, MAX_COLUMNS
 
-PART = 1_000  # samples made before anybody is told
-ROWS, COLUMNS = 8, 8  # of a sheet of samples, and of other pictures
-MOST = 20  # classes a sheet has a column for
-NUMBERS = 2**25  # that networks predict at once, to bound the memory: 128 MiB
-SIDE = 20  # images along each side of the picture of a plane of codes
-FEW = 12  # classes that can be named in a line
-LEGIBLE = 400  # pixels: narrower sheets of samples are enlarged
+CHUNK_SIZE = 1_000  # samples made at once
+MAX_OUTPUTS = 2**25  # float32 outputs of a network at once, to bound the memory: 128 MiB
+MAX_NAMES = 12  # classes named in an error message
 
 
 class Minibatches(Stateful):
@@ -66,14 +63,15 @@ class Generative(Stateful):
         self.config, self.seed, self.time = config, setup.seed, 0
         self.device = device.choose(setup, accelerate=True)
         self.task = data.resolve(task)
-        dataset, self.held_out = self.load("train"), self.load("test")
+        dataset, self.test_set = self.load("train"), self.load("test")
         self.classes = dataset.classes
         if self.conditional and not self.classes:
             raise UserError(
                 f"--conditional: {self.task} has no labels; put the images of each class into a folder of its own"
             )
-        self.told = len(self.classes) if self.conditional else 0  # classes that networks hear of
-        self.columns = min(self.told, MOST) or COLUMNS  # of the sheet of samples
+        self.num_classes = len(self.classes) if self.conditional else 0  # classes that networks hear of
+        self.shown_classes = self.classes[:MAX_COLUMNS] if self.conditional else ()  # columns of a grid of samples
+        self.columns = len(self.shown_classes) or COLUMNS
         channels, height, width = dataset.images.shape[1:]
         self.shape = (channels, height, width)
         self.data = Minibatches(dataset, config.batch, setup.seed, self.device)
@@ -101,24 +99,24 @@ class Generative(Stateful):
             return self.classes.index(name)
         if name.isdecimal() and int(name) < len(self.classes):
             return int(name)
-        hint = "" if len(self.classes) <= FEW else did_you_mean(name, self.classes)
+        hint = "" if len(self.classes) <= MAX_NAMES else did_you_mean(name, self.classes)
         raise UserError(f"{self.task} has no class {name}{hint or _choices(self.classes)}")
 
-    def asked(self, count: int, labels: Tensor | None) -> Tensor | None:
+    def labels_for(self, count: int, labels: Tensor | None) -> Tensor | None:
         """The labels (count,) to make: those given, or the classes in turn; None for who is not conditional."""
         if not self.conditional:
             if labels is not None:
                 raise UserError("this model was trained without --conditional: it takes no labels")
             return None
-        labels = torch.arange(count) % self.told if labels is None else labels
-        if len(labels) != count or labels.min() < 0 or labels.max() >= self.told:
-            raise UserError(f"{count} samples want {count} labels of 0 to {self.told - 1}")
+        labels = torch.arange(count) % self.num_classes if labels is None else labels
+        if len(labels) != count or labels.min() < 0 or labels.max() >= self.num_classes:
+            raise UserError(f"{count} samples want {count} labels of 0 to {self.num_classes - 1}")
         return labels
 
-    def unseen(self, which: Tensor | slice) -> tuple[Tensor, Tensor | None]:
+    def test_batch(self, which: Tensor | slice) -> tuple[Tensor, Tensor | None]:
         """Test images (N, C, H, W) in [0, 1], and their labels (N,) for a conditional model; on the CPU."""
-        labels = self.held_out.labels if self.conditional else None
-        return self.held_out.images[which] / 255, None if labels is None else labels[which]
+        labels = self.test_set.labels if self.conditional else None
+        return self.test_set.images[which] / 255, None if labels is None else labels[which]
 
     def step(self) -> Metrics:
         """One minibatch, one update."""
@@ -137,13 +135,13 @@ class Generative(Stateful):
         """
         raise NotImplementedError
 
-    def sheets(self, seed: int) -> dict[str, Tensor]:
-        """Every kind of picture (C, H', W') there is of a model, by its name, always of the same noise."""
+    def grids(self, seed: int) -> dict[str, Grid]:
+        """Every grid of images there is of a model, by its name: the same noise for the same `seed`."""
         raise NotImplementedError
 
-    def evaluate(self) -> Metrics:
+    def evaluate(self) -> Evaluation:
         """Measures and pictures that depend on weights and seed alone; touches no training state."""
-        return {**self.measure(), **self.sheets(derive(self.seed, "sheet"))}
+        return {**self.measure(), **self.grids(derive(self.seed, "sheet"))}
 
     def measure(self) -> Metrics:
         """How good the model is on test images."""
@@ -158,21 +156,21 @@ class Generative(Stateful):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
 
-def parts(model: Generative, count: int, seed: int = 0, labels: Tensor | None = None) -> Iterator[Tensor]:
+def sample_batches(model: Generative, count: int, seed: int = 0, labels: Tensor | None = None) -> Iterator[Tensor]:
     """`count` images of a model, a thousand at a time: any number fits in memory. Those of `labels` (N,), if given.
 
     The first thousand are those of `model.sample(1_000, seed=seed)`, the later ones have seeds of their own.
     """
-    for start in range(0, count, PART):
-        size = min(PART, count - start)
+    for start in range(0, count, CHUNK_SIZE):
+        size = min(CHUNK_SIZE, count - start)
         given = {} if labels is None else {"labels": labels[start : start + size]}
         yield model.sample(size, seed=derive(seed, f"samples from {start}") if start else seed, **given)
 
 
 @torch.no_grad()
-def follow(average: nn.Module, module: nn.Module, decay: float) -> None:
-    """average ← decay · average + (1 - decay) · module, in weights and batch statistics alike."""
-    ours, theirs = average.state_dict(), module.state_dict()
+def update_ema(ema: nn.Module, module: nn.Module, decay: float) -> None:
+    """ema ← decay · ema + (1 - decay) · module, in weights and batch statistics alike."""
+    ours, theirs = ema.state_dict(), module.state_dict()
     floats = [name for name, value in ours.items() if value.is_floating_point()]
     torch._foreach_lerp_([ours[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
     for name in ours.keys() - set(floats):  # a count of batches has no average
@@ -193,20 +191,5 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
             module.train(mode)
 
 
-def plane(side: int = SIDE) -> Tensor:
-    """(side · side, 2): standard normal numbers in steps of equal probability, to the right and upwards."""
-    steps = torch.special.ndtri((torch.arange(side) + 0.5) / side)
-    return torch.stack([steps.repeat(side), -steps.repeat_interleave(side)], 1)
-
-
-def sheet(images: Tensor, columns: int = COLUMNS) -> Tensor:
-    """(N, C, H, W) side by side in rows, one pixel apart, enlarged to be seen: a picture (C, H', W')."""
-    count, channels, height, width = images.shape
-    tiles = F.pad(images, (0, 1, 0, 1)).view(count // columns, columns, channels, height + 1, width + 1)
-    picture = tiles.permute(2, 0, 3, 1, 4).reshape(channels, -1, columns * (width + 1))[:, :-1, :-1]
-    scale = -(-LEGIBLE // picture.shape[-1])
-    return picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
-
-
 def _choices(classes: tuple[str, ...]) -> str:
-    return f": there are {', '.join(classes[:FEW])}{', ...' if len(classes) > FEW else ''}"
+    return f": there are {', '.join(classes[:MAX_NAMES])}{', ...' if len(classes) > MAX_NAMES else ''}"

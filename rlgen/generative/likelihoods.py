@@ -21,7 +21,7 @@ from rlgen.data import Dataset, Split
 
 NARROWEST = -7.0  # log-scale of a logistic: at -7 one of 256 levels takes 97 % of the probability
 WIDEST = 20.0  # float32 has no numbers for what one level takes of much wider ones
-TOGETHER = 1_000  # images binarised at once, to bound the memory
+CHUNK_SIZE = 1_000  # images binarised at once, to bound the memory
 
 
 class Likelihood(Protocol):
@@ -202,13 +202,13 @@ def binarise(x: Tensor, stream: torch.Generator) -> Tensor:
 def binarised(dataset: Dataset, split: Split = "test") -> Dataset:
     """All images binarised once, in bytes of 0 or 255, the same for ever: the static protocol, and every test set."""
     stream = torch_stream(0, "binarised images" if split == "test" else "binarised training images")
-    parts = torch.split(dataset.images, TOGETHER)
+    parts = torch.split(dataset.images, CHUNK_SIZE)
     return replace(dataset, images=torch.cat([binarise(part / 255, stream).mul(255).byte() for part in parts]))
 
 
 def check_binary(dataset: Dataset) -> None:
     """Raises UserError for grey levels, whose cross-entropy is no likelihood."""
-    if any(((part > 0) & (part < 255)).any() for part in torch.split(dataset.images, TOGETHER)):
+    if any(((part > 0) & (part < 255)).any() for part in torch.split(dataset.images, CHUNK_SIZE)):
         raise UserError(
             f"--likelihood bernoulli: {dataset.name} has grey levels, of which it is no likelihood;"
             " --binarise dynamic makes them black and white, --likelihood logistic takes them as they are"

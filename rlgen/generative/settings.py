@@ -51,7 +51,7 @@ class Annealed(Model):
     """What models of one loss share."""
 
     # Learning
-    anneal: NonNegativeInt = 0  # images over which the step size falls to a hundredth, in half a cosine; 0 keeps it
+    lr_anneal: NonNegativeInt = 0  # images over which the step size falls to a hundredth, in half a cosine; 0 keeps it
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,16 @@ class Autoencoder(Coder):
     """An autoencoder: plain, denoising or k-sparse."""
 
     # Code
-    gaussian: NonNegativeFloat = 0.0  # deviation of noise added to what is encoded, 0 to 1; the target stays clean
-    masked: Fraction = 0.0  # share of the pixels made black in what is encoded; the target stays clean
-    sparse: NonNegativeInt = 0  # largest numbers of a code that are kept, the others being 0; 0 keeps all
+    noise_std: NonNegativeFloat = 0.0  # deviation of noise added to what is encoded, 0 to 1; the target stays clean
+    mask_fraction: Fraction = 0.0  # share of the pixels made black in what is encoded; the target stays clean
+    k_sparse: NonNegativeInt = 0  # largest numbers of a code that are kept, the others being 0; 0 keeps all
 
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""
-        if self.sparse > self.latent:
-            raise UserError(f"--sparse {self.sparse}: a code of {self.latent} has no more: raise --latent, to 1000 say")
+        if self.k_sparse > self.latent:
+            raise UserError(
+                f"--k-sparse {self.k_sparse}: a code of {self.latent} has no more: raise --latent, to 1000 say"
+            )
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class VAE(Coder, Likely):
 
     # Objective
     beta: NonNegativeFloat = 1.0  # weight of the KL divergence; the evaluation reports the bound at 1 in any case
-    warmup: NonNegativeInt = 0  # images over which that weight rises from 0
+    kl_warmup: NonNegativeInt = 0  # images over which that weight rises from 0
     free_bits: NonNegativeFloat = 0.0  # nats of KL divergence each number of the code has for free
     conditional: bool = False  # give encoder and decoder the label, to choose what is made
 
@@ -122,9 +124,9 @@ class VQVAE(Likely):
     width: PositiveInt = 32  # channels at half of the images' size, twice as many at a quarter
     depth: NonNegativeInt = 1  # 3x3 convolutions at a quarter of the images' size
     # Codebook
-    words: Annotated[int, Field(ge=2)] = 128  # a place of the code, of which there is one for 4x4 pixels, can be
-    features: PositiveInt = 16  # numbers in a word
-    memory: Decay = 0.99  # share of its past the mean of what a word stands for keeps per step
+    codebook_size: Annotated[int, Field(ge=2)] = 128  # codes in the codebook, one of them for each 4x4 pixels
+    code_dim: PositiveInt = 16  # dimensions of a code
+    codebook_decay: Decay = 0.99  # EMA decay of the codes per step
     # Prior
     prior_width: PositiveInt = 64  # features of a place of the code in the PixelCNN
     prior_blocks: PositiveInt = 4  # residual blocks of it
@@ -144,11 +146,11 @@ class GAN(Model):
     precision: Literal["auto", "float32", "bfloat16"] = "float32"  # of convolutions; auto takes what is faster
     # Game
     loss: Literal["non-saturating", "lsgan", "hinge", "wgan"] = "non-saturating"  # what the two networks play for
-    critics: PositiveInt = 1  # steps of the discriminator, each on images of its own, per step of the generator
-    spectral: bool = True  # hold the spectral norm of the discriminator's layers at 1 (Miyato 2018)
-    gradient_penalty: NonNegativeFloat = 0.0  # weight of (|gradient| - 1)^2 between real and fake (Gulrajani 2017)
-    r1: NonNegativeFloat = 0.0  # weight of |gradient|^2 / 2 at real images (Mescheder 2018)
-    r1_every: PositiveInt = 16  # steps between two R1 penalties, each weighing so much more (Karras 2020)
+    critic_steps: PositiveInt = 1  # steps of the discriminator, each on images of its own, per step of the generator
+    spectral_norm: bool = True  # hold the spectral norm of the discriminator's layers at 1 (Miyato 2018)
+    gradient_penalty_weight: NonNegativeFloat = 0.0  # of (|gradient| - 1)^2 between real and fake (Gulrajani 2017)
+    r1_weight: NonNegativeFloat = 0.0  # weight of |gradient|^2 / 2 at real images (Mescheder 2018)
+    r1_interval: PositiveInt = 16  # steps between two R1 penalties, each weighing so much more (Karras 2020)
     # Little data
     augment: Literal["none", "diffaugment", "adaptive"] = "none"  # change what the discriminator sees
     augment_images: PositiveInt = 100_000  # images in which adaptive could go from no changes to all
@@ -160,8 +162,10 @@ class GAN(Model):
 
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""
-        if self.loss == "wgan" and not self.spectral and not self.gradient_penalty:
-            raise UserError("--loss wgan: nothing bounds the critic: give --gradient-penalty 10, or --spectral")
+        if self.loss == "wgan" and not self.spectral_norm and not self.gradient_penalty_weight:
+            raise UserError(
+                "--loss wgan: nothing bounds the critic: --gradient-penalty-weight 10 or --spectral-norm does"
+            )
         if self.loss == "wgan" and self.augment == "adaptive":
             raise UserError("--augment adaptive: a Wasserstein critic has no sign to adapt to: take diffaugment")
 
@@ -177,8 +181,8 @@ class Autoregressive(Likely):
     # Network
     width: PositiveInt = 16  # features of a pixel
     first_kernel: Odd = 7  # side of the masked convolution of the image
-    head: PositiveInt = 32  # features between the last layer and the prediction
-    place: bool = True  # learn what is usual at each place of the image
+    head_width: PositiveInt = 32  # features between the last layer and the prediction
+    position_bias: bool = True  # learn what is usual at each place of the image
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,7 @@ class PixelCNN(Autoregressive):
     # Network
     blocks: PositiveInt = 3  # residual blocks at each resolution
     levels: PositiveInt = 3  # resolutions, each half of the one before; 1 is the network of the paper
-    growth: PositiveInt = 3  # how many times as many features each resolution has as the one before
+    width_multiplier: PositiveInt = 3  # how many times as many features each resolution has as the one before
     kernel: Odd = 3  # side of the masked convolutions in the blocks
     bottleneck: bool = False  # convolve half of the features, between two 1x1 convolutions, as in the paper
     gated: bool = False  # two stacks of gated convolutions, without a blind spot, for one masked stack
@@ -214,11 +218,11 @@ def _plan(budget: int, log_every: int, eval_every: int, save_every: int) -> dict
 
 
 def _annealed(budget: int, *every: int) -> dict[str, int]:
-    return {"anneal": budget, **_plan(budget, *every)}
+    return {"lr_anneal": budget, **_plan(budget, *every)}
 
 
 CODES = _annealed(1_500_000, 20_000, 300_000, 300_000)
-BOUNDS = {"warmup": 300_000, **_annealed(4_000_000, 25_000, 800_000, 250_000)}
+BOUNDS = {"kl_warmup": 300_000, **_annealed(4_000_000, 25_000, 800_000, 250_000)}
 COLOURS = {"network": "convolutional", "latent": 128}
 WORDS = _annealed(300_000, 10_000, 100_000, 100_000)
 GAMES = _plan(300_000, 5_000, 25_000, 25_000)
@@ -236,16 +240,16 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset, or data
         "mnist": BOUNDS,
         "fashion-mnist": BOUNDS,
         "cifar10": {
-            "likelihood": "logistic", "warmup": 50_000, **COLOURS, **_annealed(500_000, 10_000, 100_000, 100_000),
+            "likelihood": "logistic", "kl_warmup": 50_000, **COLOURS, **_annealed(500_000, 10_000, 100_000, 100_000),
         },
-        "digits": {"warmup": 30_000, **_annealed(300_000, 5_000, 50_000, 50_000)},
+        "digits": {"kl_warmup": 30_000, **_annealed(300_000, 5_000, 50_000, 50_000)},
         "folder*": {"likelihood": "logistic"},
     },
     "vqvae": {
-        "mnist": {"lr": 2e-3, "words": 8, "prior_blocks": 6, **WORDS},  # more would tell what chance made of the pixels
+        "mnist": {"lr": 2e-3, "codebook_size": 8, "prior_blocks": 6, **WORDS},  # more codes would encode noise
         "fashion-mnist": {**GREYS, **WORDS},
-        "cifar10": {"words": 256, **GREYS, **WORDS},
-        "digits": {"words": 32, **_annealed(150_000, 5_000, 50_000, 50_000)},
+        "cifar10": {"codebook_size": 256, **GREYS, **WORDS},
+        "digits": {"codebook_size": 32, **_annealed(150_000, 5_000, 50_000, 50_000)},
         "folder*": GREYS,
     },
     "gan": {

@@ -6,6 +6,7 @@ Pixels are uint8: (H, W) in greys or (H, W, 3) in colours.
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
+
+if TYPE_CHECKING:
+    from rlgen.core.images import Grid
 
 Pixels = NDArray[np.uint8]
 
@@ -37,6 +41,14 @@ def grid(images: Pixels, columns: int = 8, padding: int = 2) -> Pixels:
         picture[y : y + height, x : x + width] = image
     scale = -(-WIDTH // picture.shape[1])
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def draw(grid_: "Grid") -> Pixels:
+    """A grid of images (N, C, H, W) in [0, 1] as a picture."""
+    from rlgen.core.images import to_bytes  # which imports torch
+
+    pixels: Pixels = to_bytes(grid_.images).permute(0, 2, 3, 1).cpu().numpy()
+    return grid(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, grid_.columns)
 
 
 def write_png(picture: Pixels, path: Path) -> None:

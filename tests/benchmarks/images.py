@@ -4,7 +4,7 @@
     python tests/benchmarks/images.py train                    # every row of the README's table, one after the other
     python tests/benchmarks/images.py train --only vae --seeds 1 --runs runs/images
     python tests/benchmarks/images.py table --write README.md  # of what was trained
-    python tests/benchmarks/images.py pictures                 # its sheets of seed 0, into runs/pictures
+    python tests/benchmarks/images.py pictures                 # its grids of seed 0, into runs/pictures
     python tests/benchmarks/images.py speed                    # training images/s of every model, precision, --compile
     python tests/benchmarks/images.py vae                      # training images/s beside a loop with a DataLoader
     python tests/benchmarks/images.py pixelcnn                 # the same beside the network in plain PyTorch
@@ -27,7 +27,15 @@ from typing import Any, NamedTuple
 
 import trained
 
-BLOCKS = {"levels": 1, "blocks": 15, "width": 32, "head": 32, "bottleneck": True, "place": False, "batch": 64}
+BLOCKS = {
+    "levels": 1,
+    "blocks": 15,
+    "width": 32,
+    "head_width": 32,
+    "bottleneck": True,
+    "position_bias": False,
+    "batch": 64,
+}
 
 
 class Row(NamedTuple):
@@ -96,9 +104,8 @@ def samples(told: list[dict[str, Any]]) -> str:
     if not found:
         return ""
     classes = min(one["classes_found"] for one in found)
-    return (
-        f"{span([one['lenet_fid'] for one in found])}, real {found[0]['floor']['lenet_fid']:.1f}; {classes:.0f} classes"
-    )
+    real = found[0]["real_data_reference"]["lenet_fid"]
+    return f"{span([one['lenet_fid'] for one in found])}, real {real:.1f}; {classes:.0f} classes"
 
 
 def table(runs: Path, rows: list[Row]) -> str:
@@ -248,7 +255,7 @@ def sampling(rounds: int) -> None:
         cached = min(timed(lambda count=count: model.sample(count)) for _ in range(rounds))
         x = torch.zeros(count, 1, 28, 28)
         with torch.no_grad():
-            once = min(timed(lambda x=x: model.average(x)) for _ in range(rounds))
+            once = min(timed(lambda x=x: model.ema(x)) for _ in range(rounds))
         naive = 784 * once
         print(
             f"{count} images: {cached:.2f} s; 784 passes of {once:.3f} s are {naive:.0f} s: {naive / cached:.0f} times"
@@ -327,8 +334,8 @@ def main() -> None:
     elif given.what == "pictures":
         Path("runs/pictures").mkdir(parents=True, exist_ok=True)
         for row in rows:
-            if sheets := sorted((given.runs / f"{row.name}-0" / row.sheet).glob("*.png")):
-                print(shutil.copyfile(sheets[-1], f"runs/pictures/{row.name}.png"))
+            if grids := sorted((given.runs / f"{row.name}-0" / row.sheet).glob("*.png")):
+                print(shutil.copyfile(grids[-1], f"runs/pictures/{row.name}.png"))
     elif given.what == "sampling":
         sampling(given.rounds)
     elif given.what == "speed":

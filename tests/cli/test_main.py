@@ -317,11 +317,11 @@ def test_a_model_from_training_to_samples(rlgen, monkeypatch):
     scores = json.loads(rlgen("eval", "latest", "--json")[1])
     assert "eval_accuracy" in scores
     assert scores["samples"] == 299
-    assert scores["floor"].keys() <= scores.keys()
-    assert 0 <= scores["floor"]["lenet_fid"] < scores["lenet_fid"]
+    assert scores["real_data_reference"].keys() <= scores.keys()
+    assert 0 <= scores["real_data_reference"]["lenet_fid"] < scores["lenet_fid"]
     code, out, _ = rlgen("eval", "latest", "--samples", 100)
     assert code == 0
-    assert re.search(r"^copied +[0-9.e-]+ +0.01", out, re.MULTILINE)
+    assert re.search(r"^memorization_rate +[0-9.e-]+ +0.01", out, re.MULTILINE)
     assert "no distances: 100 images are too few" in out
     assert "rlgen sample" in rlgen("play", "latest")[2]
     assert rlgen("sample", "latest", "--out", "five.jpg")[0] == 2
@@ -382,7 +382,15 @@ def test_a_likelihood_is_told_with_its_protocol(rlgen, monkeypatch):
     from rlgen.generative import settings
     from rlgen.generative.quality import feature_classifier as judge
 
-    brief = {"budget": 100, "batch": 50, "width": 4, "levels": 1, "blocks": 1, "likelihood": "bernoulli", "head": 4}
+    brief = {
+        "budget": 100,
+        "batch": 50,
+        "width": 4,
+        "levels": 1,
+        "blocks": 1,
+        "likelihood": "bernoulli",
+        "head_width": 4,
+    }
     monkeypatch.setitem(settings.TUNED["pixelcnn"], "digits:brief", brief)
     monkeypatch.setattr(idx, "cache", lambda: Path("cache").absolute())
     monkeypatch.setattr(judge, "STEPS", 20)
@@ -392,11 +400,11 @@ def test_a_likelihood_is_told_with_its_protocol(rlgen, monkeypatch):
         "--preset breif: gated-pixelcnn has no preset of that name for digits; there is mnist with --preset long" in err
     )
     assert "digits with --preset brief" in err
-    code, out, err = rlgen("gated-pixelcnn", "digits", "--preset", "brief", "--head", "8", "--json")
+    code, out, err = rlgen("gated-pixelcnn", "digits", "--preset", "brief", "--head-width", "8", "--json")
     assert code == 0, err
     assert json.loads(out)["time"] == 100
     config = json.loads(Path("runs/gated-pixelcnn-digits-1/run.json").read_text())["config"]
-    assert (config["width"], config["head"], config["gated"]) == (4, 8, True)
+    assert (config["width"], config["head_width"], config["gated"]) == (4, 8, True)
     scores = json.loads(rlgen("eval", "latest", "--json", "--samples", 20)[1])
     assert scores["protocol"] == "dynamic"
     assert scores["eval_nats"] < 2 * scores["uniform_nats"]

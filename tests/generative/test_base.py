@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rlgen.data import Dataset
-from rlgen.generative.base import LEGIBLE, Minibatches, evaluating, follow, sheet
+from rlgen.generative.base import Minibatches, evaluating, update_ema
 
 CPU = torch.device("cpu")
 
@@ -59,11 +59,11 @@ def test_an_average_follows_weights_and_batch_statistics():
     average, before = copy.deepcopy(module), copy.deepcopy(module)
     module(torch.randn(8, 3))
     nn.init.ones_(module[0].weight)
-    follow(average, module, 0.75)
+    update_ema(average, module, 0.75)
     torch.testing.assert_close(average[0].weight, 0.75 * before[0].weight + 0.25)
     torch.testing.assert_close(average[1].running_mean, 0.25 * module[1].running_mean)
     assert average[1].num_batches_tracked == 1
-    follow(average, module, 0.0)
+    update_ema(average, module, 0.0)
     for ours, theirs in zip(average.state_dict().values(), module.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -76,16 +76,3 @@ def test_evaluating_leaves_no_trace():
     assert not resting.training
     assert training.num_batches_tracked == 0
     assert torch.is_grad_enabled()
-
-
-def test_a_sheet_puts_images_in_rows():
-    images = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 2, 4)
-    large = sheet(images, columns=3)
-    scale = large.shape[2] // (3 * 5 - 1)
-    assert large.shape == (3, scale * (2 * 3 - 1), scale * (3 * 5 - 1))
-    assert large.shape[2] >= LEGIBLE > large.shape[2] * (scale - 1) / scale
-    picture = large[:, ::scale, ::scale]
-    assert torch.equal(large, picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2))
-    assert picture[0, 0, [0, 5, 10]].tolist() == [0, 1, 2]
-    assert picture[0, 3, [0, 5, 10]].tolist() == [3, 4, 5]
-    assert picture[:, 2].count_nonzero() == 0

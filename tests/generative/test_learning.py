@@ -14,7 +14,7 @@ SEEDS = pytest.mark.parametrize("seed", [0, 1])
 
 def learned(name, seed, images):
     entry = find(name)
-    config = resolve(entry.config, *entry.presets("mnist"), {"anneal": images} if name != "gan" else {})
+    config = resolve(entry.config, *entry.presets("mnist"), {"lr_anneal": images} if name != "gan" else {})
     try:
         model = entry.algorithm("mnist", config, Setup(seed=seed))
     except DataError as error:
@@ -35,7 +35,7 @@ def test_a_vae_tightens_its_bound(seed):
     told = learned("vae", seed, 400_000).bounds(50, 100)
     assert told["eval_nats"] < 115
     assert told["eval_iwae_50"] < told["eval_nats"] - 1
-    assert told["eval_active"] >= 10
+    assert told["eval_active_units"] >= 10
 
 
 @SEEDS

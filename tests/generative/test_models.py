@@ -11,19 +11,20 @@ from PIL import Image
 from rlgen.catalog import CATALOG, MODEL, find
 from rlgen.core.config import resolve
 from rlgen.core.errors import UserError
+from rlgen.core.images import Grid
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.autoencoders import vae
 
 CODER = {"width": 4, "depth": 1, "latent": 2}
-PIXELS = {"width": 6, "head": 6, "first_kernel": 3}
+PIXELS = {"width": 6, "head_width": 6, "first_kernel": 3}
 TINY = {
     "ae": {**CODER, "network": "convolutional"},
     "vae": CODER,
-    "vqvae": {"width": 4, "words": 5, "features": 3, "prior_width": 4, "prior_blocks": 1},
+    "vqvae": {"width": 4, "codebook_size": 5, "code_dim": 3, "prior_width": 4, "prior_blocks": 1},
     "gan": {"width": 4, "discriminator_width": 4, "latent": 2},
-    "pixelcnn": {**PIXELS, "levels": 2, "growth": 1, "blocks": 2},
-    "gated-pixelcnn": {**PIXELS, "levels": 2, "growth": 1, "blocks": 2},
+    "pixelcnn": {**PIXELS, "levels": 2, "width_multiplier": 1, "blocks": 2},
+    "gated-pixelcnn": {**PIXELS, "levels": 2, "width_multiplier": 1, "blocks": 2},
     "pixelrnn": {**PIXELS, "layers": 1},
 }
 EVERY = pytest.mark.parametrize("name", TINY)
@@ -66,7 +67,7 @@ def same(one, other):
 
 def averaged(model):
     """What is trained, and its average."""
-    return getattr(model, "generator", None) or model.network, model.average
+    return getattr(model, "generator", None) or model.network, model.ema
 
 
 def test_all_of_them_are_here():
@@ -83,14 +84,16 @@ def test_photographs_of_two_classes(name, photographs):
     assert all(torch.as_tensor(value).isfinite().all() for value in metrics.values())
     told = {**model.final(), **model.evaluate()}
     for metric, value in told.items():
-        assert torch.as_tensor(value).isfinite().all(), metric
-        if torch.as_tensor(value).ndim == 3:
-            assert value.shape[0] == 3
-            assert 0 <= value.min() < value.max() <= 1
+        if isinstance(value, Grid):
+            assert value.images.shape[1:] == (3, 8, 8)
+            assert len(value.images) % value.columns == 0
+            assert 0 <= value.images.min() < value.images.max() <= 1
+        else:
+            assert torch.as_tensor(value).isfinite().all(), metric
     expected = {"samples", "completions"} if "pixel" in name else {"samples", "interpolations"}
     expected |= {"reconstructions"} if name in ("ae", "vae", "vqvae") else set()
     expected |= {"manifold"} if "latent" in TINY[name] else set()
-    assert {metric for metric, value in told.items() if torch.as_tensor(value).ndim == 3} == expected
+    assert {metric for metric, value in told.items() if isinstance(value, Grid)} == expected
     images = model.sample(3, seed=1)
     assert images.shape == (3, 3, 8, 8)
     assert torch.equal(images, model.sample(3, seed=1))
@@ -124,7 +127,7 @@ def test_measuring_changes_nothing(name):
     assert trained.training
     assert not average.training
     again = model.evaluate()
-    assert all(torch.equal(torch.as_tensor(value), torch.as_tensor(again[name])) for name, value in told.items())
+    assert same(told, again)
 
 
 @EVERY
@@ -135,7 +138,7 @@ def test_averages(name):
             model.step()
         trained, average = (module.state_dict() for module in averaged(model))
         assert all(torch.equal(value, trained[key]) for key, value in average.items()) == alike
-        assert not any(p.requires_grad for p in model.average.parameters())
+        assert not any(p.requires_grad for p in model.ema.parameters())
 
 
 @EVERY
@@ -147,7 +150,7 @@ def test_the_average_is_what_is_measured_and_drawn(name):
 
     def told():
         measured = {} if name == "gan" else model.measure()
-        return {**measured, "sample": model.sample(3), **model.sheets(0)}
+        return {**measured, "sample": model.sample(3), **model.grids(0)}
 
     def shaken(network):
         for p in network.parameters():
@@ -174,12 +177,12 @@ def test_pictures_are_of_the_same_noise_all_along(name):
 def test_images_at_once_make_no_difference(name, monkeypatch):
     """The last of the 299 are three: a mean of means would give them the weight of 37."""
     monkeypatch.setattr(
-        vae, "drawn", lambda mean, log_variance, noise: mean.expand_as(noise)
+        vae, "reparameterize", lambda mean, log_variance, noise: mean.expand_as(noise)
     )  # for chance comes in parts too
     model = build(name)
     told = {key: value for key, value in model.measure().items() if "iwae" not in key}
     module = {"pixelcnn": "autoregressive.base"}.get(name, f"autoencoders.{name}")
-    monkeypatch.setattr(f"rlgen.generative.{module}.TOGETHER", 37)
+    monkeypatch.setattr(f"rlgen.generative.{module}.CHUNK_SIZE", 37)
     again = model.measure()
     for key, value in told.items():
         assert float(again[key]) == pytest.approx(float(value), rel=1e-5), key
@@ -195,7 +198,7 @@ def test_bits_are_of_each_colour_of_each_pixel(name, photographs):
 
 def test_a_network_that_knows_nothing_needs_eight_bits(photographs):
     model = build("pixelcnn", photographs, size=8, likelihood="softmax")
-    for p in model.average.head.out.parameters():
+    for p in model.ema.head.out.parameters():
         p.data.zero_()
     assert float(model.measure()["eval_bits"]) == pytest.approx(8)
 

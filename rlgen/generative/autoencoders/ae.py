@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from rlgen.core.algorithm import Metrics
+from rlgen.core.images import Grid
 from rlgen.core.seeds import derive, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.data import Dataset
 from rlgen.generative import settings
-from rlgen.generative.autoencoders.coders import Coder
-from rlgen.generative.autoencoders.latent import TOGETHER, Latent, rows
-from rlgen.generative.base import COLUMNS, ROWS, evaluating
+from rlgen.generative.autoencoders.coders import EncoderDecoder
+from rlgen.generative.autoencoders.latent import CHUNK_SIZE, Latent
+from rlgen.generative.base import evaluating
+from rlgen.generative.grids import COLUMNS, ROWS, comparison_grid
 
 CODES = 10_000  # training images whose codes say where samples are drawn
 JITTER = 1e-5  # of their mean variance: numbers of a code that are always alike have none
@@ -36,42 +38,42 @@ class Autoencoder(Latent):
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
         """|x - decode(encode(x~))|² summed over an image, x~ being x with noise in it where that is asked for."""
         with self.autocast():
-            again = self.pictured(self.network, self.encoded(self.network, self.disturbed(x, self.noise), y), y)
+            again = self.decoded_mean(self.network, self.latent_code(self.network, self.corrupt(x, self.noise), y), y)
         error = (again - x).square().flatten(1).sum(1).mean()
         return error, {"mse": error.detach() / math.prod(self.shape)}
 
-    def encoded(self, network: Coder, x: Tensor, y: Tensor | None) -> Tensor:
+    def latent_code(self, network: EncoderDecoder, x: Tensor, y: Tensor | None) -> Tensor:
         """(B, C, H, W) -> (B, Z), all but the k largest numbers of a sparse code being 0."""
-        return largest(network.encode(x), self.config.sparse)
+        return largest(network.encode(x), self.config.k_sparse)
 
-    def pictured(self, network: Coder, z: Tensor, y: Tensor | None) -> Tensor:
+    def decoded_mean(self, network: EncoderDecoder, z: Tensor, y: Tensor | None) -> Tensor:
         """(B, Z) -> (B, C, H, W); that of a linear network may leave [0, 1]."""
         out = network.decode(z).squeeze(-1).float()
         return out if self.linear else out.sigmoid()
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images of codes (N, Z), by the averaged weights: (N, C, H, W) in [0, 1] on the CPU."""
-        return super().decode(largest(z, self.config.sparse), labels).clamp(0, 1)
+        return super().decode(largest(z, self.config.k_sparse), labels).clamp(0, 1)
 
-    def disturbed(self, x: Tensor, stream: torch.Generator) -> Tensor:
+    def corrupt(self, x: Tensor, stream: torch.Generator) -> Tensor:
         """The image with Gaussian noise added, or with some of its pixels black; as it is without either."""
-        if self.config.gaussian:
-            x = x + self.config.gaussian * torch.randn(x.shape, generator=stream).to(x.device)
-        if self.config.masked:
-            x = x * (torch.rand(len(x), 1, *x.shape[2:], generator=stream) >= self.config.masked).to(x)
+        if self.config.noise_std:
+            x = x + self.config.noise_std * torch.randn(x.shape, generator=stream).to(x.device)
+        if self.config.mask_fraction:
+            x = x * (torch.rand(len(x), 1, *x.shape[2:], generator=stream) >= self.config.mask_fraction).to(x)
         return x
 
     def measure(self) -> Metrics:
         """Squared error per pixel of the test images, from disturbed ones too, beside that of PCA."""
         if self._pca is None:  # follows from the data alone
-            self._pca = pca_error(self.load("train"), self.held_out, self.config.sparse or self.config.latent)
+            self._pca = pca_error(self.load("train"), self.test_set, self.config.k_sparse or self.config.latent)
         mse = self._error(disturb=False)
         metrics: dict[str, Tensor | float] = {
             "eval_mse": mse,
             "eval_psnr": -10 * mse.log10(),
             "eval_pca_mse": self._pca,
         }
-        if self.config.gaussian or self.config.masked:
+        if self.config.noise_std or self.config.mask_fraction:
             metrics["eval_denoised_mse"] = self._error(disturb=True)
         return metrics
 
@@ -86,21 +88,23 @@ class Autoencoder(Latent):
     def _error(self, disturb: bool) -> Tensor:
         """Mean over test images and their pixels of the squared error."""
         stream, total = torch_stream(derive(self.seed, "evaluation"), "noise"), torch.zeros((), dtype=torch.float64)
-        with evaluating(self.average):
-            for index in torch.split(torch.arange(len(self.held_out)), TOGETHER):
-                x = self.unseen(index)[0].to(self.device)
-                seen = self.disturbed(x, stream) if disturb else x
-                again = self.pictured(self.average, self.encoded(self.average, seen, None), None).clamp(0, 1)
+        with evaluating(self.ema):
+            for index in torch.split(torch.arange(len(self.test_set)), CHUNK_SIZE):
+                x = self.test_batch(index)[0].to(self.device)
+                seen = self.corrupt(x, stream) if disturb else x
+                again = self.decoded_mean(self.ema, self.latent_code(self.ema, seen, None), None).clamp(0, 1)
                 total += (again - x).square().sum().double().cpu()
-        return total / (len(self.held_out) * math.prod(self.shape))
+        return total / (len(self.test_set) * math.prod(self.shape))
 
-    def _beside(self) -> Tensor:
-        """Test images, what is seen of them where noise is added, and their reconstructions, in rows."""
-        if not (self.config.gaussian or self.config.masked):
-            return super()._beside()
-        x, _ = self.unseen(torch.arange(COLUMNS * ROWS // 2) % len(self.held_out))
-        seen = self.disturbed(x, torch_stream(derive(self.seed, "sheet"), "noise"))
-        return rows(x, seen.clamp(0, 1), self.reconstruct(seen))
+    def reconstructions(self) -> Grid:
+        """Rows of test images, of the corrupted images that are encoded, if they are, and of their reconstructions."""
+        if not (self.config.noise_std or self.config.mask_fraction):
+            return super().reconstructions()
+        x, _ = self.test_batch(torch.arange(COLUMNS * ROWS // 2) % len(self.test_set))
+        seen = self.corrupt(x, torch_stream(derive(self.seed, "sheet"), "noise"))
+        return comparison_grid(
+            "reconstructions", image=x, corrupted=seen.clamp(0, 1), reconstruction=self.reconstruct(seen)
+        )
 
 
 def largest(code: Tensor, k: int) -> Tensor:

@@ -13,7 +13,7 @@ Shape = tuple[int, int, int]  # (C, H, W) of an image
 WIDTHS = {"dense": 512, "convolutional": 32}
 
 
-class Coder(nn.Module):
+class EncoderDecoder(nn.Module):
     """An encoder of images to `encoded` numbers, and a decoder of `latent` numbers to `predicted` ones per colour."""
 
     def __init__(
@@ -29,7 +29,7 @@ class Coder(nn.Module):
     ) -> None:
         super().__init__()
         width = width or WIDTHS[network]
-        to, back = (Dense, Grown) if network == "dense" else (Convolved, Unfolded)
+        to, back = (DenseEncoder, DenseDecoder) if network == "dense" else (ConvEncoder, ConvDecoder)
         self.encoder: nn.Module = to(shape, encoded, width, depth, classes)
         self.decoder: nn.Module = back(latent, shape, predicted, width, depth, classes)
 
@@ -44,7 +44,7 @@ class Coder(nn.Module):
         return out
 
 
-class Dense(nn.Module):
+class DenseEncoder(nn.Module):
     """Fully connected; without hidden layers it is linear."""
 
     def __init__(self, shape: Shape, outputs: int, width: int, depth: int, classes: int) -> None:
@@ -55,12 +55,12 @@ class Dense(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B,) -> (B, outputs)."""
-        out: Tensor = self.layers(_told(x.flatten(1), y, self.classes))
+        out: Tensor = self.layers(_with_label(x.flatten(1), y, self.classes))
         return out
 
 
-class Grown(nn.Module):
-    """The way back of `Dense`."""
+class DenseDecoder(nn.Module):
+    """The way back of `DenseEncoder`."""
 
     def __init__(self, latent: int, shape: Shape, predicted: int, width: int, depth: int, classes: int) -> None:
         super().__init__()
@@ -70,11 +70,11 @@ class Grown(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, latent), (B,) -> (B, C, H, W, predicted)."""
-        out: Tensor = self.layers(_told(z, y, self.classes))
+        out: Tensor = self.layers(_with_label(z, y, self.classes))
         return torch.unflatten(out, 1, self.into)
 
 
-class Convolved(nn.Module):
+class ConvEncoder(nn.Module):
     """Halved twice by strided convolutions, then `depth` more of them, then linear."""
 
     def __init__(self, shape: Shape, outputs: int, width: int, depth: int, classes: int) -> None:
@@ -92,12 +92,12 @@ class Convolved(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B,) -> (B, outputs)."""
         h = self.shrink(x.contiguous(memory_format=torch.channels_last))
-        out: Tensor = self.project(_told(h, y, self.classes))
+        out: Tensor = self.project(_with_label(h, y, self.classes))
         return out
 
 
-class Unfolded(nn.Module):
-    """The way back of `Convolved`."""
+class ConvDecoder(nn.Module):
+    """The way back of `ConvEncoder`."""
 
     def __init__(self, latent: int, shape: Shape, predicted: int, width: int, depth: int, classes: int) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Unfolded(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, latent), (B,) -> (B, C, H, W, predicted)."""
-        h = torch.unflatten(self.project(_told(z, y, self.classes)), 1, self.corner).permute(
+        h = torch.unflatten(self.project(_with_label(z, y, self.classes)), 1, self.corner).permute(
             0, 3, 1, 2
         )  # channels last
         out: Tensor = self.grow(h)
@@ -131,7 +131,7 @@ def three_by_three(depth: int, channels: int) -> list[nn.Module]:
     return [part for _ in range(depth) for part in (nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())]
 
 
-def _told(h: Tensor, y: Tensor | None, classes: int) -> Tensor:
+def _with_label(h: Tensor, y: Tensor | None, classes: int) -> Tensor:
     """(B, F) with the label beside it."""
     return torch.cat([h, F.one_hot(y, classes).to(h)], 1) if y is not None and classes else h
 

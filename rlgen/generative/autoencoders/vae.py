@@ -15,8 +15,8 @@ from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.autoencoders.coders import Coder
-from rlgen.generative.autoencoders.latent import TOGETHER, Latent
+from rlgen.generative.autoencoders.coders import EncoderDecoder
+from rlgen.generative.autoencoders.latent import CHUNK_SIZE, Latent
 from rlgen.generative.base import evaluating
 from rlgen.generative.likelihoods import bits_per_dim
 
@@ -36,7 +36,7 @@ class VAE(Latent):
 
     def __init__(self, task: str, config: settings.VAE, setup: Setup) -> None:
         super().__init__(task, config, setup)
-        self.observe(setup)
+        self.prepare_data(setup)
         self.build(setup, 2 * config.latent)
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
@@ -44,12 +44,12 @@ class VAE(Latent):
 
         Of each number of z the mean divergence counts as the free bits at least.
         """
-        x = self.observed(x)
+        x = self.binarise_batch(x)
         with self.autocast():
             mean, log_variance = self.posterior(self.network, x, y)
-            z = drawn(mean, log_variance, torch.randn(mean.shape, generator=self.noise).to(mean))
+            z = reparameterize(mean, log_variance, torch.randn(mean.shape, generator=self.noise).to(mean))
             fit = self.log_likelihood(self.network, x, z, y)
-        kl = divergence(mean, log_variance)  # (B, Z)
+        kl = kl_divergence(mean, log_variance)  # (B, Z)
         charged = kl.mean(0).clamp(min=self.config.free_bits).sum()  # a number that says less costs as much
         loss = self.beta() * charged - fit.mean()
         distance = kl.detach().sum(1).mean()
@@ -57,22 +57,22 @@ class VAE(Latent):
 
     def beta(self) -> float:
         """The weight of the KL divergence, which may rise from 0 while the decoder learns to use the code."""
-        return linear(0, self.config.beta, self.config.warmup, self.time)
+        return linear(0, self.config.beta, self.config.kl_warmup, self.time)
 
-    def posterior(self, network: Coder, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+    def posterior(self, network: EncoderDecoder, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x): (B, C, H, W), (B,) -> twice (B, Z)."""
         mean, log_variance = network.encode(x, y).chunk(2, 1)
         return mean, log_variance.clamp(-LOG_VARIANCE, LOG_VARIANCE)
 
-    def log_likelihood(self, network: Coder, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
+    def log_likelihood(self, network: EncoderDecoder, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
         """log p(x | z), summed over an image: (B,)."""
         return self.likelihood.log_prob(network.decode(z, y), x).flatten(1).sum(1)
 
-    def encoded(self, network: Coder, x: Tensor, y: Tensor | None) -> Tensor:
+    def latent_code(self, network: EncoderDecoder, x: Tensor, y: Tensor | None) -> Tensor:
         """The mean of q(z | x): (B, Z)."""
         return self.posterior(network, x, y)[0]
 
-    def pictured(self, network: Coder, z: Tensor, y: Tensor | None) -> Tensor:
+    def decoded_mean(self, network: EncoderDecoder, z: Tensor, y: Tensor | None) -> Tensor:
         """The mean of p(x | z): no noise of single pixels is drawn."""
         return self.likelihood.mean(network.decode(z, y))
 
@@ -86,7 +86,7 @@ class VAE(Latent):
 
     def final(self) -> Metrics:
         """The bounds again, measured longer, and what a model that knows nothing would have."""
-        return {**self.bounds(THOROUGH, PART), **self.ignorant()}
+        return {**self.bounds(THOROUGH, PART), **self.uniform_baseline()}
 
     def bounds(self, samples: int, part: int | None = None) -> Metrics:
         """-ELBO at β = 1 and its two parts, nats of a test image; the importance-weighted bound; active units.
@@ -95,15 +95,15 @@ class VAE(Latent):
         bound of the same samples, is measured on `part` of them, spread evenly: that varies little between images.
         """
         stream = torch_stream(derive(self.seed, "evaluation"), "z")
-        everyone = torch.arange(len(self.held_out))
+        everyone = torch.arange(len(self.test_set))
         fits, kls, means = [], [], []
-        with evaluating(self.average):
-            for index in torch.split(everyone, self.together(TOGETHER)):
+        with evaluating(self.ema):
+            for index in torch.split(everyone, self.chunk_size(CHUNK_SIZE)):
                 x, y = self._seen(index)
-                mean, log_variance = self.posterior(self.average, x, y)
-                z = drawn(mean, log_variance, torch.randn(mean.shape, generator=stream).to(mean))
-                fits.append(self.log_likelihood(self.average, x, z, y).double().cpu())
-                kls.append(divergence(mean, log_variance).sum(1).double().cpu())
+                mean, log_variance = self.posterior(self.ema, x, y)
+                z = reparameterize(mean, log_variance, torch.randn(mean.shape, generator=stream).to(mean))
+                fits.append(self.log_likelihood(self.ema, x, z, y).double().cpu())
+                kls.append(kl_divergence(mean, log_variance).sum(1).double().cpu())
                 means.append(mean.cpu())
             fit, kl = torch.cat(fits), torch.cat(kls)
             some = everyone[:: max(1, len(everyone) // (part or len(everyone)))]
@@ -115,18 +115,18 @@ class VAE(Latent):
             "eval_kl": kl.mean(),
             f"eval_iwae_{samples}": nats - gain,
             "eval_bits": bits_per_dim(nats.item(), math.prod(self.shape)),
-            "eval_active": float((torch.cat(means).var(0) > ACTIVE).sum()),
+            "eval_active_units": float((torch.cat(means).var(0) > ACTIVE).sum()),
         }
 
     def log_weights(self, x: Tensor, y: Tensor | None, samples: int, stream: torch.Generator) -> Tensor:
         """log p(x | z) + log p(z) - log q(z | x) for z drawn from q(z | x): (samples, B)."""
-        mean, log_variance = self.posterior(self.average, x, y)
+        mean, log_variance = self.posterior(self.ema, x, y)
         noise = torch.randn(samples, *mean.shape, generator=stream).to(mean)
-        z = drawn(mean, log_variance, noise)  # (K, B, Z)
+        z = reparameterize(mean, log_variance, noise)  # (K, B, Z)
         fits = []
-        for few in torch.split(z, max(1, self.together(DECODED) // len(x))):
+        for few in torch.split(z, max(1, self.chunk_size(DECODED) // len(x))):
             many, labels = x.repeat(len(few), 1, 1, 1), None if y is None else y.repeat(len(few))
-            fits.append(self.log_likelihood(self.average, many, few.flatten(0, 1), labels).view(-1, len(x)))
+            fits.append(self.log_likelihood(self.ema, many, few.flatten(0, 1), labels).view(-1, len(x)))
         # Of the two Gaussian densities the constants cancel.
         return torch.cat(fits) + (noise.square() + log_variance - z.square()).sum(2) / 2
 
@@ -140,16 +140,16 @@ class VAE(Latent):
 
     def _seen(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Test images and labels, on the device."""
-        x, y = self.unseen(index)
+        x, y = self.test_batch(index)
         return x.to(self.device), None if y is None else y.to(self.device)
 
 
-def drawn(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
+def reparameterize(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
     """z = μ + σ ε, through which gradients reach μ and σ."""
     return mean + (log_variance / 2).exp() * noise
 
 
-def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(μ, σ²) ‖ N(0, 1)) of each number: (..., Z)."""
     return (mean.square() + log_variance.exp() - log_variance - 1) / 2
 

@@ -11,54 +11,55 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rlgen.core.algorithm import Metrics
+from rlgen.core.images import Grid
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.autoencoders.coders import Shape, halvable, three_by_three
-from rlgen.generative.autoencoders.latent import rows
 from rlgen.generative.autoregressive.base import draw, nats
 from rlgen.generative.autoregressive.pixelcnn import Level, MaskedNetwork
-from rlgen.generative.base import COLUMNS, ROWS, evaluating, sheet
-from rlgen.generative.ema import Averaged
+from rlgen.generative.base import evaluating
+from rlgen.generative.ema import EMAModel
+from rlgen.generative.grids import COLUMNS, ROWS, comparison_grid, interpolation_grid, sample_grid
 from rlgen.generative.likelihoods import Categorical, bits_per_dim
 
-TOGETHER = 250  # images encoded, decoded or drawn at once, to bound the memory
+CHUNK_SIZE = 250  # images encoded, decoded or drawn at once, to bound the memory
 DEAD = 0.5  # mean number of places in a minibatch from which downwards a word is moved; 1 is what it then has
 
 
-class VQVAE(Averaged):
+class VQVAE(EMAModel):
     """Learn words that images can be made of, and which of them stand beside each other."""
 
     Config = settings.VQVAE
     config: settings.VQVAE
     network: "Quantized"
-    average: "Quantized"
+    ema: "Quantized"
 
     def __init__(self, task: str, config: settings.VQVAE, setup: Setup) -> None:
         super().__init__(task, config, setup)
-        self.observe(setup)
-        self.grid = Categorical(config.words)
+        self.prepare_data(setup)
+        self.code_likelihood = Categorical(config.codebook_size)
         with initial_weights(setup.seed):
-            network = Quantized(halvable(self.shape), self.predicted, config, self.told)
-        self.adopt(network, setup)
+            network = Quantized(halvable(self.shape), self.predicted, config, self.num_classes)
+        self.set_network(network, setup)
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
         """-log p(x | e) + β |z - e|² - log p(k): z is what an image is encoded to, e its words, k their numbers.
 
         The first has a gradient in z as if z were e; the last teaches the prior alone.
         """
-        x = self.observed(x)
+        x = self.binarise_batch(x)
         with self.autocast():
             z = self.network.encode(x)
             k = self.network.codebook.nearest(z)
-            e = self.network.codebook.look_up(k)
+            e = self.network.codebook.lookup(k)
             fit = self.fit(self.network, x, z + (e - z).detach())
-            code = nats(self.grid, self.network.prior(self.levels(k), y), self.levels(k)).mean()
+            code = nats(self.code_likelihood, self.network.prior(self.levels(k), y), self.levels(k)).mean()
         commitment = (z - e).square().flatten(1).sum(1).mean()
         self.network.codebook.learn(z.detach(), k, self.noise)
         loss = self.config.commitment * commitment + code - fit.mean()
         told = {"nats": (code - fit.mean()).detach(), "code_nats": code.detach(), "commitment": commitment.detach()}
-        return loss, {**told, "perplexity": perplexity(self.uses(k))}
+        return loss, {**told, "perplexity": perplexity(self.code_counts(k))}
 
     def fit(self, network: "Quantized", x: Tensor, e: Tensor) -> Tensor:
         """log p(x | e), summed over an image: (B,)."""
@@ -66,23 +67,25 @@ class VQVAE(Averaged):
 
     def levels(self, k: Tensor) -> Tensor:
         """Numbers of words (B, H, W) as the values (B, 1, H, W) of a likelihood of so many levels."""
-        return k.unsqueeze(1) / (self.config.words - 1)
+        return k.unsqueeze(1) / (self.config.codebook_size - 1)
 
-    def uses(self, k: Tensor) -> Tensor:
+    def code_counts(self, k: Tensor) -> Tensor:
         """(K,): how often each word stands in some grids."""
-        return k.flatten().bincount(minlength=self.config.words)
+        return k.flatten().bincount(minlength=self.config.codebook_size)
 
     def measure(self) -> Metrics:
         """A bound on -log p(x) of the test images, which is one of the codes that could have made x."""
-        fits, codes, uses = [], [], torch.zeros(self.config.words, dtype=torch.long)
-        with evaluating(self.average):
-            for index in torch.split(torch.arange(len(self.held_out)), self.together(TOGETHER)):
-                x, y = self.unseen(index)
+        fits, codes, uses = [], [], torch.zeros(self.config.codebook_size, dtype=torch.long)
+        with evaluating(self.ema):
+            for index in torch.split(torch.arange(len(self.test_set)), self.chunk_size(CHUNK_SIZE)):
+                x, y = self.test_batch(index)
                 x, y = x.to(self.device), None if y is None else y.to(self.device)
-                k = self.average.codebook.nearest(self.average.encode(x))
-                fits.append(self.fit(self.average, x, self.average.codebook.look_up(k)).double().cpu())
-                codes.append(nats(self.grid, self.average.prior(self.levels(k), y), self.levels(k)).double().cpu())
-                uses += self.uses(k).cpu()
+                k = self.ema.codebook.nearest(self.ema.encode(x))
+                fits.append(self.fit(self.ema, x, self.ema.codebook.lookup(k)).double().cpu())
+                codes.append(
+                    nats(self.code_likelihood, self.ema.prior(self.levels(k), y), self.levels(k)).double().cpu()
+                )
+                uses += self.code_counts(k).cpu()
         reconstruction, code = -torch.cat(fits).mean(), torch.cat(codes).mean()
         return {
             "eval_nats": reconstruction + code,
@@ -94,21 +97,21 @@ class VQVAE(Averaged):
 
     def final(self) -> Metrics:
         """The same, and what a model that knows nothing would have."""
-        return {**self.measure(), **self.ignorant()}
+        return {**self.measure(), **self.uniform_baseline()}
 
     def encode(self, x: Tensor) -> Tensor:
         """What images (N, C, H, W) in [0, 1] are encoded to before words are looked for: (N, D, H / 4, W / 4)."""
-        with evaluating(self.average):
-            parts = torch.split(x, self.together(TOGETHER))
-            return torch.cat([self.average.encode(part.to(self.device)).cpu() for part in parts])
+        with evaluating(self.ema):
+            parts = torch.split(x, self.chunk_size(CHUNK_SIZE))
+            return torch.cat([self.ema.encode(part.to(self.device)).cpu() for part in parts])
 
     def decode(self, z: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] of the words nearest to z (N, D, H / 4, W / 4)."""
-        codebook = self.average.codebook
-        with evaluating(self.average):
-            parts = torch.split(z, self.together(TOGETHER))
-            words = (codebook.look_up(codebook.nearest(part.to(self.device))) for part in parts)
-            return torch.cat([self.likelihood.mean(self.average.decode(e)).cpu() for e in words])
+        codebook = self.ema.codebook
+        with evaluating(self.ema):
+            parts = torch.split(z, self.chunk_size(CHUNK_SIZE))
+            codes = (codebook.lookup(codebook.nearest(part.to(self.device))) for part in parts)
+            return torch.cat([self.likelihood.mean(self.ema.decode(e)).cpu() for e in codes])
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) through their words and back."""
@@ -119,33 +122,35 @@ class VQVAE(Averaged):
 
         A conditional model takes the `labels` (N,) to make, or goes through the classes in turn.
         """
-        labels, noise, parts = self.asked(count, labels), torch_stream(seed, "samples"), []
+        labels, noise, parts = self.labels_for(count, labels), torch_stream(seed, "samples"), []
         height, width = (side // 4 for side in self.shape[1:])
-        with evaluating(self.average):
-            for index in torch.split(torch.arange(count), self.together(TOGETHER)):
+        with evaluating(self.ema):
+            for index in torch.split(torch.arange(count), self.chunk_size(CHUNK_SIZE)):
                 y = None if labels is None else labels[index].to(self.device)
                 blank = torch.zeros(len(index), 1, height, width, device=self.device)
-                levels = draw(self.average.prior, self.grid, blank, torch.zeros_like(blank[:, 0]).bool(), y, noise)
-                k = (levels.squeeze(1) * (self.config.words - 1)).round().long()
-                out = self.average.decode(self.average.codebook.look_up(k))
+                levels = draw(
+                    self.ema.prior, self.code_likelihood, blank, torch.zeros_like(blank[:, 0]).bool(), y, noise
+                )
+                k = (levels.squeeze(1) * (self.config.codebook_size - 1)).round().long()
+                out = self.ema.decode(self.ema.codebook.lookup(k))
                 parts.append(self.likelihood.mean(out).cpu())
         return torch.cat(parts)
 
     def interpolate(self, rows: int = ROWS, columns: int = COLUMNS, *, seed: int = 0) -> Tensor:
         """(rows, columns, C, H, W): each row goes from one test image to another, by the words nearest to the way."""
-        pairs = torch.randint(len(self.held_out), (2, rows), generator=torch_stream(seed, "ends of lines"))
-        start, end = (self.encode(self.unseen(index)[0]).unsqueeze(1) for index in pairs)
+        pairs = torch.randint(len(self.test_set), (2, rows), generator=torch_stream(seed, "ends of lines"))
+        start, end = (self.encode(self.test_batch(index)[0]).unsqueeze(1) for index in pairs)
         z = torch.lerp(start, end, torch.linspace(0, 1, columns).view(1, -1, 1, 1, 1))
         return torch.unflatten(self.decode(z.flatten(0, 1)), 0, (rows, columns))
 
-    def sheets(self, seed: int) -> dict[str, Tensor]:
+    def grids(self, seed: int) -> dict[str, Grid]:
         """Samples, test images and their reconstructions, and lines between what images are encoded to."""
         labels = torch.arange(self.columns).repeat(ROWS) if self.conditional else None
-        x, _ = self.unseen(torch.arange(COLUMNS * ROWS // 2) % len(self.held_out))
+        x, _ = self.test_batch(torch.arange(COLUMNS * ROWS // 2) % len(self.test_set))
         return {
-            "samples": sheet(self.sample(ROWS * self.columns, seed=seed, labels=labels), self.columns),
-            "reconstructions": sheet(rows(x, self.reconstruct(x)), COLUMNS),
-            "interpolations": sheet(self.interpolate(seed=seed).flatten(0, 1), COLUMNS),
+            "samples": sample_grid(self.sample(ROWS * self.columns, seed=seed, labels=labels), self.shown_classes),
+            "reconstructions": comparison_grid("reconstructions", image=x, reconstruction=self.reconstruct(x)),
+            "interpolations": interpolation_grid(self.interpolate(seed=seed)),
         }
 
 
@@ -154,7 +159,7 @@ class Quantized(nn.Module):
 
     def __init__(self, shape: Shape, predicted: int, config: settings.VQVAE, classes: int) -> None:
         super().__init__()
-        (channels, height, width), wide, features = shape, config.width, config.features
+        (channels, height, width), wide, features = shape, config.width, config.code_dim
         self.channels = channels
         self.encoder = nn.Sequential(
             nn.Conv2d(channels, wide, 4, stride=2, padding=1), nn.ReLU(),
@@ -162,7 +167,7 @@ class Quantized(nn.Module):
             *three_by_three(config.depth, 2 * wide), nn.Conv2d(2 * wide, features, 1),
             nn.BatchNorm2d(features, affine=False),  # what words are looked for is spread out from the start
         )  # fmt: skip
-        self.codebook = Codebook(config.words, features, config.memory)
+        self.codebook = Codebook(config.codebook_size, features, config.codebook_decay)
         self.decoder = nn.Sequential(
             nn.Conv2d(features, 2 * wide, 3, padding=1), nn.ReLU(), *three_by_three(config.depth, 2 * wide),
             nn.ConvTranspose2d(2 * wide, wide, 4, stride=2, padding=1), nn.ReLU(),
@@ -184,53 +189,53 @@ class Quantized(nn.Module):
 class Codebook(nn.Module):
     """K words of D numbers, each the moving mean of what it stood for. Nothing of it has a gradient."""
 
-    words: Tensor  # (K, D)
+    codes: Tensor  # (K, D)
     sums: Tensor  # (K, D): moving sum of what each stood for in a minibatch
     counts: Tensor  # (K,): and at how many places
 
-    def __init__(self, words: int, features: int, memory: float) -> None:
+    def __init__(self, size: int, dim: int, decay: float) -> None:
         super().__init__()
-        self.memory = memory
-        self.register_buffer("words", torch.randn(words, features))
-        self.register_buffer("sums", torch.zeros(words, features))
-        self.register_buffer("counts", torch.zeros(words))
+        self.decay = decay
+        self.register_buffer("codes", torch.randn(size, dim))
+        self.register_buffer("sums", torch.zeros(size, dim))
+        self.register_buffer("counts", torch.zeros(size))
 
     def nearest(self, z: Tensor) -> Tensor:
         """Numbers of the words nearest to what was encoded: (B, D, H, W) -> (B, H, W)."""
         with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
             points = z.movedim(1, -1)  # |z - e|² but for |z|², which ranks nothing
-            return (self.words.square().sum(1) - 2 * points @ self.words.T).argmin(-1)
+            return (self.codes.square().sum(1) - 2 * points @ self.codes.T).argmin(-1)
 
-    def look_up(self, k: Tensor) -> Tensor:
+    def lookup(self, k: Tensor) -> Tensor:
         """Words by their numbers: (B, H, W) -> (B, D, H, W)."""
-        return F.embedding(k, self.words).movedim(-1, 1)
+        return F.embedding(k, self.codes).movedim(-1, 1)
 
     @torch.no_grad()
     def learn(self, z: Tensor, k: Tensor, stream: torch.Generator) -> None:
         """Move words (B, H, W) towards what they stood for (B, D, H, W), and idle ones to some of it, by `stream`."""
-        points, ours = z.movedim(1, -1).flatten(0, 2), F.one_hot(k.flatten(), len(self.words)).to(z)
-        self.counts.lerp_(ours.sum(0), 1 - self.memory)
-        self.sums.lerp_(ours.T @ points, 1 - self.memory)
+        points, ours = z.movedim(1, -1).flatten(0, 2), F.one_hot(k.flatten(), len(self.codes)).to(z)
+        self.counts.lerp_(ours.sum(0), 1 - self.decay)
+        self.sums.lerp_(ours.T @ points, 1 - self.decay)
         idle = self.counts < DEAD
-        picked = torch.randint(len(points), (len(self.words),), generator=stream).to(points.device)
+        picked = torch.randint(len(points), (len(self.codes),), generator=stream).to(points.device)
         self.counts.masked_fill_(idle, 1)
         self.sums.copy_(torch.where(idle[:, None], points[picked], self.sums))
-        self.words.copy_(self.sums / self.counts[:, None])
+        self.codes.copy_(self.sums / self.counts[:, None])
 
 
 class Prior(MaskedNetwork):
     """A PixelCNN over a grid of words: no order is in their numbers, so each is shown as one of many."""
 
     def __init__(self, grid: tuple[int, int], config: settings.VQVAE, classes: int) -> None:
-        width, blocks, words = config.prior_width, config.prior_blocks, config.words
-        network = settings.PixelCNN(width=width, head=width, blocks=blocks, levels=1, first_kernel=5)
-        super().__init__((1, *grid), words, network, Level(network, 1, classes), numbers=words)
-        self.words = words
+        width, blocks, size = config.prior_width, config.prior_blocks, config.codebook_size
+        network = settings.PixelCNN(width=width, head_width=width, blocks=blocks, levels=1, first_kernel=5)
+        super().__init__((1, *grid), size, network, Level(network, 1, classes), input_channels=size)
+        self.codebook_size = size
 
-    def shown(self, x: Tensor) -> Tensor:
+    def encode_input(self, x: Tensor) -> Tensor:
         """Values (B, 1, H, W) or (B, 1), k / (K - 1), as (B, K, H, W) or (B, K) of one 1 and otherwise 0."""
-        k = (x.squeeze(1) * (self.words - 1)).round().long()
-        return F.one_hot(k, self.words).movedim(-1, 1).to(x)
+        k = (x.squeeze(1) * (self.codebook_size - 1)).round().long()
+        return F.one_hot(k, self.codebook_size).movedim(-1, 1).to(x)
 
 
 def perplexity(uses: Tensor) -> Tensor:

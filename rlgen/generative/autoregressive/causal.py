@@ -17,29 +17,29 @@ from torch import Tensor, nn
 View = Literal["raster", "vertical", "horizontal"]
 
 
-class Canvas:
+class SamplingCache:
     """An image while it is drawn: the pixel that is next, and what was computed for those before it."""
 
     def __init__(self, height: int, width: int) -> None:
         self.height, self.width = height, width
         self.row = self.column = 0
-        self.memory: dict[nn.Module, Any] = {}
+        self.buffers: dict[nn.Module, Any] = {}
 
 
 class Causal(nn.Module):
-    """What can run on a whole image (B, C, H, W), and within `drawing` on one pixel (B, C) or one row (B, C, 1, W)."""
+    """Runs on whole images (B, C, H, W), in `incremental_mode` on one pixel (B, C) or one row (B, C, 1, W)."""
 
-    canvas: Canvas | None = None
+    cache: SamplingCache | None = None
 
     @property
-    def drawn(self) -> Canvas:
-        """The canvas of the `drawing` this runs in."""
-        assert self.canvas is not None, "a single pixel has a meaning only within `drawing`"
-        return self.canvas
+    def active_cache(self) -> SamplingCache:
+        """The cache of the `incremental_mode` this runs in."""
+        assert self.cache is not None, "a single pixel has a meaning only within `incremental_mode`"
+        return self.cache
 
 
 class Network(Causal):
-    """What predicts each pixel from those before it, of whole images or, within `drawing`, of the next pixel."""
+    """Predicts each pixel from those before it: of whole images or, in `incremental_mode`, the next pixel."""
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, C, H, W) in [0, 1], (B,) -> (B, C · K, H, W), a colour's K numbers side by side; (B, C) -> (B, C · K)."""
@@ -54,18 +54,18 @@ class Network(Causal):
 
 
 @contextmanager
-def drawing(network: nn.Module, height: int, width: int) -> Iterator[Canvas]:
+def incremental_mode(network: nn.Module, height: int, width: int) -> Iterator[SamplingCache]:
     """Within, `network` takes pixels (B, C) or rows (B, C, 1, W) in order and remembers what later ones need."""
     parts = [module for module in network.modules() if isinstance(module, Causal)]
-    canvas = Canvas(height, width)
+    cache = SamplingCache(height, width)
     try:
         for part in parts:
-            part.canvas = canvas
+            part.cache = cache
         with torch.inference_mode():
-            yield canvas
+            yield cache
     finally:
         for part in parts:
-            part.canvas = None
+            part.cache = None
 
 
 class CausalConv(Causal):
@@ -73,7 +73,7 @@ class CausalConv(Causal):
 
     As `raster` sees it that is the rows above and the pixels to the left; `vertical` takes the whole row of the pixel
     as well, `horizontal` nothing but what is to the left. The pixel itself is seen by kind B alone. Where features
-    belong to the colours of a pixel (see `colours`), A lets pass what belongs to earlier colours, B the same one too.
+    belong to the channels of a pixel (see `channel_groups`), A lets pass those of earlier channels, B the same one too.
     The taps below the pixel are not stored, so they cost nothing; those that remain hidden are zeroed.
     """
 
@@ -109,7 +109,7 @@ class CausalConv(Causal):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H', W'), sides divided by the stride and rounded up; or a pixel or a row."""
-        if self.canvas is not None:
+        if self.cache is not None:
             return self._pixel(x) if x.dim() == 2 else self._row(x)
         if not (self.above or self.left):
             return F.conv2d(x, self.live, self.bias)
@@ -143,22 +143,22 @@ class CausalConv(Causal):
     @property
     def _place(self) -> tuple[int, int]:
         """Row and column of the next pixel among its inputs."""
-        return self.drawn.row // self.rate, self.drawn.column // self.rate
+        return self.active_cache.row // self.rate, self.active_cache.column // self.rate
 
     def _memory(self, x: Tensor) -> tuple[Any, Tensor, Tensor]:
         """What it has seen; weight (columns · rows · I, O) and bias (O,)."""
-        memory = self.drawn.memory
+        memory = self.active_cache.buffers
         if self not in memory:
             past = None
             if self.above or self.left:
-                columns = -(-self.drawn.width // self.rate)
-                past = Past(x.new_zeros(columns, self.above + 1, *x.shape[1::-1]), self.left, self.right)
+                columns = -(-self.active_cache.width // self.rate)
+                past = ActivationBuffer(x.new_zeros(columns, self.above + 1, *x.shape[1::-1]), self.left, self.right)
             memory[self] = past, self.live.permute(3, 2, 1, 0).flatten(0, 2).contiguous(), self.bias
         found: tuple[Any, Tensor, Tensor] = memory[self]
         return found
 
 
-class Past:
+class ActivationBuffer:
     """The last rows of what a convolution was told, laid out so that what an output sees is one piece of memory."""
 
     def __init__(self, blank: Tensor, left: int, right: int) -> None:
@@ -198,7 +198,7 @@ def hidden(network: nn.Module) -> int:
     return sum(int((mask == 0).sum()) for mask in masks if mask is not None)
 
 
-def colours(features: int, channels: int) -> Tensor:
+def channel_groups(features: int, channels: int) -> Tensor:
     """Which of the `channels` of an image each of some `features` belongs to: (features,)."""
     return torch.arange(features) * channels // features
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rlgen.generative import settings
 from rlgen.generative.autoregressive.base import Autoregressive
-from rlgen.generative.autoregressive.causal import Causal, CausalConv, Network, View, colours, label_bias, spread
+from rlgen.generative.autoregressive.causal import Causal, CausalConv, Network, View, channel_groups, label_bias, spread
 
 Links = dict[nn.Module, Any]  # what each block of the vertical stack tells its fellow in the horizontal one
 
@@ -31,32 +31,39 @@ class MaskedNetwork(Network):
     """A masked convolution of type A from the image, then a body that sees no more than type B, then a prediction."""
 
     def __init__(
-        self, shape: Sequence[int], outputs: int, config: settings.Autoregressive, body: nn.Module, numbers: int = 0
+        self,
+        shape: Sequence[int],
+        outputs: int,
+        config: settings.Autoregressive,
+        body: nn.Module,
+        input_channels: int = 0,
     ) -> None:
-        """`numbers` are those by which `shown` shows a pixel, which has as many as colours unless told otherwise."""
+        """`input_channels`: channels that `encode_input` returns, those of the image where it is 0."""
         super().__init__()
         channels, height, width = shape
-        trunk, image = colours(config.width, channels), colours(numbers or channels, channels)
-        self.see = CausalConv(image, trunk, config.first_kernel, kind="A")
-        self.place = nn.Parameter(torch.zeros(config.width, height, width)) if config.place else None
+        trunk, image = channel_groups(config.width, channels), channel_groups(input_channels or channels, channels)
+        self.input_conv = CausalConv(image, trunk, config.first_kernel, kind="A")
+        self.position_bias = nn.Parameter(torch.zeros(config.width, height, width)) if config.position_bias else None
         self.body = body
         self.head = Head(trunk, outputs, config, channels)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, C, H, W) in [0, 1] -> (B, C · K, H, W), or the next pixel (B, C) -> (B, C · K)."""
-        h = self.see(self.shown(x))
-        if self.place is not None:
-            h = h + (self.place if self.canvas is None else self.place[:, self.canvas.row, self.canvas.column])
+        h = self.input_conv(self.encode_input(x))
+        if self.position_bias is not None:
+            h = h + (
+                self.position_bias if self.cache is None else self.position_bias[:, self.cache.row, self.cache.column]
+            )
         out: Tensor = self.head(self.body(h, y))
         return out
 
-    def shown(self, x: Tensor) -> Tensor:
+    def encode_input(self, x: Tensor) -> Tensor:
         """How pixels are shown to the first convolution: so that the zeros around an image are no colour."""
         return 2 * x - 1
 
     def remember(self, x: Tensor) -> None:
         """The next pixel (B, C) is known now."""
-        self.see.remember(self.shown(x))
+        self.input_conv.remember(self.encode_input(x))
 
 
 class Level(nn.Module):
@@ -87,7 +94,7 @@ class Level(nn.Module):
 
 def plan(config: settings.PixelCNN, channels: int, depth: int) -> tuple[Tensor, Tensor, int, int]:
     """The colours of the features at this depth and the next, and how many blocks stand before and after the next."""
-    here, there = (colours(config.width * config.growth**d, channels) for d in (depth, depth + 1))
+    here, there = (channel_groups(config.width * config.width_multiplier**d, channels) for d in (depth, depth + 1))
     before = config.blocks if depth + 1 == config.levels else config.blocks // 2
     return here, there, before, config.blocks - before
 
@@ -103,11 +110,11 @@ class Coarser(Causal):
 
     def forward(self, x: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
         """(B, D, H, W) -> (B, D, H, W); a pixel or row asks `inner` only where its cell begins."""
-        low, canvas = self.down(F.relu(x)), self.canvas
-        if canvas is None:
+        low, cache = self.down(F.relu(x)), self.cache
+        if cache is None:
             return F.pixel_shuffle(self.up(F.relu(inner(low))), 2)[:, :, : x.shape[2], : x.shape[3]]
-        i, (cell, j) = canvas.row // self.rate % 2, divmod(canvas.column // self.rate, 2)
-        row_of_cells: dict[int, Tensor] = canvas.memory.setdefault(self, {})
+        i, (cell, j) = cache.row // self.rate % 2, divmod(cache.column // self.rate, 2)
+        row_of_cells: dict[int, Tensor] = cache.buffers.setdefault(self, {})
         if i == j == 0:
             four = self.up(F.relu(inner(low)))
             row_of_cells[cell] = four.reshape(len(x), -1, 2, 2, *four.shape[2:])
@@ -143,9 +150,9 @@ class Head(nn.Module):
 
     def __init__(self, trunk: Tensor, outputs: int, config: settings.Autoregressive, channels: int) -> None:
         super().__init__()
-        hidden = colours(config.head, channels)
+        hidden = channel_groups(config.head_width, channels)
         self.hidden = CausalConv(trunk, hidden, gain=2**0.5)
-        self.out = CausalConv(hidden, colours(channels * outputs, channels), gain=0.1)
+        self.out = CausalConv(hidden, channel_groups(channels * outputs, channels), gain=0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D, H, W) -> (B, C · outputs, H, W), or a pixel (B, D) -> (B, C · outputs)."""
@@ -159,35 +166,35 @@ class GatedNetwork(Network):
     def __init__(self, shape: Sequence[int], outputs: int, config: settings.PixelCNN, classes: int) -> None:
         super().__init__()
         channels, height, width = shape
-        trunk, image = colours(config.width, channels), colours(channels, channels)
-        self.see_above = CausalConv(image, trunk, config.first_kernel, view="vertical")
-        self.see_left = CausalConv(image, trunk, config.first_kernel, view="horizontal", kind="A")
-        self.place = nn.Parameter(torch.zeros(config.width, height, width)) if config.place else None
+        trunk, image = channel_groups(config.width, channels), channel_groups(channels, channels)
+        self.input_conv_above = CausalConv(image, trunk, config.first_kernel, view="vertical")
+        self.input_conv_left = CausalConv(image, trunk, config.first_kernel, view="horizontal", kind="A")
+        self.position_bias = nn.Parameter(torch.zeros(config.width, height, width)) if config.position_bias else None
         self.body = GatedLevel(config, channels, classes)
         self.head = Head(trunk, outputs, config, channels)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, C, H, W) in [0, 1] -> (B, C · K, H, W), or the next pixel (B, C) -> (B, C · K)."""
         x = 2 * x - 1
-        links = self._above(F.pad(x, (0, 0, 1, -1)), y) if self.canvas is None else self.canvas.memory
-        out: Tensor = self.head(self.body.beside(self.see_left(x), links, y))
+        links = self._above(F.pad(x, (0, 0, 1, -1)), y) if self.cache is None else self.cache.buffers
+        out: Tensor = self.head(self.body.beside(self.input_conv_left(x), links, y))
         return out
 
     def begin_row(self, x: Tensor, y: Tensor | None = None) -> None:
         """Take in the row of images x (B, C, H, W) above the next one."""
-        i = self.drawn.row
+        i = self.active_cache.row
         self._above(2 * x[:, :, i - 1 : i] - 1 if i else torch.zeros_like(x[:, :, :1]), y)
 
     def remember(self, x: Tensor) -> None:
         """The next pixel (B, C) is known now."""
-        self.see_left.remember(2 * x - 1)
+        self.input_conv_left.remember(2 * x - 1)
 
     def _above(self, rows: Tensor, y: Tensor | None) -> Links:
         """What the rows above have to say to each block, for all rows or the next."""
-        links: Links = {} if self.canvas is None else self.canvas.memory
-        v = self.see_above(rows)
-        if self.place is not None:
-            v = v + (self.place if self.canvas is None else self.place[:, self.canvas.row, None])
+        links: Links = {} if self.cache is None else self.cache.buffers
+        v = self.input_conv_above(rows)
+        if self.position_bias is not None:
+            v = v + (self.position_bias if self.cache is None else self.position_bias[:, self.cache.row, None])
         self.body.above(v, links, y)
         return links
 
@@ -250,7 +257,7 @@ class Gated(Causal):
     def beside(self, h: Tensor, links: Links, y: Tensor | None) -> Tensor:
         """(B, D, H, W) -> (B, D, H, W), or a pixel (B, D) -> (B, D)."""
         word = links[self]
-        a = self.horizontal(h) + (word if self.canvas is None else word[:, :, 0, self.canvas.column // self.rate])
+        a = self.horizontal(h) + (word if self.cache is None else word[:, :, 0, self.cache.column // self.rate])
         if self.label is not None:
             a = a + spread(self.label(y).chunk(2, 1)[1], a)
         out: Tensor = h + self.out(gate(a))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from rlgen.generative import settings
 from rlgen.generative.autoregressive.base import Autoregressive
-from rlgen.generative.autoregressive.causal import Causal, CausalConv, Network, colours, label_bias, spread
+from rlgen.generative.autoregressive.causal import Causal, CausalConv, Network, channel_groups, label_bias, spread
 from rlgen.generative.autoregressive.pixelcnn import MaskedNetwork
 
 
@@ -17,7 +17,7 @@ class PixelRNN(Autoregressive):
 
     def build(self, outputs: int, classes: int) -> Network:
         """Recurrent layers between a masked convolution and the prediction."""
-        here = colours(self.config.width, self.shape[0])
+        here = channel_groups(self.config.width, self.shape[0])
         layer = RowLSTM if self.config.scan == "row" else DiagonalBiLSTM
         layers = Layers(layer(here, classes) for _ in range(self.config.layers))
         return MaskedNetwork(self.shape, outputs, self.config, layers)
@@ -51,7 +51,7 @@ class RowLSTM(Causal):
         gates = self.input(x)
         if self.label is not None:
             gates = gates + spread(self.label(y), gates)
-        out: Tensor = self.out(self._states(gates) if self.canvas is None else self._state(gates))
+        out: Tensor = self.out(self._states(gates) if self.cache is None else self._state(gates))
         return out
 
     def _states(self, gates: Tensor) -> Tensor:
@@ -65,10 +65,10 @@ class RowLSTM(Causal):
 
     def _state(self, gates: Tensor) -> Tensor:
         """(B, 4D) -> (B, D) at the next pixel."""
-        canvas, batch, features = self.drawn, len(gates), gates.shape[1] // 4
-        if self not in canvas.memory:  # h and c of every pixel, in a margin of zeros
-            canvas.memory[self] = gates.new_zeros(2, batch, features, canvas.height + 1, canvas.width + 2)
-        past, i, j = canvas.memory[self], canvas.row, canvas.column
+        cache, batch, features = self.active_cache, len(gates), gates.shape[1] // 4
+        if self not in cache.buffers:  # h and c of every pixel, in a margin of zeros
+            cache.buffers[self] = gates.new_zeros(2, batch, features, cache.height + 1, cache.width + 2)
+        past, i, j = cache.buffers[self], cache.row, cache.column
         above = past[0, :, :, i, j : j + 3].reshape(batch, -1)
         h, c = lstm(gates + F.linear(above, self.state.flatten(1)), past[1, :, :, i, j + 1])
         past[0, :, :, i + 1, j + 1], past[1, :, :, i + 1, j + 1] = h, c
@@ -97,7 +97,7 @@ class DiagonalBiLSTM(Causal):
         gates = self.left(x)
         if self.label is not None:
             gates = gates + spread(self.label(y), gates)
-        out: Tensor = self.out(self._states(gates, x) if self.canvas is None else self._state(gates, x))
+        out: Tensor = self.out(self._states(gates, x) if self.cache is None else self._state(gates, x))
         return out
 
     def _states(self, gates: Tensor, x: Tensor) -> Tensor:
@@ -108,12 +108,12 @@ class DiagonalBiLSTM(Causal):
 
     def _state(self, gates: Tensor, x: Tensor) -> Tensor:
         """The same of the next pixel: (B, 4D), (B, D) -> (B, D)."""
-        canvas, (height, width) = self.drawn, (self.drawn.height, self.drawn.width)
-        if self not in canvas.memory:  # h and c of every pixel in both scans, in a margin of zeros; what was told of it
+        cache, (height, width) = self.active_cache, (self.active_cache.height, self.active_cache.width)
+        if self not in cache.buffers:  # h and c of every pixel in both scans, in a margin of zeros; what was told of it
             states = x.new_zeros(2, 2, *x.shape, height + 1, width + 1)
-            canvas.memory[self] = states, x.new_zeros(*x.shape, height, width)
-        (left, right), told = canvas.memory[self]
-        i, j = canvas.row, canvas.column
+            cache.buffers[self] = states, x.new_zeros(*x.shape, height, width)
+        (left, right), told = cache.buffers[self]
+        i, j = cache.row, cache.column
         if i > 0 and j == 0:
             row = self.right(told[:, :, i - 1 : i]).squeeze(2)  # (B, 4D, W)
             for k in range(width):

@@ -12,17 +12,27 @@ from torch import Tensor, nn
 from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.device import fuse
 from rlgen.core.errors import DataError, UserError
+from rlgen.core.images import Grid
 from rlgen.core.seeds import derive, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.base import COLUMNS, ROWS, SIDE, Generative, evaluating, follow, plane, sheet
+from rlgen.generative.base import Generative, evaluating, update_ema
 from rlgen.generative.gan.augmentation import Adaptive, DiffAugment, Unchanged
 from rlgen.generative.gan.losses import GAMES, gradient_penalty, r1_penalty
 from rlgen.generative.gan.networks import ARCHITECTURES
+from rlgen.generative.grids import (
+    COLUMNS,
+    MANIFOLD_SIDE,
+    ROWS,
+    interpolation_grid,
+    latent_grid,
+    manifold_grid,
+    sample_grid,
+)  # fmt: skip
 
 HELD_OUT = 1_000  # test images the discriminator is tried on
 STRAIGHT = 1e-4  # sine of an angle below which an arc is a straight line to float32
-TOGETHER = 500  # samples made at once, to bound the memory
+CHUNK_SIZE = 500  # samples made at once, to bound the memory
 
 
 class GAN(Generative):
@@ -30,7 +40,7 @@ class GAN(Generative):
 
     Config = settings.GAN
     state = (
-        "data", "noise", "chance", "augment", "generator", "average", "discriminator",
+        "data", "noise", "chance", "augment", "generator", "ema", "discriminator",
         "generator_optimizer", "discriminator_optimizer", "steps", "time",
     )  # fmt: skip
 
@@ -42,12 +52,12 @@ class GAN(Generative):
         self.game = GAMES[config.loss]
         make, judge = ARCHITECTURES[config.architecture]
         with initial_weights(setup.seed):
-            generator = make(config.latent, channels, height, config.width, self.told)
-            discriminator = judge(channels, height, config.discriminator_width, self.told, config.spectral)
+            generator = make(config.latent, channels, height, config.width, self.num_classes)
+            discriminator = judge(channels, height, config.discriminator_width, self.num_classes, config.spectral_norm)
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
-        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         if config.compile:
-            penalised = config.gradient_penalty or config.r1  # which is differentiated twice: compiled code cannot be
+            penalised = config.gradient_penalty_weight or config.r1_weight  # compiled code has no second derivative
             fuse(self.device, self.generator, *([] if penalised else [self.discriminator]))
         self.generator_optimizer = self._adam(self.generator, config.lr)
         self.discriminator_optimizer = self._adam(self.discriminator, config.discriminator_lr)
@@ -63,7 +73,7 @@ class GAN(Generative):
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
         """One step of the discriminator and, each time or every few times, one of the generator on the same fakes."""
         self.steps += 1
-        turn = self.steps % self.config.critics == 0  # of the generator
+        turn = self.steps % self.config.critic_steps == 0  # of the generator
         z = torch.randn(len(x), self.config.latent, generator=self.noise).to(self.device)
         with torch.set_grad_enabled(turn), self.autocast():
             fake = self.generator(z, y)
@@ -84,7 +94,7 @@ class GAN(Generative):
         self.discriminator.requires_grad_(True)
 
         steps = self.time / self.config.batch
-        follow(self.average, self.generator, min(self.config.ema, steps / (10 + steps)))  # young averages forget faster
+        update_ema(self.ema, self.generator, min(self.config.ema, steps / (10 + steps)))  # young averages forget faster
         return {**metrics, "generator_loss": making.detach(), "generator_gradient": making_norm}
 
     def _judge(self, real: Tensor, fake: Tensor, y: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
@@ -93,13 +103,13 @@ class GAN(Generative):
         real_logit, fake_logit = self.discriminator(both, None if y is None else y.repeat(2)).chunk(2)
         loss = self.game.real(real_logit) + self.game.fake(fake_logit)
         metrics = {}
-        if weight := self.config.gradient_penalty:
+        if weight := self.config.gradient_penalty_weight:
             mix = torch.rand(len(real), generator=self.chance).to(self.device)
             metrics["gradient_penalty"] = penalty = gradient_penalty(self.discriminator, real, fake, y, mix)
             loss = loss + weight * penalty
-        if self.config.r1 and self.steps % self.config.r1_every == 0:
+        if self.config.r1_weight and self.steps % self.config.r1_interval == 0:
             metrics["r1"] = penalty = r1_penalty(self.discriminator, real, y)
-            loss = loss + self.config.r1 * self.config.r1_every * penalty
+            loss = loss + self.config.r1_weight * self.config.r1_interval * penalty
         if isinstance(self.augment, Adaptive):
             self.augment.listen((real_logit.detach() - (self.game.boundary or 0)).sign())
             metrics["augmentation"] = self.augment.p
@@ -107,7 +117,7 @@ class GAN(Generative):
 
     def measure(self) -> Metrics:
         """How well the discriminator tells samples of the averaged generator from images it never saw."""
-        real, labels = self.unseen(slice(HELD_OUT))
+        real, labels = self.test_batch(slice(HELD_OUT))
         real, y = real.to(self.device), None if labels is None else labels.to(self.device)
         fake = self.sample(len(real), seed=derive(self.seed, "evaluation"), labels=labels).to(self.device)
         with evaluating(self.discriminator):
@@ -125,7 +135,7 @@ class GAN(Generative):
 
         A conditional model takes the `labels` (N,) to make, or goes through the classes in turn.
         """
-        labels = self.asked(count, labels)
+        labels = self.labels_for(count, labels)
         return self._images(torch.randn(count, self.config.latent, generator=torch_stream(seed, "samples")), labels)
 
     def interpolate(self, rows: int = ROWS, columns: int = COLUMNS, *, seed: int = 0) -> Tensor:
@@ -139,41 +149,41 @@ class GAN(Generative):
         angle = torch.cosine_similarity(start, end, -1).clamp(-1, 1).acos()[..., None]  # (rows, 1, 1)
         arc = (((1 - at) * angle).sin() * start + (at * angle).sin() * end) / angle.sin()
         z = torch.where(angle.sin() > STRAIGHT, arc, torch.lerp(start, end, at))
-        labels = (torch.arange(rows) % self.told).repeat_interleave(columns) if self.conditional else None
+        labels = (torch.arange(rows) % self.num_classes).repeat_interleave(columns) if self.conditional else None
         return self._images(z.flatten(0, 1), labels).view(rows, columns, *self.shape)
 
-    def manifold(self, side: int = SIDE, label: int = 0) -> Tensor:
+    def manifold(self, side: int = MANIFOLD_SIDE, label: int = 0) -> Tensor:
         """(side · side, C, H, W): all that can be made from two numbers, in steps of equal probability."""
         if self.config.latent != 2:
             raise UserError(f"noise of {self.config.latent} numbers is no plane: train with --latent 2")
-        return self._images(plane(side), torch.full((side * side,), label) if self.conditional else None)
+        return self._images(latent_grid(side), torch.full((side * side,), label) if self.conditional else None)
 
     def parameter_count(self) -> int:
         """Trainable numbers of both networks."""
         return count(self.generator, self.discriminator)
 
-    def sheets(self, seed: int) -> dict[str, Tensor]:
+    def grids(self, seed: int) -> dict[str, Grid]:
         """Samples, of which a conditional model's columns are its classes, arcs and, of two numbers, their plane."""
         z = torch.randn(ROWS * COLUMNS, self.config.latent, generator=torch_stream(seed, "samples"))
         labels = None
         if self.conditional:
             labels = torch.arange(self.columns).repeat(ROWS)
             z = z[:ROWS].repeat_interleave(self.columns, 0)  # one noise per row
-        pictures = {
-            "samples": sheet(self._images(z, labels), self.columns),
-            "interpolations": sheet(self.interpolate(seed=seed).flatten(0, 1), COLUMNS),
+        grids = {
+            "samples": sample_grid(self._images(z, labels), self.shown_classes),
+            "interpolations": interpolation_grid(self.interpolate(seed=seed)),
         }
         if self.config.latent == 2:
-            pictures["manifold"] = sheet(self.manifold(), SIDE)
-        return pictures
+            grids["manifold"] = manifold_grid(self.manifold())
+        return grids
 
     def _images(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Noise (N, Z) to images (N, C, H, W) on the CPU, a bounded number at once."""
         parts = []
-        with evaluating(self.average):
-            for i in range(0, len(z), TOGETHER):
-                y = None if labels is None else labels[i : i + TOGETHER].to(self.device)
-                parts.append(self.average(z[i : i + TOGETHER].to(self.device), y).cpu())
+        with evaluating(self.ema):
+            for i in range(0, len(z), CHUNK_SIZE):
+                y = None if labels is None else labels[i : i + CHUNK_SIZE].to(self.device)
+                parts.append(self.ema(z[i : i + CHUNK_SIZE].to(self.device), y).cpu())
         return torch.cat(parts)
 
     def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:

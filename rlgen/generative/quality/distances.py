@@ -21,13 +21,14 @@ class Manifolds(NamedTuple):
 def frechet(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: Tensor) -> float:
     """|μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½), in double precision. Heusel et al. 2017, arXiv:1706.08500.
 
-    Σ₁^½ Σ₂ Σ₁^½ is symmetric and has the eigenvalues of Σ₁ Σ₂, so nothing complex or negative comes up.
+    Σ₁^½ Σ₂ Σ₁^½ is symmetric and has the eigenvalues of Σ₁ Σ₂, so nothing complex comes up. Not negative.
     """
     μ1, Σ1, μ2, Σ2 = (t.double() for t in (mean1, covariance1, mean2, covariance2))
     values, vectors = torch.linalg.eigh(Σ1)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ Σ2 @ root).clamp(min=0).sqrt().sum()
-    return float((μ1 - μ2).square().sum() + Σ1.trace() + Σ2.trace() - 2 * cross)
+    root = (vectors * _root(values)) @ vectors.T
+    cross = _root(torch.linalg.eigvalsh(root @ Σ2 @ root)).sum()
+    distance = (μ1 - μ2).square().sum() + Σ1.trace() + Σ2.trace() - 2 * cross
+    return float(distance.clamp(min=0))
 
 
 def kernel_distance(x: Tensor, y: Tensor) -> float:
@@ -80,6 +81,15 @@ def nearest(images: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
         closer = found.values < best
         best[closer], index[closer] = found.values[closer], start + found.indices[closer]
     return (x - y[index].float() / 255).square().mean(1).sqrt(), index
+
+
+def _root(eigenvalues: Tensor) -> Tensor:
+    """Square roots of the eigenvalues (D,) of a positive semidefinite matrix, with rounding errors taken as 0.
+
+    An eigenvalue 0 of a singular matrix comes out as about 1e-16 of the largest, and its root as 1e-8 of that root.
+    """
+    resolution = len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps * eigenvalues.abs().max()
+    return torch.where(eigenvalues > resolution, eigenvalues, 0).sqrt()
 
 
 def _reach(points: Tensor, k: int) -> Tensor:

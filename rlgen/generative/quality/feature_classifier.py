@@ -25,12 +25,12 @@ FEATURES = 128
 EPOCHS, STEPS, BATCH, LR = 2, 1_000, 128, 2e-3  # so many epochs, or steps where that is longer
 KEPT = 10_000  # images of each split whose features are kept
 PROBES = 1_000  # test images whose nearest training image is looked up
-TOGETHER = 500  # images looked at at once, to bound the memory
+CHUNK_SIZE = 500  # images looked at at once, to bound the memory
 log = logging.getLogger("rlgen")
 
 
 @dataclass(frozen=True)
-class Judge:
+class FeatureClassifier:
     """The network of one dataset and what it sees in the real images: made once, then read from the cache."""
 
     name: str  # dataset, size, version and digest of the images
@@ -40,11 +40,11 @@ class Judge:
     covariance: Tensor  # (128, 128)
     shares: Tensor  # (K,) of each class among the training images
     reference: Tensor  # (M, 128) features of training images in random order, 10,000 at most
-    held_out: Tensor  # (M', 128) features of test images in random order
-    held_out_nearest: Tensor  # (P,) distance of some of these test images to the nearest training image
+    test_features: Tensor  # (M', 128) features of test images in random order
+    test_nearest_distances: Tensor  # (P,) distance of some of these test images to the nearest training image
 
     @classmethod
-    def of(cls, train: Dataset, test: Dataset) -> "Judge":
+    def of(cls, train: Dataset, test: Dataset) -> "FeatureClassifier":
         """The judge of a dataset, from the cache if it is there whole. Training one takes about half a minute."""
         name = f"{_word(train.name)}-{train.images.shape[-1]}-{VERSION}-{_digest(train, test)}"
         folder = idx.cache() / "judges" / name
@@ -60,7 +60,7 @@ class Judge:
         return judge
 
     @classmethod
-    def learn(cls, name: str, train: Dataset, test: Dataset) -> "Judge":
+    def learn(cls, name: str, train: Dataset, test: Dataset) -> "FeatureClassifier":
         """Train the network, its weights the same to the bit each time, and look at the real images with it."""
         network = _untrained(train)
         labelled = train.labels is not None and len(train.classes) > 1
@@ -69,7 +69,7 @@ class Judge:
             _train(network, train)
         features, _ = _look(network, train.images)
         order = shuffled(len(test))[:KEPT]
-        held_out, logits = _look(network, test.images[order])
+        test_features, logits = _look(network, test.images[order])
         accuracy = None
         if labelled and test.labels is not None:
             accuracy = (logits.argmax(1) == test.labels[order]).double().mean().item()
@@ -82,8 +82,8 @@ class Judge:
             covariance=features.double().T.cov(),
             shares=torch.zeros(0) if train.labels is None else _shares(train.labels, len(train.classes)),
             reference=features[shuffled(len(train))[:KEPT]].clone(),
-            held_out=held_out,
-            held_out_nearest=nearest(probes, train.images)[0],
+            test_features=test_features,
+            test_nearest_distances=nearest(probes, train.images)[0],
         )
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,7 +145,7 @@ def _train(network: nn.Sequential, train: Dataset) -> None:
 
 @torch.no_grad()
 def _look(network: nn.Sequential, images: Tensor) -> tuple[Tensor, Tensor]:
-    features = torch.cat([network[:-1](_floats(part)) for part in torch.split(images, TOGETHER)])
+    features = torch.cat([network[:-1](_floats(part)) for part in torch.split(images, CHUNK_SIZE)])
     return features, network[-1](features)
 
 

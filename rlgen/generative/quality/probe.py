@@ -17,7 +17,7 @@ from rlgen.core.algorithm import descend
 from rlgen.core.errors import UserError
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import initial_weights, torch_stream
-from rlgen.generative.autoencoders.latent import TOGETHER, Latent
+from rlgen.generative.autoencoders.latent import CHUNK_SIZE, Latent
 from rlgen.generative.base import Generative
 
 LABELS = (100, 1_000)  # labelled images a network learns from, besides all
@@ -134,13 +134,13 @@ def _linear(x: Tensor, y: Tensor, x_test: Tensor, classes: int, loss: Loss) -> T
 def _network(model: Latent, x: Tensor, y: Tensor, x_test: Tensor, classes: int, seed: int, anew: bool) -> Tensor:
     """Classes (M,) by the encoder and a linear layer on its code, both trained; the encoder forgets first if `anew`."""
     with initial_weights(seed):
-        coder = copy.deepcopy(model.average).requires_grad_(True)
+        coder = copy.deepcopy(model.ema).requires_grad_(True)
         if anew:
             coder.apply(_forget)
         head = nn.Linear(model.config.latent, classes).to(model.device)
 
     def scores(images: Tensor) -> Tensor:
-        return cast(Tensor, head(model.encoded(coder, images.to(model.device), None)))
+        return cast(Tensor, head(model.latent_code(coder, images.to(model.device), None)))
 
     steps = max(STEPS, EPOCHS * len(x) // BATCH)
     weights = [*coder.encoder.parameters(), *head.parameters()]
@@ -151,7 +151,7 @@ def _network(model: Latent, x: Tensor, y: Tensor, x_test: Tensor, classes: int, 
         index = torch.randint(len(x), (min(BATCH, len(x)),), generator=stream)
         descend(optimizer, F.cross_entropy(scores(x[index]), y[index].to(model.device)))
     with torch.no_grad():
-        return torch.cat([scores(part).argmax(1).cpu() for part in torch.split(x_test, TOGETHER)])
+        return torch.cat([scores(part).argmax(1).cpu() for part in torch.split(x_test, CHUNK_SIZE)])
 
 
 def _forget(module: nn.Module) -> None:

@@ -4,6 +4,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from rlgen.core.errors import DataError, UserError
+from rlgen.core.images import Grid
 from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders import latent
 from rlgen.generative.autoencoders.ae import Autoencoder, largest, pca_error
@@ -17,12 +18,12 @@ def build(seed=0, task="digits", **settings):
 
 def test_a_linear_autoencoder_is_pca():
     """It finds the best plane through the images, and never a better one."""
-    model = build(depth=0, latent=6, lr=3e-2, batch=100, anneal=120_000, ema=0.9)
+    model = build(depth=0, latent=6, lr=3e-2, batch=100, lr_anneal=120_000, ema=0.9)
     while model.time < 120_000:
         model.step()
     x = model.real("train").images / 255
     with torch.no_grad():
-        again = model.pictured(model.average, model.encoded(model.average, x, None), None)
+        again = model.decoded_mean(model.ema, model.latent_code(model.ema, x, None), None)
     flat = x.flatten(1).numpy()
     pca = PCA(6).fit(flat)
     best = ((pca.inverse_transform(pca.transform(flat)) - flat) ** 2).mean()
@@ -45,11 +46,11 @@ def test_errors_are_per_pixel_in_the_log_and_per_image_in_the_loss():
     model = build()
     metrics = model.step()
     assert metrics["loss"].item() == pytest.approx(64 * metrics["mse"].item())
-    x = model.unseen(torch.arange(len(model.held_out)))[0]
+    x = model.test_batch(torch.arange(len(model.test_set)))[0]
     evaluation = model.evaluate()
     assert evaluation["eval_mse"].item() == pytest.approx((model.reconstruct(x) - x).square().mean().item(), rel=1e-5)
     assert evaluation["eval_psnr"].item() == pytest.approx(-10 * evaluation["eval_mse"].log10().item())
-    assert evaluation["eval_pca_mse"] == pytest.approx(pca_error(model.real("train"), model.held_out, 4))
+    assert evaluation["eval_pca_mse"] == pytest.approx(pca_error(model.real("train"), model.test_set, 4))
     assert "manifold" not in evaluation
 
 
@@ -58,35 +59,35 @@ def test_only_the_largest_of_a_sparse_code_are_kept():
     assert largest(code, 2)[0].tolist() == [3, 0, 0, 2]
     assert largest(code, 2)[1].count_nonzero() == 2  # of equals too
     assert torch.equal(largest(code, 0), code)
-    model = build(latent=20, sparse=3)
+    model = build(latent=20, k_sparse=3)
     model.step()
-    x = model.unseen(torch.arange(9))[0]
+    x = model.test_batch(torch.arange(9))[0]
     assert (model.encode(x) != 0).sum(1).tolist() == [3] * 9
     z = torch.rand(2, 20)
     assert torch.equal(model.decode(z), model.decode(largest(z, 3)))
     with pytest.raises(UserError, match="raise --latent"):
-        Autoencoder.Config(latent=10, sparse=11).check({})
+        Autoencoder.Config(latent=10, k_sparse=11).check({})
 
 
 def test_a_masked_pixel_is_black_in_all_colours():
     model = object.__new__(Autoencoder)
-    model.config = Autoencoder.Config(masked=0.5)
-    black = model.disturbed(torch.ones(4, 3, 8, 8), torch.Generator().manual_seed(0)) == 0
+    model.config = Autoencoder.Config(mask_fraction=0.5)
+    black = model.corrupt(torch.ones(4, 3, 8, 8), torch.Generator().manual_seed(0)) == 0
     assert torch.equal(black.any(1), black.all(1))
     assert 0.3 < black.float().mean() < 0.7
 
 
-@pytest.mark.parametrize("how", [{"gaussian": 0.5}, {"masked": 0.5}])
+@pytest.mark.parametrize("how", [{"noise_std": 0.5}, {"mask_fraction": 0.5}])
 def test_what_is_disturbed_is_the_input_not_the_target(how, monkeypatch):
     model = build(**how)
-    x = model.unseen(torch.arange(50))[0]
-    seen = model.disturbed(x, torch.Generator().manual_seed(0))
+    x = model.test_batch(torch.arange(50))[0]
+    seen = model.corrupt(x, torch.Generator().manual_seed(0))
     assert not torch.equal(seen, x)
-    if "masked" in how:
+    if "mask_fraction" in how:
         kept = (seen == x) | (seen == 0)
         assert kept.all()
         assert (seen[x > 0] == 0).float().mean() == pytest.approx(0.5, abs=0.05)
-    monkeypatch.setattr(model, "pictured", lambda network, z, y: x)  # a perfect answer
+    monkeypatch.setattr(model, "decoded_mean", lambda network, z, y: x)  # a perfect answer
     assert model.loss(x, None)[0] == 0
     monkeypatch.undo()
     metrics = model.evaluate()
@@ -109,7 +110,7 @@ def test_pictures_of_the_code():
     for _ in range(5):
         model.step()
     metrics = model.evaluate()
-    assert {name for name, value in metrics.items() if getattr(value, "ndim", 0) == 3} == {
+    assert {name for name, value in metrics.items() if isinstance(value, Grid)} == {
         "samples",
         "reconstructions",
         "interpolations",
@@ -118,8 +119,8 @@ def test_pictures_of_the_code():
     assert model.manifold(3).shape == (9, 1, 8, 8)
     lines = model.interpolate(3, 5, seed=2)
     assert lines.shape == (3, 5, 1, 8, 8)
-    starts = torch.randint(len(model.held_out), (2, 3), generator=latent.torch_stream(2, "ends of lines"))[0]
-    torch.testing.assert_close(lines[:, 0], model.reconstruct(model.unseen(starts)[0]))
+    starts = torch.randint(len(model.test_set), (2, 3), generator=latent.torch_stream(2, "ends of lines"))[0]
+    torch.testing.assert_close(lines[:, 0], model.reconstruct(model.test_batch(starts)[0]))
     with pytest.raises(UserError, match="--latent 2"):
         build().manifold()
     with pytest.raises(UserError, match="cannot be encoded"):
@@ -134,12 +135,12 @@ def test_samples_depend_on_their_seed_not_on_how_many_are_made_at_once(monkeypat
     assert torch.equal(images, model.sample(10, seed=3))
     assert not torch.equal(images, model.sample(10, seed=4))
     assert 0 <= images.min() < images.max() <= 1
-    monkeypatch.setattr(latent, "TOGETHER", 3)
+    monkeypatch.setattr(latent, "CHUNK_SIZE", 3)
     torch.testing.assert_close(images, model.sample(10, seed=3))
 
 
 def test_the_step_size_falls_to_a_hundredth():
-    model = build(anneal=150, lr=1e-2)
+    model = build(lr_anneal=150, lr=1e-2)
     sizes = []
     for _ in range(4):
         model.step()

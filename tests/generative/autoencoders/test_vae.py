@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch.distributions import MultivariateNormal, Normal, kl_divergence
+from torch import distributions
+from torch.distributions import MultivariateNormal, Normal
 
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders import vae
-from rlgen.generative.autoencoders.vae import VAE, divergence, drawn, importance_bound
+from rlgen.generative.autoencoders.vae import VAE, importance_bound, kl_divergence, reparameterize
 from rlgen.generative.likelihoods import binarised
 
 SMALL = {"batch": 50, "width": 16, "depth": 1, "latent": 4}
@@ -22,12 +23,12 @@ def build(seed=0, task="digits", **settings):
 def test_the_divergence_is_that_of_the_textbook():
     torch.manual_seed(0)
     mean, log_variance = torch.randn(2, 30, 5, dtype=torch.float64)
-    expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0, 1))
-    torch.testing.assert_close(divergence(mean, log_variance), expected, atol=1e-6, rtol=0)
+    expected = distributions.kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0, 1))
+    torch.testing.assert_close(kl_divergence(mean, log_variance), expected, atol=1e-6, rtol=0)
 
 
 def test_nats_are_of_an_image_not_of_a_pixel_or_a_batch(monkeypatch):
-    monkeypatch.setattr(vae, "drawn", lambda mean, log_variance, noise: mean.expand_as(noise))
+    monkeypatch.setattr(vae, "reparameterize", lambda mean, log_variance, noise: mean.expand_as(noise))
     model = build()
     model.protocol = "binary"
     x = (torch.rand(1, *model.shape, generator=torch.Generator().manual_seed(0)) > 0.5).float()
@@ -60,7 +61,7 @@ def test_evaluation_draws_the_code(monkeypatch):
         model.step()
     metrics = model.bounds(3)
     assert torch.equal(model.bounds(3)["eval_nats"], metrics["eval_nats"])  # from a stream of its own, each time anew
-    monkeypatch.setattr(vae, "drawn", lambda mean, log_variance, noise: mean.expand_as(noise))
+    monkeypatch.setattr(vae, "reparameterize", lambda mean, log_variance, noise: mean.expand_as(noise))
     assert model.bounds(3)["eval_reconstruction"] != metrics["eval_reconstruction"]
 
 
@@ -93,24 +94,26 @@ def trained():
 
 
 def test_the_mean_log_weight_is_the_elbo(trained):
-    x, _ = trained.unseen(torch.arange(2))
+    x, _ = trained.test_batch(torch.arange(2))
     with torch.no_grad():
         log_weights = trained.log_weights(x, None, 20_000, torch.Generator().manual_seed(0))
-        mean, log_variance = trained.posterior(trained.average, x, None)
-        z = drawn(mean, log_variance, torch.randn(20_000, *mean.shape, generator=torch.Generator().manual_seed(1)))
-        fit = trained.log_likelihood(trained.average, x.repeat(20_000, 1, 1, 1), z.flatten(0, 1), None).view(-1, 2)
-    elbo = fit.mean(0) - divergence(mean, log_variance).sum(1)
+        mean, log_variance = trained.posterior(trained.ema, x, None)
+        z = reparameterize(
+            mean, log_variance, torch.randn(20_000, *mean.shape, generator=torch.Generator().manual_seed(1))
+        )
+        fit = trained.log_likelihood(trained.ema, x.repeat(20_000, 1, 1, 1), z.flatten(0, 1), None).view(-1, 2)
+    elbo = fit.mean(0) - kl_divergence(mean, log_variance).sum(1)
     torch.testing.assert_close(log_weights.mean(0), elbo, atol=0.1, rtol=0)
 
 
 def test_more_samples_give_a_tighter_bound_and_are_really_drawn(trained, monkeypatch):
     images = []
-    hook = trained.average.decoder.register_forward_hook(lambda module, given, out: images.append(len(given[0])))
+    hook = trained.ema.decoder.register_forward_hook(lambda module, given, out: images.append(len(given[0])))
     bounds = [trained.bounds(k)[f"eval_iwae_{k}"].item() for k in (1, 10, 40)]
     hook.remove()
-    assert sum(images) == len(trained.held_out) * (3 + 1 + 10 + 40)
+    assert sum(images) == len(trained.test_set) * (3 + 1 + 10 + 40)
     assert bounds[0] > bounds[1] > bounds[2]
-    x, _ = trained.unseen(torch.arange(3))
+    x, _ = trained.test_batch(torch.arange(3))
     with torch.no_grad():
         at_once = trained.log_weights(x, None, 10, torch.Generator().manual_seed(0))
         monkeypatch.setattr(vae, "DECODED", 7)  # images at once make no difference
@@ -132,11 +135,11 @@ def test_a_part_of_the_images_tells_how_much_tighter_it_is(trained):
 def test_active_units_are_those_that_say_something():
     model = build()
     with torch.no_grad():
-        model.average.encoder.layers[-1].weight[:4].zero_()
-    assert model.bounds(2)["eval_active"] == 0
+        model.ema.encoder.layers[-1].weight[:4].zero_()
+    assert model.bounds(2)["eval_active_units"] == 0
     with torch.no_grad():
-        model.average.encoder.layers[-1].weight[1].normal_()
-    assert model.bounds(2)["eval_active"] == 1
+        model.ema.encoder.layers[-1].weight[1].normal_()
+    assert model.bounds(2)["eval_active_units"] == 1
 
 
 @dataclass(frozen=True)
@@ -152,8 +155,8 @@ class Gaussian:
 
 def probabilistic_pca(latent=3):
     """A linear VAE of digits, how they really are distributed under its optimum, and that optimum's parts."""
-    model = build(depth=0, latent=latent, batch=100, lr=2e-2, anneal=200_000, ema=0.9)
-    model.protocol, model.held_out = "binary", model.real("train")
+    model = build(depth=0, latent=latent, batch=100, lr=2e-2, lr_anneal=200_000, ema=0.9)
+    model.protocol, model.test_set = "binary", model.real("train")
     x = model.real("train").images.double().flatten(1) / 255
     mean, covariance = x.mean(0), x.T.cov(correction=0)
     values, vectors = torch.linalg.eigh(covariance)
@@ -167,7 +170,7 @@ def probabilistic_pca(latent=3):
 def test_at_its_optimum_a_linear_vae_is_probabilistic_pca():
     """Its posterior is exact there, so every bound, of any number of samples, is the likelihood itself."""
     model, truth, weight, mean, values, variance = probabilistic_pca()
-    encoder, decoder = model.average.encoder.layers[0], model.average.decoder.layers[0]
+    encoder, decoder = model.ema.encoder.layers[0], model.ema.decoder.layers[0]
     with torch.no_grad():
         decoder.weight.copy_(weight)
         decoder.bias.copy_(mean)
@@ -175,7 +178,7 @@ def test_at_its_optimum_a_linear_vae_is_probabilistic_pca():
         encoder.bias[:3] = -(weight.T @ mean / values).float()
         encoder.weight[3:] = 0
         encoder.bias[3:] = (variance / values).log().float()
-        x, _ = model.unseen(torch.arange(20))
+        x, _ = model.test_batch(torch.arange(20))
         weights = model.log_weights(x, None, 30, torch.Generator().manual_seed(0)).double()
     torch.testing.assert_close(weights, truth[:20].expand(30, -1), atol=2e-3, rtol=0)
     torch.testing.assert_close(importance_bound(weights), truth[:20], atol=2e-3, rtol=0)
@@ -197,8 +200,8 @@ def test_what_is_binarised_when():
     assert ((x > 0) & (x < 255)).any()
     assert set(static.data.images.unique().tolist()) == {0, 255}
     assert torch.equal(static.data.images, build(seed=5, binarise="static").data.images)
-    assert torch.equal(dynamic.held_out.images, static.held_out.images)
-    assert set(dynamic.held_out.images.unique().tolist()) == {0, 255}
+    assert torch.equal(dynamic.test_set.images, static.test_set.images)
+    assert set(dynamic.test_set.images.unique().tolist()) == {0, 255}
     assert (static.protocol, build(likelihood="logistic").protocol) == ("static", "8-bit")
     with pytest.raises(UserError, match="grey levels"):
         build(binarise="none")
@@ -227,7 +230,7 @@ def test_grey_levels_have_bits():
 
 
 def test_the_weight_of_the_divergence_rises():
-    model = build(beta=2.0, warmup=100)
+    model = build(beta=2.0, kl_warmup=100)
     weights = [model.step()["beta"] for _ in range(3)]
     assert weights == [1.0, 2.0, 2.0]
 
@@ -252,7 +255,9 @@ def test_a_conditional_model_makes_what_it_is_told():
     assert torch.equal(sevens, model.sample(4, labels=torch.full((4,), 7)))
     assert not torch.equal(sevens, model.sample(4, labels=torch.full((4,), 3)))
     assert torch.equal(model.sample(12), model.sample(12, labels=torch.arange(12) % 10))
-    assert model.evaluate()["samples"].shape == (1, 5 * (8 * 9 - 1), 5 * (10 * 9 - 1))
+    samples = model.evaluate()["samples"]
+    assert samples.images.shape == (80, 1, 8, 8)
+    assert samples.column_labels == model.classes
     with pytest.raises(UserError, match="4 samples want 4 labels of 0 to 9"):
         model.sample(4, labels=torch.tensor([0, 1, 2, 10]))
     with pytest.raises(UserError, match="trained without --conditional"):
@@ -262,9 +267,9 @@ def test_a_conditional_model_makes_what_it_is_told():
 @pytest.mark.parametrize("network", ["dense", "convolutional"])
 def test_a_conditional_encoder_hears_the_label(network):
     model = build(conditional=True, network=network)
-    for p in model.average.parameters():
+    for p in model.ema.parameters():
         p += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
-    x, _ = model.unseen(torch.arange(5))
+    x, _ = model.test_batch(torch.arange(5))
     one, other = (model.encode(x, torch.full((5,), label)) for label in (1, 2))
     assert (one != other).all()
 

@@ -10,9 +10,9 @@ from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders import vqvae
 from rlgen.generative.autoencoders.vqvae import VQVAE, Codebook, perplexity
 from rlgen.generative.autoregressive.base import nats
-from rlgen.generative.autoregressive.causal import drawing
+from rlgen.generative.autoregressive.causal import incremental_mode
 
-SMALL = {"batch": 50, "width": 4, "words": 3, "features": 2, "prior_width": 6, "prior_blocks": 1}
+SMALL = {"batch": 50, "width": 4, "codebook_size": 3, "code_dim": 2, "prior_width": 6, "prior_blocks": 1}
 
 
 def build(seed=0, task="digits", **settings):
@@ -22,24 +22,24 @@ def build(seed=0, task="digits", **settings):
 def untidy(model):
     """Weights of no pattern: what is at first zero or small hides nothing."""
     torch.manual_seed(0)
-    for p in model.average.parameters():
+    for p in model.ema.parameters():
         p += 0.3 * torch.randn_like(p)
     return model
 
 
-def codebook(words=5, features=3, memory=0.0):
+def codebook(codebook_size=5, code_dim=3, codebook_decay=0.0):
     torch.manual_seed(0)
-    return Codebook(words, features, memory)
+    return Codebook(codebook_size, code_dim, codebook_decay)
 
 
 def test_words_are_the_nearest():
     book, z = codebook(), torch.randn(4, 3, 2, 5)
     k = book.nearest(z)
-    away = torch.cdist(z.movedim(1, -1).reshape(-1, 3), book.words)
+    away = torch.cdist(z.movedim(1, -1).reshape(-1, 3), book.codes)
     assert torch.equal(k.flatten(), away.argmin(1))
-    e = book.look_up(k)
+    e = book.lookup(k)
     assert e.shape == z.shape
-    assert torch.equal(e[2, :, 1, 3], book.words[k[2, 1, 3]])
+    assert torch.equal(e[2, :, 1, 3], book.codes[k[2, 1, 3]])
 
 
 def test_words_become_the_mean_of_what_they_stood_for():
@@ -47,26 +47,26 @@ def test_words_become_the_mean_of_what_they_stood_for():
     k = torch.arange(40).view(4, 2, 5) % 4  # the last word is never used
     book.learn(z, k, torch_stream(0, "test"))
     points = z.movedim(1, -1).reshape(-1, 3)
-    torch.testing.assert_close(book.words[1], points[1::4].mean(0))
-    assert (points == book.words[4]).all(1).any()  # it moved to where something is
-    before = book.words.clone()
-    book.memory = 0.9
+    torch.testing.assert_close(book.codes[1], points[1::4].mean(0))
+    assert (points == book.codes[4]).all(1).any()  # it moved to where something is
+    before = book.codes.clone()
+    book.decay = 0.9
     book.learn(z + 10, k, torch_stream(0, "test"))
-    torch.testing.assert_close(book.words[1], before[1] + 1)
+    torch.testing.assert_close(book.codes[1], before[1] + 1)
 
 
 def test_a_word_is_idle_for_a_while_before_it_moves():
-    book, z = codebook(memory=0.99), torch.randn(4, 3, 2, 5)
+    book, z = codebook(codebook_decay=0.99), torch.randn(4, 3, 2, 5)
     stream = torch_stream(0, "test")
     book.learn(z, torch.zeros(4, 2, 5, dtype=torch.long), stream)  # all are new, and begin somewhere
-    points, place = z.movedim(1, -1).reshape(-1, 3), book.words[3].clone()
+    points, place = z.movedim(1, -1).reshape(-1, 3), book.codes[3].clone()
     assert (points == place).all(1).any()
     for _ in range(68):  # 0.99^69 is the last power that is not below a half
         book.learn(z, torch.zeros(4, 2, 5, dtype=torch.long), stream)
-        torch.testing.assert_close(book.words[3], place)
+        torch.testing.assert_close(book.codes[3], place)
     for _ in range(9):
         book.learn(z + 1, torch.zeros(4, 2, 5, dtype=torch.long), stream)
-    assert not torch.allclose(book.words[3], place)
+    assert not torch.allclose(book.codes[3], place)
 
 
 def test_the_gradient_passes_the_codebook_as_if_it_were_not_there(monkeypatch):
@@ -85,7 +85,7 @@ def test_the_gradient_passes_the_codebook_as_if_it_were_not_there(monkeypatch):
     real_decode, real_encode = model.network.decode, model.network.encode
     monkeypatch.setattr(model.network, "decode", decode)
     monkeypatch.setattr(model.network, "encode", encode)
-    before = model.network.codebook.words.clone()
+    before = model.network.codebook.codes.clone()
     model.loss(*model.data.next())[0].backward()
     assert seen["z"].grad.any()
     assert torch.equal(seen["z"].grad, seen["e"].grad)
@@ -105,59 +105,59 @@ def test_commitment_draws_what_is_encoded_to_its_word():
 def test_the_prior_does_not_teach_the_encoder():
     model = build()
     k = model.network.codebook.nearest(model.network.encode(model.data.next()[0]))
-    nats(model.grid, model.network.prior(model.levels(k)), model.levels(k)).mean().backward()
+    nats(model.code_likelihood, model.network.prior(model.levels(k)), model.levels(k)).mean().backward()
     assert all(p.grad is not None for p in model.network.prior.parameters())
     assert all(p.grad is None for p in (*model.network.encoder.parameters(), *model.network.decoder.parameters()))
 
 
 def grids(model):
     """All there are: (K^4, 2, 2)."""
-    return torch.tensor(list(itertools.product(range(model.config.words), repeat=4))).view(-1, 2, 2)
+    return torch.tensor(list(itertools.product(range(model.config.codebook_size), repeat=4))).view(-1, 2, 2)
 
 
 def test_the_prior_is_a_distribution_over_all_grids():
     model = untidy(build(conditional=True))
     k = grids(model)
     with torch.no_grad():
-        out = model.average.prior.double()(model.levels(k).double(), torch.full((81,), 4))
-    probability = (-nats(model.grid, out, model.levels(k))).exp()
+        out = model.ema.prior.double()(model.levels(k).double(), torch.full((81,), 4))
+    probability = (-nats(model.code_likelihood, out, model.levels(k))).exp()
     assert probability.sum().item() == pytest.approx(1, abs=1e-6)
     assert probability.max() > 2 / 81  # and no uniform one
 
 
 def test_words_drawn_one_by_one_are_predicted_alike():
     model = untidy(build())
-    k, prior = grids(model), model.average.prior
+    k, prior = grids(model), model.ema.prior
     x = model.levels(k)
     with torch.no_grad():
         expected = prior(x)
     got = torch.empty_like(expected)
-    with drawing(prior, 2, 2) as canvas:
-        for canvas.row, canvas.column in itertools.product(range(2), repeat=2):
-            got[..., canvas.row, canvas.column] = prior(x[..., canvas.row, canvas.column])
-            prior.remember(x[..., canvas.row, canvas.column])
+    with incremental_mode(prior, 2, 2) as cache:
+        for cache.row, cache.column in itertools.product(range(2), repeat=2):
+            got[..., cache.row, cache.column] = prior(x[..., cache.row, cache.column])
+            prior.remember(x[..., cache.row, cache.column])
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_told_is_a_bound_on_the_likelihood():
     """Of an image that is made from any of 81 codes, the probability is that of the best one and more."""
     model = untidy(build())
-    model.held_out = type(model.held_out)("few", model.held_out.images[:7], None)
+    model.test_set = type(model.test_set)("few", model.test_set.images[:7], None)
     k = grids(model)
     with torch.no_grad():
-        code = -nats(model.grid, model.average.prior(model.levels(k)), model.levels(k)).double()  # (81,)
-        e = model.average.codebook.look_up(k)
-        x, _ = model.unseen(slice(7))
-        fits = torch.stack([model.fit(model.average, image.expand(81, -1, -1, -1), e) for image in x])  # (7, 81)
+        code = -nats(model.code_likelihood, model.ema.prior(model.levels(k)), model.levels(k)).double()  # (81,)
+        e = model.ema.codebook.lookup(k)
+        x, _ = model.test_batch(slice(7))
+        fits = torch.stack([model.fit(model.ema, image.expand(81, -1, -1, -1), e) for image in x])  # (7, 81)
     truth = -(fits.double() + code).logsumexp(1).mean().item()
     told = model.evaluate()["eval_nats"].item()
     assert told >= truth - 1e-6
-    chosen = model.average.codebook.nearest(model.encode(x)).flatten(1) @ torch.tensor([27, 9, 3, 1])  # of the 81
+    chosen = model.ema.codebook.nearest(model.encode(x)).flatten(1) @ torch.tensor([27, 9, 3, 1])  # of the 81
     assert told == pytest.approx(-(fits.double() + code)[torch.arange(7), chosen].mean().item(), rel=1e-5)
-    one = build(words=2)  # both words alike: one code in sixteen, whatever it is
-    one.average.codebook.words[1] = one.average.codebook.words[0]
+    one = build(codebook_size=2)  # both words alike: one code in sixteen, whatever it is
+    one.ema.codebook.codes[1] = one.ema.codebook.codes[0]
     with torch.no_grad():
-        for p in one.average.prior.parameters():
+        for p in one.ema.prior.parameters():
             p.zero_()
     metrics = one.evaluate()
     assert metrics["eval_code_nats"].item() == pytest.approx(4 * 0.6931472)
@@ -171,7 +171,7 @@ def test_perplexity_counts_words():
 
 
 def test_it_learns():
-    model = build(words=16, width=8, features=4, prior_width=16, lr=5e-3, ema=0.9)
+    model = build(codebook_size=16, width=8, code_dim=4, prior_width=16, lr=5e-3, ema=0.9)
     first = model.evaluate()
     for _ in range(220):
         metrics = model.step()
@@ -180,7 +180,7 @@ def test_it_learns():
     assert last["eval_code_nats"] < 4 * 2.7725887 - 0.8  # of 16 words without a prior
     assert last["eval_nats"] < last["uniform_nats"]
     assert metrics["perplexity"] > 3
-    x, _ = model.unseen(slice(40))
+    x, _ = model.test_batch(slice(40))
     again = model.reconstruct(x)
     assert (again - x).square().mean() < 0.8 * (again.flip(0) - x).square().mean()
 
@@ -190,7 +190,8 @@ def test_pictures(likelihood, monkeypatch):
     model = build(conditional=True, likelihood=likelihood)
     model.step()
     metrics = model.evaluate()
-    assert metrics["samples"].shape == (1, 5 * (8 * 9 - 1), 5 * (10 * 9 - 1))
+    assert metrics["samples"].images.shape == (80, 1, 8, 8)
+    assert metrics["samples"].columns == 10
     assert {"reconstructions", "interpolations"} <= set(metrics)
     assert metrics["eval_nats"] == metrics["eval_reconstruction"] + metrics["eval_code_nats"]
     images = model.sample(5, seed=1)
@@ -199,17 +200,17 @@ def test_pictures(likelihood, monkeypatch):
     assert torch.equal(images, model.sample(5, seed=1, labels=torch.arange(5)))
     assert not torch.equal(images, model.sample(5, seed=2))
     lines = model.interpolate(2, 3)
-    ends = torch.randint(len(model.held_out), (2, 2), generator=torch_stream(0, "ends of lines"))
-    torch.testing.assert_close(lines[:, 0], model.reconstruct(model.unseen(ends[0])[0]))
-    torch.testing.assert_close(lines[:, -1], model.reconstruct(model.unseen(ends[1])[0]))
-    x, _ = model.unseen(slice(7))
+    ends = torch.randint(len(model.test_set), (2, 2), generator=torch_stream(0, "ends of lines"))
+    torch.testing.assert_close(lines[:, 0], model.reconstruct(model.test_batch(ends[0])[0]))
+    torch.testing.assert_close(lines[:, -1], model.reconstruct(model.test_batch(ends[1])[0]))
+    x, _ = model.test_batch(slice(7))
     whole = model.reconstruct(x)
-    monkeypatch.setattr(vqvae, "TOGETHER", 3)
+    monkeypatch.setattr(vqvae, "CHUNK_SIZE", 3)
     torch.testing.assert_close(model.reconstruct(x), whole)
 
 
 def test_a_label_chooses_what_is_made():
-    model = untidy(build(conditional=True, words=16))
+    model = untidy(build(conditional=True, codebook_size=16))
     one, other = (model.sample(20, labels=torch.full((20,), label)) for label in (0, 1))
     assert not torch.equal(one, other)
     with pytest.raises(UserError, match="labels of 0 to 9"):

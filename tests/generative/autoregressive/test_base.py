@@ -13,12 +13,12 @@ from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.autoregressive import base as autoregressive
 from rlgen.generative.autoregressive.base import draw, nats
-from rlgen.generative.autoregressive.causal import CausalConv, colours, drawing
+from rlgen.generative.autoregressive.causal import CausalConv, channel_groups, incremental_mode
 from rlgen.generative.autoregressive.pixelcnn import PixelCNN
 from rlgen.generative.autoregressive.pixelrnn import PixelRNN, lstm
 from rlgen.generative.likelihoods import Bernoulli, Categorical, LogisticMixture
 
-CNN, RNN = settings.PixelCNN(width=6, growth=2), settings.PixelRNN(width=6, layers=2)
+CNN, RNN = settings.PixelCNN(width=6, width_multiplier=2), settings.PixelRNN(width=6, layers=2)
 FLAT = replace(CNN, levels=1, blocks=2)
 CASES = {
     "masked": FLAT,
@@ -75,7 +75,7 @@ def test_a_class_is_heard():
 
 @pytest.mark.parametrize("shape", [(1, 6, 6), (3, 3, 4)])
 def test_gates_miss_no_earlier_value(shape):
-    net = network(replace(FLAT, gated=True, blocks=5, first_kernel=3, width=48, head=96), shape)
+    net = network(replace(FLAT, gated=True, blocks=5, first_kernel=3, width=48, head_width=96), shape)
     size = torch.Size(shape).numel()
     assert torch.equal(sensitivity(net, shape) != 0, torch.ones(size, size).tril(-1).bool())
 
@@ -83,7 +83,7 @@ def test_gates_miss_no_earlier_value(shape):
 @pytest.mark.parametrize("shape", [(1, 6, 6), (3, 3, 4)])
 def test_diagonals_miss_the_last_value_of_the_row_above(shape):
     """Except where the first convolution, of side 3, sees it itself."""
-    net = network(replace(RNN, scan="diagonal", first_kernel=3, width=24, head=48), shape)
+    net = network(replace(RNN, scan="diagonal", first_kernel=3, width=24, head_width=48), shape)
     channels, height, width = shape
     seen = sensitivity(net, shape) != 0
     expected = torch.ones_like(seen).tril(-1)
@@ -103,7 +103,7 @@ def test_plain_masks_miss_just_their_blind_spot():
 
 def test_rows_miss_what_lies_outside_their_triangle():
     """The state of a pixel spreads by one a row; to the left a layer sees one more, the image's convolution another."""
-    net = network(replace(RNN, layers=2, first_kernel=3, width=24, head=48), (1, 6, 6))
+    net = network(replace(RNN, layers=2, first_kernel=3, width=24, head_width=48), (1, 6, 6))
     seen = (sensitivity(net, (1, 6, 6)) != 0).view(6, 6, 6, 6)
     for i, j, k, m in itertools.product(range(6), repeat=4):
         up, right = i - k, m - j
@@ -137,13 +137,13 @@ def test_one_pixel_at_a_time_gives_the_same_predictions(case, shape, dtype):
     net, x, y = network(CASES[case], shape, 2, 2, dtype), images(3, shape, dtype), torch.tensor([0, 1, 1])
     expected, got = net(x, y).detach(), torch.empty(3, 2 * shape[0], *shape[1:], dtype=dtype)
     for _ in range(2):  # nothing is left over from the first time
-        with drawing(net, *shape[1:]) as canvas:
-            for canvas.row in range(shape[1]):
-                canvas.column = 0
+        with incremental_mode(net, *shape[1:]) as cache:
+            for cache.row in range(shape[1]):
+                cache.column = 0
                 net.begin_row(x, y)
-                for canvas.column in range(shape[2]):
-                    got[..., canvas.row, canvas.column] = net(x[..., canvas.row, canvas.column], y)
-                    net.remember(x[..., canvas.row, canvas.column])
+                for cache.column in range(shape[2]):
+                    got[..., cache.row, cache.column] = net(x[..., cache.row, cache.column], y)
+                    net.remember(x[..., cache.row, cache.column])
         tolerance = 1e-5 if dtype == torch.float32 else 1e-10
         torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance)
     assert torch.equal(net(x, y), expected)
@@ -195,7 +195,7 @@ def test_samples_have_the_probability_that_is_claimed():
 
 def test_hidden_taps_have_no_gradient_and_no_moments():
     torch.manual_seed(0)
-    conv = CausalConv(colours(6, 3), colours(6, 3), 3, kind="A")
+    conv = CausalConv(channel_groups(6, 3), channel_groups(6, 3), 3, kind="A")
     optimizer = torch.optim.Adam(conv.parameters(), 0.1, weight_decay=0.1)
     conv(torch.randn(2, 6, 4, 4)).square().sum().backward()
     optimizer.step()
@@ -226,10 +226,10 @@ def test_a_layer_that_says_nothing_changes_nothing(case):
     """What goes around it is added once."""
     net = network(CASES[case])
     for name, p in net.named_parameters():
-        if re.search(r"body.*(widen|out)\.(weight|bias)$|place$", name):
+        if re.search(r"body.*(widen|out)\.(weight|bias)$|position_bias$", name):
             p.data.zero_()
     told = []
-    see = net.see_left if case == "gated" else net.see
+    see = net.input_conv_left if case == "gated" else net.input_conv
     see.register_forward_hook(lambda part, x, out: told.append(out))
     net.head.register_forward_pre_hook(lambda part, x: told.append(x[0]))
     net(images(2, (1, 5, 6)))
@@ -247,12 +247,20 @@ def test_the_memory_of_a_pixel_is_that_of_the_textbook():
 
 
 def model(likelihood="bernoulli", task="digits", seed=0, **given):
-    small = {"width": 4, "growth": 2, "levels": 2, "blocks": 2, "first_kernel": 3, "head": 8, "components": 2}
+    small = {
+        "width": 4,
+        "width_multiplier": 2,
+        "levels": 2,
+        "blocks": 2,
+        "first_kernel": 3,
+        "head_width": 8,
+        "components": 2,
+    }
     return PixelCNN(task, settings.PixelCNN(likelihood=likelihood, **small, **given), Setup(seed=seed, threads=1))
 
 
 def test_the_network_of_the_paper_has_the_parameters_that_are_told_of_it():
-    given = {"levels": 1, "blocks": 15, "width": 32, "bottleneck": True, "place": False, "head": 32}
+    given = {"levels": 1, "blocks": 15, "width": 32, "bottleneck": True, "position_bias": False, "head_width": 32}
     paper = PixelCNN("digits", settings.PixelCNN(**given), Setup(threads=1))
     convolutions = [m for m in paper.network.modules() if isinstance(m, CausalConv)]
     sides = [m.weight.shape[3] for m in convolutions]
@@ -278,14 +286,14 @@ def test_numbers_are_named_by_their_protocol_and_compared_to_knowing_nothing():
 def test_images_at_once_make_no_difference(monkeypatch):
     it = model("mixture")
     told = it.evaluate()["eval_nats"]
-    monkeypatch.setattr(autoregressive, "TOGETHER", 37)  # the last of 299 are three
+    monkeypatch.setattr(autoregressive, "CHUNK_SIZE", 37)  # the last of 299 are three
     assert it.evaluate()["eval_nats"].item() == pytest.approx(told.item(), abs=1e-4)
 
 
 def test_samples_are_judged_beside_what_they_could_be():
     """Black and white ones beside images made so, greys beside greys."""
     assert set(model().real("train").images.unique().tolist()) == {0, 255}
-    assert torch.equal(model().real("test").images, model().held_out.images)
+    assert torch.equal(model().real("test").images, model().test_set.images)
     assert len(model("mixture").real("test").images.unique()) > 10
 
 

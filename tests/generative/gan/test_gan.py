@@ -41,18 +41,18 @@ def equal(one, other):
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-WGAN_GP = {"loss": "wgan", "spectral": False, "gradient_penalty": 10.0, "beta1": 0.0}
+WGAN_GP = {"loss": "wgan", "spectral_norm": False, "gradient_penalty_weight": 10.0, "beta1": 0.0}
 VARIANTS = {
     "lsgan": {"loss": "lsgan"},
     "hinge, residual, R1 and a policy": {
-        "loss": "hinge", "architecture": "residual", "r1": 1.0, "r1_every": 2, "augment": "diffaugment",
+        "loss": "hinge", "architecture": "residual", "r1_weight": 1.0, "r1_interval": 2, "augment": "diffaugment",
     },
-    "wgan-gp": {**WGAN_GP, "critics": 3},
+    "wgan-gp": {**WGAN_GP, "critic_steps": 3},
     "adaptive, conditional": {"augment": "adaptive", "augment_images": 200, "conditional": True},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("variant", [{}, *({**v, "critics": 1} for v in VARIANTS.values())])
+@pytest.mark.parametrize("variant", [{}, *({**v, "critic_steps": 1} for v in VARIANTS.values())])
 def test_each_step_moves_one_network(monkeypatch, variant):
     model, calls = build(**variant), []
 
@@ -87,7 +87,7 @@ def test_metrics_are_detached():
 
 @pytest.mark.parametrize("critics", [2, 5])
 def test_a_critic_steps_more_often_than_the_generator(critics):
-    model, moved = build(**WGAN_GP, critics=critics), []
+    model, moved = build(**WGAN_GP, critic_steps=critics), []
     for _ in range(2 * critics):
         before = weights(model.generator), weights(model.discriminator)
         metrics = model.step()
@@ -101,13 +101,13 @@ def test_a_critic_steps_more_often_than_the_generator(critics):
 def test_penalties_reach_the_loss_with_their_weight():
     """R1 counts for the steps it is left out as well."""
     real, fake = torch.rand(2, 16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    plain, punished, lazy = (build(spectral=False, **given) for given in (
-        {}, {"gradient_penalty": 10.0}, {"r1": 0.5, "r1_every": 3},
+    plain, punished, lazy = (build(spectral_norm=False, **given) for given in (
+        {}, {"gradient_penalty_weight": 10.0}, {"r1_weight": 0.5, "r1_interval": 3},
     ))  # fmt: skip
     bare = plain._judge(real, fake, None)[0].item()
     loss, metrics = punished._judge(real, fake, None)
     assert metrics["gradient_penalty"] > 0.01
-    mix = torch.rand(16, generator=build(spectral=False, gradient_penalty=10.0).chance)
+    mix = torch.rand(16, generator=build(spectral_norm=False, gradient_penalty_weight=10.0).chance)
     assert metrics["gradient_penalty"].item() == pytest.approx(
         gradient_penalty(punished.discriminator, real, fake, None, mix).item(), rel=1e-5
     )
@@ -164,7 +164,7 @@ def test_between_two_single_numbers_the_way_is_straight():
 
 def test_contradictions_are_refused():
     with pytest.raises(UserError, match="nothing bounds the critic"):
-        GAN.Config(loss="wgan", spectral=False).check(())
+        GAN.Config(loss="wgan", spectral_norm=False).check(())
     with pytest.raises(UserError, match="no sign to adapt to"):
         GAN.Config(**WGAN_GP, augment="adaptive").check(())
     GAN.Config(**WGAN_GP).check(())
@@ -220,19 +220,20 @@ def test_evaluation_leaves_no_trace_and_depends_on_weights_alone():
     assert watched.generator.training
     assert watched.discriminator.training
     for name in first:
-        assert torch.equal(first[name], second[name])
+        one, other = (metrics[name] for metrics in (first, second))
+        assert torch.equal(getattr(one, "images", one), getattr(other, "images", other))
     watched.step()
     control.step()
     assert same(watched, control)
-    assert not torch.equal(watched.evaluate()["samples"], first["samples"])
+    assert not torch.equal(watched.evaluate()["samples"].images, first["samples"].images)
 
 
 def test_what_an_evaluation_tells():
     model = build()
     metrics = model.evaluate()
-    assert metrics["samples"].shape == (1, 6 * (8 * 9 - 1), 6 * (8 * 9 - 1))
-    assert metrics["samples"].min() >= 0
-    assert metrics["samples"].max() <= 1
+    images = metrics["samples"].images
+    assert images.shape == (64, 1, 8, 8)
+    assert 0 <= images.min() < images.max() <= 1
     assert 0 <= metrics["eval_accuracy"] <= 1
     with torch.no_grad():
         model.discriminator.judge.bias.fill_(100)  # everything passes for real
@@ -249,7 +250,7 @@ def test_samples_depend_on_their_seed_not_on_how_many_are_made_at_once(monkeypat
     assert images.shape == (10, 1, 8, 8)
     assert torch.equal(images, model.sample(10, seed=3))
     assert not torch.equal(images, model.sample(10, seed=4))
-    monkeypatch.setattr(gan, "TOGETHER", 3)
+    monkeypatch.setattr(gan, "CHUNK_SIZE", 3)
     torch.testing.assert_close(images, model.sample(10, seed=3))
     assert not images.requires_grad
 
@@ -263,7 +264,7 @@ def test_averaged_generator():
     with torch.no_grad():
         trained = model.generator(z)
     averaged = model._images(z, None)
-    assert not model.average.training
+    assert not model.ema.training
     assert averaged.mean() == pytest.approx(trained.mean().item(), abs=0.05)
     assert averaged.std() == pytest.approx(trained.std().item(), abs=0.05)
 
@@ -271,7 +272,9 @@ def test_averaged_generator():
 def test_a_conditional_model_makes_what_it_is_told():
     model = build(conditional=True)
     model.step()
-    assert model.evaluate()["samples"].shape == (1, 5 * (8 * 9 - 1), 5 * (10 * 9 - 1))  # a column per class
+    samples = model.evaluate()["samples"]
+    assert samples.images.shape == (80, 1, 8, 8)
+    assert samples.column_labels == model.classes
     sevens = model.sample(4, labels=torch.full((4,), 7))
     assert torch.equal(sevens, model.sample(4, labels=torch.full((4,), 7)))
     assert not torch.equal(sevens, model.sample(4, labels=torch.full((4,), 3)))
@@ -296,7 +299,7 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
         GAN(task, GAN.Config(**SMALL), Setup(threads=1))
     model = GAN(task, GAN.Config(**SMALL, size=32), Setup(threads=1))
     model.step()
-    assert model.evaluate()["samples"].shape == (1, 2 * (8 * 33 - 1), 2 * (8 * 33 - 1))
+    assert model.evaluate()["samples"].images.shape == (64, 1, 32, 32)
     with pytest.raises(UserError, match="has no labels"):
         GAN(task, GAN.Config(**SMALL, size=32, conditional=True), Setup(threads=1))
 

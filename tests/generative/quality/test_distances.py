@@ -38,8 +38,12 @@ def test_frechet_against_a_matrix_root():
 def test_frechet_of_too_few_samples_is_real_and_not_negative():
     x, y = normal(5, 20), normal(5, 20, seed=1)
     one, other = (x.mean(0), x.T.cov()), (y.mean(0), y.T.cov())
-    assert frechet(*one, *one) == pytest.approx(0, abs=1e-6)
+    assert 0 <= frechet(*one, *one) < 1e-12
     assert frechet(*one, *other) > 1
+    few, many = normal(5, 300, seed=2), normal(400, 300, seed=3)
+    singular, full = (few.mean(0), few.T.cov()), (many.mean(0), many.T.cov())
+    assert 0 <= frechet(*singular, *singular) < 1e-10
+    assert frechet(*singular, *full) == pytest.approx(frechet(*full, *singular), rel=1e-6)
 
 
 def test_a_stretch_is_a_difference():

@@ -10,7 +10,7 @@ from rlgen import data
 from rlgen.data import idx
 from rlgen.generative.quality import feature_classifier as judge
 from rlgen.generative.quality import metrics
-from rlgen.generative.quality.feature_classifier import Judge
+from rlgen.generative.quality.feature_classifier import FeatureClassifier
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,14 +45,14 @@ ORDER = judge.shuffled(len(TEST))
 def test_real_images_score_as_real_images():
     result = metrics.evaluate(model(TEST.images[ORDER]))
     assert result["samples"] == len(TEST)
-    assert result["judge_accuracy"] > 0.9
+    assert result["classifier_accuracy"] > 0.9
     assert result["left_out"] == {}
-    for name, value in result["floor"].items():
+    for name, value in result["real_data_reference"].items():
         assert result[name] == pytest.approx(value, abs=1e-6), name
     assert result["classes_found"] == 10
     assert sum(result["classes"].values()) == pytest.approx(1)
-    assert result["copied"] == pytest.approx(0.01, abs=0.005)
-    assert set(result["floor"]) <= set(metrics.MEANING)
+    assert result["memorization_rate"] == pytest.approx(0.01, abs=0.005)
+    assert set(result["real_data_reference"]) <= set(metrics.MEANING)
 
 
 def test_one_digit_for_ever():
@@ -61,34 +61,34 @@ def test_one_digit_for_ever():
     assert result["classes_found"] == 1
     assert result["classes"]["7"] == 1
     assert result["class_kl"] == pytest.approx(2.3, abs=0.1)  # ln 10
-    assert result["lenet_fid"] > 10 * result["floor"]["lenet_fid"]
-    assert result["kid"] > result["floor"]["kid"]
+    assert result["lenet_fid"] > 10 * result["real_data_reference"]["lenet_fid"]
+    assert result["kid"] > result["real_data_reference"]["kid"]
     assert result["coverage"] < 0.2
     assert result["recall"] < 0.1
 
 
 def test_copies_are_found_out():
     result = metrics.evaluate(model(TRAIN.images[:299]))
-    assert result["copied"] == 1
-    assert result["nearest"] == 0 < result["floor"]["nearest"]
+    assert result["memorization_rate"] == 1
+    assert result["nearest_distance"] == 0 < result["real_data_reference"]["nearest_distance"]
     assert result["precision"] > 0.8  # which alone would be taken for quality
 
 
 def test_noise_is_nothing_like_it():
     noise = torch.randint(256, (299, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     result = metrics.evaluate(model(noise))
-    assert result["lenet_fid"] > 5 * result["floor"]["lenet_fid"]
+    assert result["lenet_fid"] > 5 * result["real_data_reference"]["lenet_fid"]
     assert result["recall"] < 0.2
-    assert result["nearest"] > result["floor"]["nearest"]
+    assert result["nearest_distance"] > result["real_data_reference"]["nearest_distance"]
 
 
 def test_who_can_be_asked_is_asked_for_the_classes_of_the_test_images():
     made = model(TEST.images[ORDER], conditional=True)
     result = metrics.evaluate(made)
     assert torch.equal(torch.cat(made.asked), TEST.labels[ORDER])
-    assert result["obeyed"] == pytest.approx(result["judge_accuracy"])
+    assert result["label_accuracy"] == pytest.approx(result["classifier_accuracy"])
     wrong = metrics.evaluate(model(TEST.images[ORDER].flip(0), conditional=True))
-    assert wrong["obeyed"] < 0.3
+    assert wrong["label_accuracy"] < 0.3
     assert wrong["lenet_fid"] == pytest.approx(result["lenet_fid"], rel=1e-4)  # the same images
 
 
@@ -97,7 +97,7 @@ def test_without_labels_it_says_what_is_left_out():
     result = metrics.evaluate(model(TEST.images[ORDER], train=train, test=test))
     assert "no two classes" in result["left_out"]["classes"]
     assert "lenet_fid" not in result
-    assert result["random_fid"] == pytest.approx(result["floor"]["random_fid"], abs=1e-6)
+    assert result["random_fid"] == pytest.approx(result["real_data_reference"]["random_fid"], abs=1e-6)
     assert result["classes"] == {}
     assert "confidence" not in result
 
@@ -107,37 +107,37 @@ def test_too_few_samples_for_a_covariance():
     assert result["samples"] == 100
     assert "256 are needed" in result["left_out"]["distances"]
     assert "lenet_fid" not in result
-    assert "lenet_fid" not in result["floor"]
+    assert "lenet_fid" not in result["real_data_reference"]
     assert result["classes_found"] == 10
 
 
 def test_the_floor_is_of_as_many_images():
     few, many = (metrics.evaluate(model(TEST.images[ORDER]), count) for count in (260, 299))
-    assert few["lenet_fid"] == pytest.approx(few["floor"]["lenet_fid"], abs=1e-6)
-    assert few["floor"]["lenet_fid"] != pytest.approx(many["floor"]["lenet_fid"], rel=1e-3)
+    assert few["lenet_fid"] == pytest.approx(few["real_data_reference"]["lenet_fid"], abs=1e-6)
+    assert few["real_data_reference"]["lenet_fid"] != pytest.approx(many["real_data_reference"]["lenet_fid"], rel=1e-3)
 
 
 def test_half_as_bright_is_seen():
-    kept = Judge.of(TRAIN, TEST)
+    kept = FeatureClassifier.of(TRAIN, TEST)
     assert not torch.allclose(kept.look(TEST.images // 2)[0], kept.look(TEST.images)[0], atol=0.1)
     result = metrics.evaluate(model(TEST.images[ORDER] // 2))
-    assert result["lenet_fid"] > 2 * result["floor"]["lenet_fid"]
+    assert result["lenet_fid"] > 2 * result["real_data_reference"]["lenet_fid"]
 
 
 def test_covariances_are_summed_in_double_precision():
     """Features a thousand away from zero, whose squares float32 cannot tell apart."""
-    kept = Judge.of(TRAIN, TEST)
+    kept = FeatureClassifier.of(TRAIN, TEST)
     assert kept.mean.dtype == kept.covariance.dtype == torch.float64
     far = replace(kept, mean=kept.mean + 1_000)
-    expected = metrics._distances(kept, kept.held_out)["lenet_fid"]
-    shifted = (kept.held_out.double() + 1_000).float()
+    expected = metrics._distances(kept, kept.test_features)["lenet_fid"]
+    shifted = (kept.test_features.double() + 1_000).float()
     assert metrics._distances(far, shifted)["lenet_fid"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_class_without_training_images_is_none():
     train = replace(TRAIN, images=TRAIN.images[TRAIN.labels != 3], labels=TRAIN.labels[TRAIN.labels != 3])
     result = metrics.evaluate(model(TEST.images[ORDER], train=train))
-    assert result["classes_found"] == result["floor"]["classes_found"] == 9
+    assert result["classes_found"] == result["real_data_reference"]["classes_found"] == 9
     assert 0 <= result["class_kl"] < 0.5
 
 
@@ -151,10 +151,10 @@ def test_a_judge_is_the_same_to_the_bit_whatever_the_threads():
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        one = Judge.learn("one", TRAIN, TEST)
+        one = FeatureClassifier.learn("one", TRAIN, TEST)
         torch.set_num_threads(2)
         torch.manual_seed(5)
-        other = Judge.learn("other", TRAIN, TEST)
+        other = FeatureClassifier.learn("other", TRAIN, TEST)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -162,18 +162,18 @@ def test_a_judge_is_the_same_to_the_bit_whatever_the_threads():
 
 
 def test_a_judge_is_kept_and_a_damaged_one_made_again(monkeypatch):
-    kept = Judge.of(TRAIN, TEST)
-    learn = Judge.learn
-    monkeypatch.setattr(Judge, "learn", None)  # not needed again
-    again = Judge.of(TRAIN, TEST)
+    kept = FeatureClassifier.of(TRAIN, TEST)
+    learn = FeatureClassifier.learn
+    monkeypatch.setattr(FeatureClassifier, "learn", None)  # not needed again
+    again = FeatureClassifier.of(TRAIN, TEST)
     assert torch.equal(again.covariance, kept.covariance)
     assert torch.equal(again.look(TEST.images[:9])[1], kept.look(TEST.images[:9])[1])
     file = idx.cache() / "judges" / kept.name / "tensors.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(Judge, "learn", learn)
-    assert torch.equal(Judge.of(TRAIN, TEST).mean, kept.mean)
-    monkeypatch.setattr(Judge, "learn", None)
-    assert torch.equal(Judge.of(TRAIN, TEST).mean, kept.mean)
+    monkeypatch.setattr(FeatureClassifier, "learn", learn)
+    assert torch.equal(FeatureClassifier.of(TRAIN, TEST).mean, kept.mean)
+    monkeypatch.setattr(FeatureClassifier, "learn", None)
+    assert torch.equal(FeatureClassifier.of(TRAIN, TEST).mean, kept.mean)
 
 
 def test_other_images_have_another_judge():
@@ -183,7 +183,7 @@ def test_other_images_have_another_judge():
 
 
 def test_looking_leaves_no_trace():
-    kept = Judge.of(TRAIN, TEST)
+    kept = FeatureClassifier.of(TRAIN, TEST)
     before = {name: value.clone() for name, value in kept.network.items()}
     features, logits = kept.look(TEST.images)
     assert features.shape == (299, 128)

@@ -60,19 +60,19 @@ def model():
 def test_every_way_is_tried_and_better_than_chance(model, monkeypatch):
     monkeypatch.setattr(probing, "STEPS", 150)
     monkeypatch.setattr(probing, "LR", 1e-2)
-    before = [weight.clone() for weight in model.average.parameters()]
+    before = [weight.clone() for weight in model.ema.parameters()]
     told = []
     result = probe(model, images=300, more=told.append)
     assert sum(told) == probing.PARTS
-    assert (result["images"], result["test_images"]) == (300, len(model.held_out))
+    assert (result["images"], result["test_images"]) == (300, len(model.test_set))
     assert len(result["classifiers"]) == 4
     assert sorted(result["networks"]) == [100, 1_000, 1_498]
     for row in (*result["classifiers"].values(), *result["networks"].values()):
         assert all(0.4 < share <= 1 for share in row.values()), result
     networks = result["networks"]
     assert networks[1_498]["frozen"] > networks[100]["frozen"]
-    assert all(torch.equal(a, b) for a, b in zip(before, model.average.parameters(), strict=True))
-    assert all(not weight.requires_grad for weight in model.average.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, model.ema.parameters(), strict=True))
+    assert all(not weight.requires_grad for weight in model.ema.parameters())
     assert probe(model, images=300) == result
 
 
@@ -80,8 +80,8 @@ def test_from_scratch_means_other_weights(model, monkeypatch):
     """Before the first step only what is tuned has the code that was learned."""
     x, y = model.real("train").images / 255, model.real("train").labels
     codes = []
-    encoded = model.encoded
-    monkeypatch.setattr(model, "encoded", lambda *given: codes.append(encoded(*given)) or codes[-1], raising=False)
+    encoded = model.latent_code
+    monkeypatch.setattr(model, "latent_code", lambda *given: codes.append(encoded(*given)) or codes[-1], raising=False)
     monkeypatch.setattr(probing, "STEPS", 0)
     for anew in (False, True):
         codes.clear()
