@@ -51,6 +51,14 @@ STATE: dict[str, dict[str, str]] = {
         "replay.frames.aside.legal": "replay.frames.aside.action_mask",
     },
     "QLearning": {"lanes": "env", "lanes.played": "env.action_history"},
+    "Generative": {"average": "ema"},
+    "VQVAE": {"codebook.words": "codebook.codes", "see": "input_conv", "place": "position_bias"},
+    "Autoregressive": {
+        "see": "input_conv",
+        "see_above": "input_conv_above",
+        "see_left": "input_conv_left",
+        "place": "position_bias",
+    },
 }
 
 # algorithm class -> key at the top of its checkpoint -> its value, from the rest of a checkpoint that lacks it
