@@ -35,11 +35,11 @@ def samples(
 
     `label` is the name or number of the class of all of them.
     """
-    from rlgen.generative.base import parts
+    from rlgen.generative.base import sample_batches
 
     labels = None if label is None else torch.full((count,), model.label(label))
     start = 0
-    for part in parts(model, count, seed, labels):  # type: ignore[arg-type]
+    for part in sample_batches(model, count, seed, labels):  # type: ignore[arg-type]
         yield start, part.cpu().numpy()
         start += len(part)
         progress(len(part))
@@ -47,12 +47,13 @@ def samples(
 
 def grid(model: Model, name: str, seed: int = 0) -> NDArray[np.uint8]:
     """The sample grid (H, W) or (H, W, 3) called `name`: samples, reconstructions, ..."""
-    grids = model.sheets(seed)  # type: ignore[attr-defined]
+    from rlgen.report import pictures
+
+    grids = model.grids(seed)
     if name not in grids:
         hint = "; --latent 2 in training gives one" if name == "manifold" and "interpolations" in grids else ""
         raise UserError(f"this model has no {name}{hint}: it draws {', '.join(grids)}")
-    pixels: NDArray[np.uint8] = grids[name].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    return pictures.draw(grids[name])
 
 
 def record(agent: Agent, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
@@ -123,11 +124,13 @@ def _model_report(model: Any, count: int, seed: int, progress: Progress) -> Repo
     if not count:
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in own.items())
         return Report({**own, **protocol}, [f"scores  {numbers}" + (f"  ({model.protocol})" if protocol else "")])
-    found = metrics.evaluate(model, min(count, len(model.held_out)), seed, progress)
-    floor, judge = found["floor"], found["judge_accuracy"]
-    right = "untrained" if judge is None else f"{judge:.1%} of the test images right"
-    lines = [f"{found['samples']:,} samples, and as many real test images, judged by {found['judge']} ({right})"]
-    rows = [[name, f"{found[name]:.4g}", f"{floor[name]:.4g}", metrics.MEANING[name]] for name in floor]
+    found = metrics.evaluate(model, min(count, len(model.test_set)), seed, progress)
+    real, accuracy, classifier = (
+        found[name] for name in ("real_data_reference", "classifier_accuracy", "feature_classifier")
+    )
+    right = "untrained" if accuracy is None else f"{accuracy:.1%} of the test images right"
+    lines = [f"{found['samples']:,} samples, and as many real test images, scored by {classifier} ({right})"]
+    rows = [[name, f"{found[name]:.4g}", f"{real[name]:.4g}", metrics.MEANING[name]] for name in real]
     lines += table(["measure", "samples", "real", ""], rows)
     if found["classes"]:
         lines.append("classes  " + "  ".join(f"{name} {share:.1%}" for name, share in found["classes"].items()))

@@ -18,6 +18,7 @@ from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder, safe
 from rlgen.core.former_names import current_settings
+from rlgen.core.images import Grid
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan, Setup
 
@@ -60,6 +61,9 @@ class Session:
     algorithm: Algorithm
     run: Run
     plan: Plan
+
+    def __post_init__(self) -> None:
+        self.run.write_grid = _write_grid
 
     def train(self) -> TrainedRun:
         """Train to the end of the plan and draw the curves. An interruption leaves a run that can be resumed."""
@@ -204,6 +208,12 @@ def entry_of(folder: Folder) -> Entry:
     if "algorithm" not in folder.info:
         raise UserError(f"run.json of {folder.name} names no algorithm: it was not made by this rlgen")
     return catalog.find(folder.info["algorithm"])
+
+
+def _write_grid(grid: Grid, path: Path, time: int) -> None:
+    from rlgen.report import pictures
+
+    pictures.write_png(pictures.draw(grid), path)
 
 
 def _resolved(kind: catalog.Kind, task: str) -> str | None:

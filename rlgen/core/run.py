@@ -43,6 +43,7 @@ class Run(Folder, Stateful):
         self.flushed = (0, 0.0)  # time and seconds of the last line
         self.progress = Progress()
         self.listeners: list[Callable[[int, Row], None]] = []  # told of every line of the log
+        self.write_grid: Callable[[Grid, Path, int], object] | None = None  # draws the grid of an evaluation at a time
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -84,7 +85,8 @@ class Run(Folder, Stateful):
         row: Row = {}
         for name, value in metrics.items():
             if isinstance(value, Grid):
-                self.write_grid(value, self.directory / name / f"{time:09d}.png", time)
+                if self.write_grid is not None:
+                    self.write_grid(value, self.directory / name / f"{time:09d}.png", time)
             elif (numbers := _numbers(value)) is not None:
                 row[name] = numbers
         broken = {name: value for name, value in row.items() if not all(map(math.isfinite, _present(value)))}
@@ -99,9 +101,6 @@ class Run(Folder, Stateful):
             self.score = sum(scores) / len(scores)
             if self.best is None or self.score > self.best:
                 self.best, self.best_time = self.score, time
-
-    def write_grid(self, grid: Grid, path: Path, time: int) -> None:
-        """Draw the grid of an evaluation at `time` into `path`. A run that is only logged leaves pictures out."""
 
     def elapsed(self) -> float:
         """Seconds spent training, those before a resume included."""
