@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rlgen.envs import Step, VectorEnv
 from torch import Tensor
 
-from rlgen.core.algorithm import Metrics
+from rlgen.core.algorithm import Metrics, Rows
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, numpy_stream
 from rlgen.core.settings import Setup
@@ -75,31 +75,41 @@ class Agent(Stateful):
         """(S * N, ...) as the lanes have it -> (S, N, ...)"""
         return x.reshape(self.config.seeds, -1, *x.shape[1:])
 
-    def finished_episodes(self, step: Step) -> list[tuple[int, float]]:
-        """(seed, return) of the episodes that ended in this step."""
+    def finished_episodes(self, step: Step) -> Rows:
+        """The episodes that ended in this step, as they are logged in `episodes.jsonl`; lengths in steps."""
         if not step.episode_end.any():
             return []
         return [
-            (index // self.config.num_envs, float(step.episode_return[index]))
+            {
+                "time": self.time,
+                "seed": index // self.config.num_envs,
+                "return": float(step.episode_return[index]),
+                "length": int(self.env.last_length[index]),
+            }
             for index in np.flatnonzero(step.episode_end).tolist()
         ]
 
-    def episode_metrics(self, ended: list[tuple[int, float]]) -> dict[str, Tensor | float]:
-        """Metrics of training episodes, where some ended and every seed has ended one."""
-        for seed, score in ended:
-            self.returns[seed] = [*self.returns[seed], score][-100:]
+    def episode_metrics(self, ended: Rows) -> dict[str, Tensor | float | Rows]:
+        """Metrics of training episodes, where some ended and every seed has ended one; and these `episodes`."""
+        seeds = [int(row["seed"]) for row in ended]
+        for seed, row in zip(seeds, ended, strict=True):
+            self.returns[seed] = [*self.returns[seed], row["return"]][-100:]
         if not ended or not all(self.returns):
-            return {}
-        latest = [scores[-max(1, sum(s == seed for s, _ in ended)) :] for seed, scores in enumerate(self.returns)]
+            return {"episodes": ended} if ended else {}
+        latest = [scores[-max(1, seeds.count(seed)) :] for seed, scores in enumerate(self.returns)]
         return {
+            "episodes": ended,
             "return": torch.tensor([sum(scores) / len(scores) for scores in latest]),  # (S,)
             "return_100": sum(sum(scores) / len(scores) for scores in self.returns) / len(self.returns),
         }
 
     def evaluate(self) -> Metrics:
-        """Mean return of greedy episodes per seed, always from the same starts."""
-        returns = self.rollout(self.config.eval_episodes, derive(self.seed, "evaluation"))
-        return {"eval_return": torch.from_numpy(returns.mean(1))}
+        """Mean return of greedy episodes per seed, always from the same starts, and its standard error."""
+        returns = self.rollout(self.config.eval_episodes, derive(self.seed, "evaluation"))  # (S, episodes)
+        metrics = {"eval_return": torch.from_numpy(returns.mean(1))}
+        if returns.shape[1] > 1:
+            metrics["eval_return_se"] = torch.from_numpy(returns.std(1, ddof=1) / returns.shape[1] ** 0.5)
+        return metrics
 
     def rollout(self, episodes: int, seed: int) -> NDArray[np.float64]:
         """Returns of greedy episodes in environments of their own, whole games and rewards, (S, episodes)."""

@@ -27,7 +27,7 @@ from rlgen.agents.values import Categorical, Quantile, Scalar, Value, gather
 from rlgen.envs import Step, VectorEnv
 from torch import Tensor, nn
 
-from rlgen.core.algorithm import Metrics, count, descend
+from rlgen.core.algorithm import Rows, StepMetrics, count, descend
 from rlgen.core.device import choose
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import Seeds, initial_weights, torch_stream
@@ -89,7 +89,7 @@ class DQN(Agent):
             **more,
         )
 
-    def step(self) -> Metrics:
+    def step(self) -> StepMetrics:
         """A few environment steps, then a burst of gradient steps."""
         metrics, config = self.play(), self.config
         if self.time >= config.learning_starts and self.ready:
@@ -103,10 +103,10 @@ class DQN(Agent):
         """Whether there is anything to draw."""
         return len(self.replay) > 0
 
-    def play(self) -> dict[str, Tensor | float]:
+    def play(self) -> dict[str, Tensor | float | Rows]:
         """`train_every` environment steps, shared by the lanes, into the replay memory."""
         before, env = self.time, self.env
-        ended: list[tuple[int, float]] = []  # (seed, return)
+        ended: Rows = []  # episodes
         while self.time < before + self.config.train_freq:
             obs, action_mask, is_first, recurrent_state = env.obs, env.action_mask, env.is_first, self.recurrent_state
             action, self.recurrent_state = self.act(obs, action_mask, recurrent_state, is_first)

@@ -12,8 +12,8 @@ from rlgen.agents import settings
 from rlgen.agents.base import Agent, RecurrentState, greedy_action
 from rlgen.envs import Step, VectorEnv
 from rlgen.envs.mdp import MDP, mdp, numbering
-from torch import Tensor
 
+from rlgen.core.algorithm import Rows, StepMetrics
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 
@@ -92,9 +92,10 @@ class QLearning(Agent):
         self.q = np.full((config.seeds, states, self.env.num_actions), config.initial_q)  # (R, S, A)
         self.visits = np.zeros(self.q.shape, np.int64)
 
-    def step(self) -> dict[str, Tensor | float]:
+    def step(self) -> StepMetrics:
         """Some environment steps of every lane, each learned from at once."""
-        ended, errors, env, before = [], [], self.env, self.time
+        ended: Rows = []  # episodes
+        errors, env, before = [], self.env, self.time
         while self.time < before + STEPS:
             obs = env.obs
             action, _ = self.act(obs, env.action_mask, None, env.is_first)

@@ -91,6 +91,7 @@ class VectorEnv:
         ] = []  # the actions (L,) of every step since the oldest running episode
         self.time = 0  # steps of these lanes
         self.episode_start = np.zeros(num_envs, np.int64)  # when each lane's episode began
+        self.last_length = np.zeros(num_envs, np.int64)  # steps of the episodes that ended in the latest step
         self._begin(np.ones(num_envs, bool))
         self.is_first = np.ones(num_envs, bool)
 
@@ -118,6 +119,7 @@ class VectorEnv:
         learned = np.sign(reward) if self.clip_reward else reward
         self.obs, self.action_mask, self.is_first = next_obs, action_mask, episode_end
         if np.count_nonzero(episode_end):
+            self.last_length = self.length
             if self.restart:
                 self.obs = next_obs.copy()
                 self._begin(episode_end)

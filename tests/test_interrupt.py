@@ -61,7 +61,8 @@ def stop(process, number):
 def outcome(run):
     saved = checkpoint.load(checkpoint.newest_first(run / "checkpoints")[0])
     weights = torch.cat([saved[name][key].reshape(-1) for name in ("q", "target") for key in saved[name]])
-    return (run / "metrics.jsonl").read_text(), saved["time"], weights
+    logs = tuple((run / name).read_text() for name in ("metrics.jsonl", "episodes.jsonl"))
+    return logs, saved["time"], weights
 
 
 def same(one, other):

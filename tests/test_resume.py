@@ -155,7 +155,9 @@ def runs(tmp_path_factory):
 
 
 def text(run):
-    return (run / "metrics.jsonl").read_text()
+    """All logs that do not depend on the clock."""
+    logs = (run / name for name in ("metrics.jsonl", "episodes.jsonl"))
+    return "".join(log.read_text() for log in logs if log.exists())
 
 
 def state(run):
@@ -202,6 +204,7 @@ def test_a_resumed_run_is_the_one_that_never_stopped(runs, case, how):
     straight, resumed = runs / f"{case} straight", runs / f"{case} {how}"
     assert text(resumed) == text(straight)
     assert len(text(straight).splitlines()) > 10
+    assert (straight / "episodes.jsonl").exists() == (CATALOG[CASES[case][0]].kind.name == "agent")
     saved = state(straight)
     assert saved["time"] >= CASES[case][2]["budget"]
     assert differences(saved, state(resumed)) == []

@@ -17,6 +17,8 @@ from rlgen.core.state import State
 
 Metrics = Mapping[str, Tensor | float]  # tensors stay on the device until a line of the log is written
 Evaluation = Mapping[str, Tensor | float | Grid]  # metrics, and grids of images by name
+Rows = list[dict[str, float]]  # events, each with its "time": lines of a log of their own, such as finished episodes
+StepMetrics = Mapping[str, Tensor | float | Rows]
 Progress = Callable[[int], object]  # called with the number of episodes or samples done since the last call
 
 
@@ -49,7 +51,7 @@ class Algorithm(Protocol):
         """Number of trainable parameters."""
         ...
 
-    def step(self) -> Metrics:
+    def step(self) -> StepMetrics:
         """One gradient step and the data collection before it; advances `time`."""
         ...
 

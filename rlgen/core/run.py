@@ -1,5 +1,6 @@
 """The folder of a run as the one who trains there writes it: logs, pictures, checkpoints."""
 
+import itertools
 import json
 import logging
 import math
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rlgen.core import checkpoint, former_names
-from rlgen.core.algorithm import Algorithm, Evaluation, Metrics
+from rlgen.core.algorithm import Algorithm, Evaluation, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, StorageError, UserError
 from rlgen.core.files import PARTIAL, replacing, sync
 from rlgen.core.folder import Folder
@@ -23,7 +24,7 @@ from rlgen.core.state import State, Stateful
 
 Row = dict[str, Any]  # metric -> a number, or a list of one number or None per seed
 log = logging.getLogger("rlgen")
-LOGS = ("metrics.jsonl", "timing.jsonl")
+LOGS = ("metrics.jsonl", "timing.jsonl", "episodes.jsonl")
 
 
 class Run(Folder, Stateful):
@@ -33,7 +34,7 @@ class Run(Folder, Stateful):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.pending: dict[str, list[Tensor | float]] = {}  # metrics of the steps since the last line
+        self.pending: dict[str, list[Any]] = {}  # metrics of the steps since the last line
         self.score: float | None = None  # of the latest evaluation, higher being better
         self.best: float | None = None  # the highest score so far ...
         self.best_time: int | None = None  # ... and when it was reached
@@ -50,10 +51,11 @@ class Run(Folder, Stateful):
         self.started = clock.perf_counter()
         return self
 
-    def collect(self, metrics: Metrics) -> None:
+    def collect(self, metrics: StepMetrics) -> None:
         """Keep a step's metrics until `flush`, without waiting for the device.
 
-        A metric is a number, numbers (S,) of S seeds, or `totals` (2, S): sums over items and their counts.
+        A metric is a number, numbers (S,) of S seeds, or `totals` (2, S): sums over items and their counts. Rows are
+        lines of NAME.jsonl, a log of its own: each has its time.
         """
         pending = self.pending
         for name, value in metrics.items():
@@ -67,6 +69,7 @@ class Run(Folder, Stateful):
 
         Of `totals` it is the mean over all items since the last line, None for a seed without any.
         """
+        self._write_rows()
         if not self.pending:
             return
         means = {name: _reduced(_stack(values)) for name, values in self.pending.items()}
@@ -111,6 +114,7 @@ class Run(Folder, Stateful):
         self.seconds, self.started = self.elapsed(), clock.perf_counter()
         folder = self.directory / "checkpoints"
         try:
+            self._write_rows()
             for name in LOGS:
                 if (self.directory / name).exists():
                     sync(self.directory / name)
@@ -219,10 +223,16 @@ class Run(Folder, Stateful):
         except (KeyError, IndexError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint of {self.name} is not of this rlgen: {error}") from None
 
-    def _append(self, name: str, row: Row) -> None:
+    def _write_rows(self) -> None:
+        """Append the rows since the last call to their logs, so that a checkpoint holds none."""
+        for name in [name for name, values in self.pending.items() if isinstance(values[0], list)]:
+            rows = itertools.chain(*self.pending.pop(name))
+            self._append(f"{name}.jsonl", *({key: _rounded(value) for key, value in row.items()} for row in rows))
+
+    def _append(self, name: str, *rows: Row) -> None:
         try:
             with (self.directory / name).open("a") as file:
-                file.write(json.dumps(row) + "\n")
+                file.writelines(json.dumps(row) + "\n" for row in rows)
         except OSError as error:
             raise StorageError(
                 f"cannot write {name} ({error.strerror}): make room, then `rlgen resume {self.directory}`"
@@ -246,12 +256,17 @@ def _reduced(values: Tensor) -> Tensor:
     return values.sum(0) if values.ndim == 3 else values.mean(0)
 
 
+def _rounded(number: float) -> float:
+    """To six significant digits; a whole number stays as it is."""
+    return number if isinstance(number, int) else float(f"{number:.6g}")
+
+
 def _numbers(value: Tensor | float) -> float | list[float | None] | None:
     """Six significant digits: one number, or one per seed where there are several; None where there is none."""
     values = _stack([value])[0]
     means, counts = (values[0] / values[1], values[1]) if values.ndim == 2 else (values, torch.ones_like(values))
     pairs = zip(means.reshape(-1).tolist(), counts.reshape(-1).tolist(), strict=True)
-    numbers = [float(f"{mean:.6g}") if count else None for mean, count in pairs]
+    numbers = [_rounded(mean) if count else None for mean, count in pairs]
     if len(numbers) == 1 or not any(counts.reshape(-1).tolist()):
         return numbers[0]
     return numbers

@@ -11,6 +11,7 @@ from rlgen.agents.replay import Batch
 from torch import nn
 
 from rlgen.core.errors import UserError
+from rlgen.core.seeds import derive
 from tests.envs import toy_environments
 
 
@@ -116,6 +117,31 @@ def test_everything_that_happened_is_stored_once(build, monkeypatch, num_envs, s
     assert stored == sum(length for _, length in finished) + int(agent.env.obs[:, 1].sum())
     assert replay.done[:stored].sum() == len(finished) > 20
     assert sorted(score for scores in agent.returns for score in scores) == sorted(value for value, _ in finished)
+
+
+@pytest.mark.parametrize(("num_envs", "seeds"), [(1, 1), (3, 1), (2, 2)])
+def test_finished_episodes_are_logged_with_time_return_and_length(build, monkeypatch, num_envs, seeds):
+    monkeypatch.setattr(toy_environments.Counting, "finished", finished := [])
+    agent, rows = build("TestCounting", num_envs=num_envs, seeds=seeds, buffer_size=10_000, train_freq=6), []
+    for _ in range(40):
+        before = agent.time
+        new = agent.play().get("episodes", [])
+        assert all(before < row["time"] <= agent.time for row in new)
+        rows += new
+    assert sorted((row["return"], row["length"]) for row in rows) == sorted(finished)
+    assert {row["seed"] for row in rows} == set(range(seeds))
+    if num_envs == 1:  # episodes lie end to end
+        assert [row["time"] for row in rows] == np.cumsum([row["length"] for row in rows]).tolist()
+
+
+def test_evaluations_have_their_standard_error(build):
+    agent = build("CartPole-v1", seeds=2, eval_episodes=5)
+    returns = agent.rollout(5, derive(agent.seed, "evaluation"))
+    metrics = agent.evaluate()
+    assert metrics["eval_return"].tolist() == returns.mean(1).tolist()
+    expected = [np.std(seed, ddof=1) / 5**0.5 for seed in returns]
+    assert metrics["eval_return_se"].tolist() == pytest.approx(expected)
+    assert "eval_return_se" not in build("CartPole-v1", eval_episodes=1).evaluate()
 
 
 def test_what_it_says_of_returns_is_true(build, monkeypatch):

@@ -49,6 +49,28 @@ def test_a_line_is_the_mean_of_its_steps(run):
     assert set(timing[0]) == {"time", "seconds", "rate"}
 
 
+def test_rows_go_to_a_log_of_their_own_at_a_line_or_a_checkpoint(run, walk):
+    first, second, third = ({"time": time, "seed": 0, "return": 1.5} for time in (3, 1_234_567, 1_234_599))
+    run.collect({"loss": 1.0, "episodes": [{**first, "return": 1.5000001}]})
+    run.collect({"loss": 3.0, "episodes": [second]})
+    run.flush(1_234_570)
+    assert run.rows() == [{"time": 1_234_570, "loss": 2.0}]
+    assert run.rows("episodes.jsonl") == [first, second]
+    run.collect({"loss": 1.0, "episodes": [third]})
+    algorithm = walk()
+    algorithm.time = 1_234_600
+    run.save(algorithm)
+    assert run.rows("episodes.jsonl") == [first, second, third]
+    run.flush(2_000_000)
+    run.collect({"episodes": [{"time": 2_000_001, "seed": 0, "return": 2.0}]})
+    run.flush(3_000_000)
+    assert [row["time"] for row in run.rows()] == [1_234_570, 2_000_000]  # no line without a number
+    resumed = walk()
+    (again := Run(run.directory)).resume(resumed)
+    assert again.rows("episodes.jsonl") == [first, second, third]
+    assert set(again.pending) == {"loss"}
+
+
 def test_a_mean_over_many_steps_is_exact(run):
     for _ in range(1000):
         run.collect({"loss": torch.tensor(2.0**24 + 1, dtype=torch.float64), "x": torch.tensor(0.1)})
