@@ -1,4 +1,4 @@
-"""Real processes, stopped from outside: the run that comes out is the one that was left alone."""
+"""Processes that are killed or interrupted and resumed: the result equals that of an uninterrupted run."""
 
 import os
 import random
@@ -27,7 +27,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def rlgen(*words):
-    """The command line, started and left to run."""
+    """A process of the command line, running."""
     command = [sys.executable, "-m", "rlgen", *map(str, words), "--quiet"]
     return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
 
@@ -38,7 +38,7 @@ def begin(runs, name):
 
 
 def wait(process, happened):
-    """Until something happened in the folder, or the process has ended by itself."""
+    """Wait until the condition holds or the process has ended."""
     while process.poll() is None and not happened():
         time.sleep(0.002)
 
@@ -54,8 +54,8 @@ def saving(run):
 
 def stop(process, number):
     process.send_signal(number)
-    _, said = process.communicate()
-    return process.returncode, said
+    _, errors = process.communicate()
+    return process.returncode, errors
 
 
 def outcome(run):
@@ -70,7 +70,7 @@ def same(one, other):
 
 
 def finish(session):
-    """To its end in this process, which is quicker than another one."""
+    """Train to the end in this process, which is faster than starting another."""
     with session.run as run:
         fit(session.algorithm, run, session.plan)
     return outcome(session.run.directory)
@@ -82,8 +82,8 @@ def straight(tmp_path_factory):
     return finish(prepare("dqn", "CartPole", given, runs=tmp_path_factory.mktemp("straight")))
 
 
-def test_stopped_in_every_way(tmp_path, straight):
-    """Killed before its first checkpoint, within one and anywhere; then asked to stop, each time resumed."""
+def test_a_run_stopped_in_every_way_equals_an_uninterrupted_one(tmp_path, straight):
+    """Killed before, during and after a checkpoint, then SIGTERM and SIGINT, resumed each time."""
     run, draw = tmp_path / "run", random.Random(0)
     more = [draw.randrange(1, 10) for _ in range(5)]
     process = begin(tmp_path, "run")
@@ -91,13 +91,13 @@ def test_stopped_in_every_way(tmp_path, straight):
         before = lines(run)
         happened = (lambda: lines(run) >= 1, lambda: saving(run), *[lambda n=before + more[i]: lines(run) >= n] * 3)[i]
         wait(process, happened)
-        code, said = stop(process, number)
+        code, errors = stop(process, number)
         if number == signal.SIGKILL:
-            assert (code, said) == (-signal.SIGKILL, "")
+            assert (code, errors) == (-signal.SIGKILL, "")
             assert Folder(run).status == "stale"
         else:
-            assert (code, said.count("\n")) == (128 + number, 1), said
-            assert f"saved: `rlgen resume {run}` goes on" in said
+            assert (code, errors.count("\n")) == (128 + number, 1), errors
+            assert f"saved: `rlgen resume {run}` continues" in errors
             assert Folder(run).status == "interrupted"
             newest = checkpoint.newest_first(run / "checkpoints")[0]
             checkpoint.verify(newest)
@@ -121,7 +121,7 @@ def test_killed_twenty_times(tmp_path, straight):
             assert stop(process, signal.SIGKILL)[0] == -signal.SIGKILL
             kills += 1
             process = rlgen("resume", "run", "--runs", tmp_path)
-    _, said = process.communicate()
-    assert (process.returncode, said) == (0, "")
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
     assert kills > 5
     assert same(outcome(run), straight)

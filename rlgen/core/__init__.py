@@ -1,1 +1,1 @@
-"""What every algorithm shares: the loop, the run folder, checkpoints, options, devices, seeds."""
+"""Shared by all algorithms: the training loop, run folders, checkpoints, settings, devices, random streams."""

@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or not there: tensors in safetensors, the rest in JSON, no pickle.
+"""Checkpoints: a folder with the tensors in safetensors, the rest in JSON, and a manifest. No pickle.
 
-A checkpoint is a folder. It is written under another name, synced to the disk and renamed;
-its manifest holds the size and sha256 of every file, and what does not match is not loaded.
+The folder is written under a temporary name, flushed to the disk and renamed, so that it is complete or absent. The
+manifest holds the size and sha256 of every file; a checkpoint that does not match it is not loaded.
 """
 
 import hashlib
@@ -22,24 +22,24 @@ from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint
 from rlgen.core.files import PARTIAL, sync
 from rlgen.core.state import State
 
-SCHEMA = 2  # of what is written; 1 had other names, see `former_names`
+SCHEMA = 2  # of new checkpoints; those of schema 1 have former names, see `former_names`
 
 
 def save(folder: Path, state: State) -> None:
-    """Write `state` (nested dicts of tensors and plain values) as `folder`, unless it stands there whole.
+    """Write `state`, nested dicts of tensors and plain values, as `folder`, unless it is there undamaged.
 
-    Raises Diverged, before anything is written, where a number is not finite; OSError where the disk
-    gives out, nothing left behind.
+    Raises Diverged, before anything is written, where a value is not finite; OSError, with nothing left behind, where
+    the disk is full.
     """
     tensors: dict[str, Tensor] = {}
     plain = {name: _split(value, name, tensors) for name, value in state.items()}
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise Diverged(f"{key} holds numbers that are not finite, so it was not saved: try a smaller --lr")
+            raise Diverged(f"{key} holds values that are not finite, no checkpoint was written: try a smaller --lr")
     if folder.exists():
         try:
             verify(folder)
-            return  # a state at the same time is the same state
+            return  # training is deterministic: the state at this time is the same
         except CheckpointError:
             shutil.rmtree(folder)
     partial = folder.with_name(f"{PARTIAL}{os.getpid()}-{folder.name}")
@@ -55,15 +55,15 @@ def save(folder: Path, state: State) -> None:
         sync(folder.parent)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
-        if isinstance(error, SafetensorError):  # its name for a full disk
+        if isinstance(error, SafetensorError):  # raised where the disk is full
             raise OSError(str(error)) from None
         raise
 
 
 def load(folder: Path, upgrade: Callable[[State], State] | None = None) -> State:
-    """What `save` wrote, on the CPU; what an earlier version wrote is passed through `upgrade`.
+    """The state in a checkpoint, tensors on the CPU; one of an earlier schema is passed through `upgrade`.
 
-    Raises CheckpointError where a byte differs, NewerCheckpoint where a later version of rlgen wrote it.
+    Raises CheckpointError for a damaged checkpoint, NewerCheckpoint for one of a later version of rlgen.
     """
     schema = verify(folder)
     try:
@@ -76,13 +76,13 @@ def load(folder: Path, upgrade: Callable[[State], State] | None = None) -> State
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """The checkpoints in `folder`, which are named by their time, the latest first; none is checked yet."""
+    """The checkpoints in `folder`, each named by its time, the latest first; their content is unchecked."""
     found = (p for p in folder.iterdir() if p.name.isdecimal()) if folder.exists() else ()
     return sorted(found, key=lambda p: int(p.name), reverse=True)
 
 
 def verify(folder: Path) -> int:
-    """The schema of a checkpoint. Raises CheckpointError unless every file of `folder` is the one that was written."""
+    """The schema of a checkpoint. Raises CheckpointError unless every byte of `folder` is the one that was written."""
     try:
         manifest = (folder / "manifest.json").read_bytes()
         schema = _schema(manifest)
@@ -92,14 +92,14 @@ def verify(folder: Path) -> int:
             )
         whole = manifest == _manifest(folder, schema)
     except OSError as error:
-        raise CheckpointError(f"{folder} is not a whole checkpoint: {error}") from None
+        raise CheckpointError(f"{folder} is not a complete checkpoint: {error}") from None
     if not whole:
-        raise CheckpointError(f"{folder} is damaged: its files are not those its manifest lists")
+        raise CheckpointError(f"{folder} is damaged: its files do not match its manifest")
     return schema
 
 
 def _schema(manifest: bytes) -> int:
-    """The schema in a manifest; the current one where it cannot be read, which `verify` finds to be damaged."""
+    """The schema in a manifest; the current one where the manifest is unreadable, which then fails in `verify`."""
     try:
         schema = json.loads(manifest)["schema"]
     except (ValueError, KeyError, TypeError):
@@ -108,7 +108,7 @@ def _schema(manifest: bytes) -> int:
 
 
 def _manifest(folder: Path, schema: int) -> bytes:
-    """The manifest as it must read, byte for byte."""
+    """The manifest of an undamaged checkpoint, byte for byte."""
     files = {
         path.name: {"size": path.stat().st_size, "sha256": _digest(path)}
         for path in sorted(folder.iterdir())
@@ -123,9 +123,9 @@ def _digest(path: Path) -> str:
 
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """`value` as JSON; its tensors go to `tensors`, leaving {"$tensor": path} in their place."""
+    """`value` as JSON; its tensors are moved to `tensors`, with {"$tensor": path} in their place."""
     if isinstance(value, Tensor):
-        while path in tensors:  # "a.b" of one dict, b in the a of another
+        while path in tensors:  # key "a.b" of one dict, key "b" within "a" of another
             path += "'"
         tensors[path] = value
         return {"$tensor": path}
@@ -133,12 +133,12 @@ def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         pairs = [(key, _split(item, f"{path}.{key}", tensors)) for key, item in value.items()]
         if all(isinstance(key, str) and not key.startswith("$") for key, _ in pairs):
             return dict(pairs)
-        return {"$pairs": pairs}  # JSON keys are strings, an optimiser's are not
+        return {"$pairs": pairs}  # keys that are not strings: an optimiser has integers
     if isinstance(value, list | tuple):
         items = [_split(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]
         return {"$tuple": items} if isinstance(value, tuple) else items
     if isinstance(value, float) and not math.isfinite(value):
-        raise Diverged(f"{path} is {value}, so it was not saved: try a smaller --lr")
+        raise Diverged(f"{path} is {value}, no checkpoint was written: try a smaller --lr")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold")

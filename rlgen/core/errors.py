@@ -1,13 +1,13 @@
-"""What can go wrong for a user: each error is one clear line and an exit code."""
+"""Errors shown to users: one line each, with an exit code."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Something the user can put right. The message names the thing, the reason and the way out."""
+    """An error that the user can correct. The message names the object, the reason and a remedy."""
 
-    code = 2  # exit status of the command line
+    code = 2  # exit code of the command line
 
 
 class Diverged(UserError):
@@ -17,7 +17,7 @@ class Diverged(UserError):
 
 
 class CheckpointError(UserError):
-    """No checkpoint of a run can be trusted."""
+    """A checkpoint is missing, damaged or of other settings."""
 
     code = 4
 
@@ -27,7 +27,7 @@ class NewerCheckpoint(CheckpointError):
 
 
 class DataError(UserError):
-    """A dataset is missing, truncated or not what its name says."""
+    """A dataset is missing, truncated or not the one its name promises."""
 
     code = 5
 
@@ -39,16 +39,16 @@ class StorageError(UserError):
 
 
 class Interrupted(UserError):
-    """A signal stopped the run: a first one after its state was `saved`, a second one at once."""
+    """A signal stopped the run: the first after a checkpoint was saved (`saved`), the second at once."""
 
     def __init__(self, signum: int, message: str, saved: bool = True) -> None:
         super().__init__(message)
         self.saved = saved
-        self.code = 128 + signum  # 130 for SIGINT, 143 for SIGTERM, as shells have it
+        self.code = 128 + signum  # 130 for SIGINT, 143 for SIGTERM: the convention of shells
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """`": did you mean CartPole?"`, or nothing where no choice is near."""
+    """`": did you mean CartPole?"`, or an empty string where no choice is similar."""
     by_lower = {choice.lower(): choice for choice in choices}
     near = get_close_matches(name.lower(), by_lower, cutoff=0.85) or get_close_matches(name.lower(), by_lower)
     return f": did you mean {' or '.join(by_lower[match] for match in near)}?" if near else ""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a file is complete or absent."""
 
 import os
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rlgen.core.errors import StorageError
 
-PARTIAL = ".partial-"  # how the name of what is not whole yet begins: a killed process leaves it
+PARTIAL = ".partial-"  # prefix of unfinished files and folders, which a killed process leaves behind
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk itself."""
-    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder, nor needs to
+    """Flush a file or folder to the disk (fsync)."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open folders, and flushes them itself
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -23,7 +23,10 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, which takes its place at the end: readers find the old file or the new one."""
+    """A temporary path to write to, renamed to `path` at the end: readers find the old file or the new one, complete.
+
+    Raises StorageError where the disk is full or the folder cannot be written.
+    """
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +34,9 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(partial)
         partial.replace(path)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}; make room or choose another folder"
+        ) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

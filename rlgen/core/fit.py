@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""The training loop of all algorithms."""
 
 import signal
 import threading
@@ -12,11 +12,10 @@ from rlgen.core.settings import Plan
 
 
 def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
-    """Ask `algorithm` for steps until its time reaches the budget, or an evaluation `plan.stop_at`.
+    """Train until the time of `algorithm` reaches `plan.budget`, or an evaluation scores `plan.stop_at`.
 
-    Everything that happens depends only on (checkpoint, plan), so a run that was
-    stopped and resumed writes the same metrics and weights as one that never stopped.
-    Raises Interrupted once a first Ctrl-C or SIGTERM has been answered with a checkpoint.
+    The result depends on the checkpoint and the plan alone, so a run that was stopped and resumed has the same metrics
+    and weights as an uninterrupted one. Raises Interrupted after Ctrl-C or SIGTERM, once a checkpoint is saved.
     """
     run.resume(algorithm)
     progress = run.progress
@@ -36,23 +35,23 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
                 progress.phase = "evaluating"
                 run.record(now, algorithm.evaluate(), algorithm.score)
                 ended = ended or _solved(run, plan)
-            stop = signals.received  # one that comes from here on is answered after the next step
+            stop = signals.received  # a signal after this line takes effect after the next step
             if ended or stop or _crossed(plan.save_every, last, now) or run.best_time == now:
                 progress.phase = "saving"
                 run.save(algorithm, last=bool(ended or stop))
             if stop and not ended:
-                raise Interrupted(stop, f"stopped at {now:,}, saved: `rlgen resume {run.directory}` goes on")
+                raise Interrupted(stop, f"stopped at {now:,}, saved: `rlgen resume {run.directory}` continues")
 
 
 class Signals:
-    """Ctrl-C and SIGTERM: the first is noted in `received`, a second one raises Interrupted at once."""
+    """Handlers of Ctrl-C and SIGTERM: the first sets `received`, the second raises Interrupted at once."""
 
-    received = 0
+    received = 0  # number of the first signal
 
     def __enter__(self) -> Self:
         self._previous: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python takes no handlers
-            self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers in the main thread only
+            self._previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(
@@ -61,9 +60,11 @@ class Signals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            raise Interrupted(number, "stopped at once; the last checkpoint is intact", saved=False)
+            raise Interrupted(
+                number, "stopped at once: the last checkpoint is intact, `rlgen resume` continues from it", saved=False
+            )
         self.received = number
 
 

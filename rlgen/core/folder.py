@@ -1,6 +1,6 @@
-"""A run folder as anyone may read it: run.json, metrics.jsonl, timing.jsonl, and the lock of whoever trains there.
+"""A run folder for readers: run.json, metrics.jsonl, timing.jsonl, and the lock of the process that trains there.
 
-Imports neither torch nor numpy, so that `rlgen runs` is quick.
+Imports neither torch nor numpy, for the start-up time of `rlgen runs`.
 """
 
 import json
@@ -30,7 +30,7 @@ STATUS: dict[type[BaseException] | None, str] = {
 
 
 class Folder:
-    """One experiment on disk. Whoever changes it does so inside `with`, which takes its lock."""
+    """The folder of one run. Changes are made within `with`, which holds its lock."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -38,33 +38,38 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """Its name under `runs/`."""
+        """The name of the folder."""
         return self.directory.name
 
     @classmethod
     def create(cls, runs: Path, stem: str, name: str | None = None, **facts: Any) -> Self:
-        """Claim the first free of `stem-1`, `stem-2`, ... in `runs`, or `name` itself; `facts` go to its run.json."""
+        """A new folder `name` in `runs`, or the first free of `stem-1`, `stem-2`, ...; `facts` are written to run.json.
+
+        Raises UserError where `name` exists or is a path, StorageError where `runs` cannot be written.
+        """
         if name and (Path(name).name != name or name.startswith(".")):
-            raise UserError(f"--name {name}: a name is no path; --runs DIR says where runs are kept")
+            raise UserError(f"--name {name}: a name is not a path; choose the folder with --runs DIR")
         number = 1 + max((_number(path.name, stem) for path in _folders(runs)), default=0)
         while True:
             directory = runs / (name or f"{stem}-{number}")
             try:
-                directory.mkdir(parents=True)  # fails where another process was first, so no two runs share a folder
+                directory.mkdir(parents=True)  # fails where another process made it first
                 break
             except FileExistsError:
                 if name:
                     raise UserError(f"{directory} exists: choose another --name, or `rlgen resume {name}`") from None
                 number += 1
             except OSError as error:
-                raise StorageError(f"cannot make a run in {runs}: {error.strerror}") from None
+                raise StorageError(
+                    f"cannot make a run in {runs} ({error.strerror}): choose another folder with --runs DIR"
+                ) from None
         folder = cls(directory)
         folder.describe(name=directory.name, status="created", created=_now(), **facts)
         return folder
 
     @classmethod
     def find(cls, runs: Path, name: str = "latest") -> Self:
-        """The run called `name`: a path, a name in `runs` in any case, or `latest`."""
+        """The run at the path `name`, of the name `name` in `runs` in any case, or the `latest`. Raises UserError."""
         if name == "latest":
             folders = cls.all(runs)
             if not folders:
@@ -78,28 +83,28 @@ class Folder:
 
     @classmethod
     def all(cls, runs: Path) -> list[Self]:
-        """Every run in `runs` that can be read, the oldest first."""
+        """Every readable run in `runs`, the oldest first."""
         readable = []
         for path in _folders(runs):
             folder = cls(path)
-            with suppress(UserError, KeyError):  # not a run, or not one that was made here
+            with suppress(UserError, KeyError):  # no run, or none of this rlgen
                 readable.append((folder.info["created"], folder))
         return [folder for _, folder in sorted(readable, key=lambda pair: pair[0])]
 
     @property
     def info(self) -> dict[str, Any]:
-        """What run.json says. Raises UserError where it cannot be read."""
+        """The content of run.json. Raises UserError where it cannot be read."""
         path = self.directory / "run.json"
         try:
             info = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read: {error}") from None
+            raise UserError(f"{path} cannot be read: {error}; repair it, or remove the folder") from None
         if not isinstance(info, dict):
-            raise UserError(f"{path} does not describe a run")
+            raise UserError(f"{path} does not describe a run: repair it, or remove the folder")
         return info
 
     def describe(self, **facts: Any) -> None:
-        """Add `facts` to run.json, whole or not at all."""
+        """Add `facts` to run.json by one atomic write."""
         path = self.directory / "run.json"
         known = self.info if path.exists() else {}
         with replacing(path) as partial:
@@ -107,12 +112,12 @@ class Folder:
 
     @property
     def status(self) -> str:
-        """created, running, finished, interrupted, diverged, failed; or stale: said to run, but the lock is free."""
+        """created, running, finished, interrupted, diverged, failed; stale where a running process has died."""
         status = str(self.info.get("status", "unknown"))
         return "stale" if status in ("created", "running") and not self.locked() else status
 
     def locked(self) -> bool:
-        """Whether some process is changing this run now."""
+        """Whether a process is training this run."""
         from filelock import FileLock, Timeout
 
         if self._lock is not None:
@@ -128,16 +133,16 @@ class Folder:
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
 
-        # The system drops the lock when its holder dies, kill -9 included. A second of patience outlasts `locked`.
+        # The system frees the lock when its holder dies, kill -9 included. `locked` holds it for less than a second.
         lock = FileLock(self.directory / "run.lock", timeout=1)
         try:
             lock.acquire()
         except Timeout:
             raise UserError(
-                f"{self.name} is being trained by process {self.info.get('pid')}: wait for it, or stop it"
+                f"{self.name} is being trained by process {self.info.get('pid')}: wait for its end, or stop it"
             ) from None
         except OSError as error:
-            raise StorageError(f"cannot lock {self.directory}: {error.strerror}") from None
+            raise StorageError(f"cannot lock {self.directory} ({error.strerror}): its disk must be writable") from None
         self._lock = lock
         self.describe(status="running", pid=os.getpid(), error=None)
         return self
@@ -156,17 +161,17 @@ class Folder:
             self._lock = None
 
     def rows(self, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
-        """The lines of a log in the order they were written; a torn last one is left out."""
+        """The lines of a log in the order of writing, without an incomplete last line."""
         return [row for _, row in self.lines(name)]
 
     def lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each line of a log, as text and as what it says."""
+        """Each line of a log as text and as values by current names of metrics, up to the first incomplete line."""
         path = self.directory / name
         for text in path.read_text(errors="replace").splitlines(keepends=True) if path.exists() else ():
             try:
                 row = json.loads(text)
             except ValueError:
-                return  # nothing whole follows a torn line
+                return  # an incomplete line is the last
             if not text.endswith("\n"):
                 return
             yield text, current_metrics(row)
@@ -189,7 +194,7 @@ def runs_folder(runs: str | Path | None) -> Path:
 
 
 def safe(task: str) -> str:
-    """A task's name as part of a folder's: `ALE/Pong-v5` is `ALE-Pong-v5`."""
+    """The name of a task in the name of a folder: `ALE-Pong-v5` for `ALE/Pong-v5`."""
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in task).strip("-.")
 
 

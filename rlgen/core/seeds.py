@@ -1,4 +1,4 @@
-"""One random stream per purpose, and several independent copies of one network trained side by side."""
+"""One random stream per purpose, and several independent copies of one network trained in one batch."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,33 +13,33 @@ from torch.func import vmap
 
 
 def numpy_stream(seed: int, purpose: str) -> np.random.Generator:
-    """A generator of its own for `purpose`: drawing from one stream never moves another."""
+    """A numpy generator for `purpose`, independent of the streams of other purposes."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
 def torch_stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """The same for tensors, on `device`."""
+    """A torch generator for `purpose` on `device`."""
     return torch.Generator(device).manual_seed(derive(seed, purpose))
 
 
 def derive(seed: int, purpose: str) -> int:
-    """A seed of its own for `purpose`."""
+    """An integer seed for `purpose`."""
     return int(numpy_stream(seed, purpose).integers(2**63))
 
 
 @contextmanager
 def initial_weights(seed: int) -> Iterator[None]:
-    """Networks built inside draw their weights from a stream of their own; torch's global one stays where it was."""
+    """Within it, the weights of new networks come from a stream of their own; torch's global stream is unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights"))
         yield
 
 
 class Seeds(nn.Module):
-    """`count` copies of a network with their own weights; every input and output has a leading S axis.
+    """S = `count` copies of a network with independent weights; every input and output has a leading S axis.
 
-    Of several, each weight and buffer is a stack (S, ...): Adam and SGD act on each number alone, so one optimiser
-    trains S networks that never mix. All layers with weights must be at home with that, as the two below are.
+    With S > 1 each weight and buffer is a stack (S, ...). Adam and SGD act elementwise, so one optimiser trains S
+    independent networks. Every layer with weights must accept such stacks, as `Linear` and `Conv2d` below do.
     """
 
     def __init__(self, build: Callable[[], nn.Module], count: int) -> None:
@@ -47,7 +47,7 @@ class Seeds(nn.Module):
         self.count = count
         copies = [build() for _ in range(count)]
         self.network = copies[0]
-        if count == 1:  # a stack of one would only cost time
+        if count == 1:  # without a stack, which would only cost time
             return
         for modules in zip(*(copy.modules() for copy in copies), strict=True):
             first = modules[0]
@@ -57,20 +57,20 @@ class Seeds(nn.Module):
                 setattr(first, name, torch.stack([getattr(m, name) for m in modules]))
 
     def forward(self, *inputs: Tensor) -> Any:
-        """(S, B, ...) each -> (S, B, ...), one or several: network s sees x[s] of every input x."""
+        """Inputs (S, B, ...) -> one output or a tuple of outputs (S, B, ...): network s applied to x[s]."""
         if self.count > 1:
             return self.network(*inputs)
         out = self.network(*(x[0] for x in inputs))
         return tuple(x[None] for x in out) if isinstance(out, tuple) else out[None]
 
     def weight(self, name: str) -> Tensor:
-        """The weight of this name in every copy, (S, ...), sharing their memory."""
+        """A view (S, ...) of the weight of this name in every copy."""
         weight = self.network.get_parameter(name)
         return weight if self.count > 1 else weight[None]
 
 
 class Linear(nn.Linear):
-    """A linear layer, (..., features) -> (..., outputs), or S of them: (S, ..., features) -> (S, ..., outputs)."""
+    """A linear layer, (..., features) -> (..., outputs), or S of them, (S, ..., features) -> (S, ..., outputs)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """y = x Wᵀ + b"""
@@ -78,10 +78,10 @@ class Linear(nn.Linear):
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution, (..., C, H, W) -> (..., filters, height, width), or S of them, all with a leading S axis."""
+    """A convolution, (..., C, H, W) -> (..., C', H', W'), or S of them, (S, ..., C, H, W) -> (S, ..., C', H', W')."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of every image."""
+        """The convolution of every image."""
         if self.weight.dim() == 4:
             maps = super().forward(x.flatten(0, -4))
         else:
@@ -90,7 +90,7 @@ class Conv2d(nn.Conv2d):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x Wᵀ + b, (..., features) -> (..., outputs); S times side by side where W is (S, outputs, features)."""
+    """x Wᵀ + b, (..., features) -> (..., outputs); for each s by itself where W is (S, outputs, features)."""
     if weight.dim() == 2:
         return F.linear(x, weight, bias)
     rows = x.flatten(1, -2)  # (S, N, features)

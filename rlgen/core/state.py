@@ -1,4 +1,4 @@
-"""Exact resume: name the attributes that change, and they are saved and restored."""
+"""Exact resume: the attributes named in `state` are saved and restored."""
 
 from typing import Any, ClassVar
 
@@ -10,25 +10,25 @@ State = dict[str, Any]
 
 
 class Stateful:
-    """An object whose changing attributes are listed in `state`.
+    """An object that lists its changing attributes in `state`.
 
     class Counter(Stateful):
         state = ("count",)
 
-    Each may be a number, a string, a tensor, an array, a random generator, another
-    Stateful, a module, an optimiser, or lists and dicts of plain values and tensors.
+    An attribute may be a number, a string, a tensor, an array, a random generator, another Stateful, a module, an
+    optimiser, or a list or dict of plain values and tensors.
     """
 
     state: ClassVar[tuple[str, ...]] = ()
 
     def state_dict(self) -> State:
-        """The current value of everything in `state`; tensors and arrays are not copied."""
+        """The current values of the attributes in `state`; tensors and arrays are not copied."""
         return {name: _save(getattr(self, name)) for name in self.state}
 
     def load_state_dict(self, saved: State) -> None:
-        """Take over what `state_dict` gave. Raises KeyError where names differ, ValueError where shapes do."""
+        """Restore the result of `state_dict`. Raises KeyError where names differ, ValueError where shapes do."""
         if set(saved) != set(self.state):
-            raise KeyError(f"{type(self).__name__} holds {sorted(self.state)}, the checkpoint {sorted(saved)}")
+            raise KeyError(f"{type(self).__name__} has the state {sorted(self.state)}, the checkpoint {sorted(saved)}")
         for name, value in saved.items():
             setattr(self, name, _load(getattr(self, name), value))
 
@@ -57,14 +57,14 @@ def _load(value: Any, saved: Any) -> Any:
     elif hasattr(value, "load_state_dict"):
         value.load_state_dict(saved)
         if isinstance(value, torch.optim.Optimizer):
-            _lay_out(value)
+            _match_strides(value)
     else:
         return saved
     return value
 
 
-def _lay_out(optimizer: torch.optim.Optimizer) -> None:
-    """Moments in memory as their weights are: fused Adam goes through both by address, channels last or not."""
+def _match_strides(optimizer: torch.optim.Optimizer) -> None:
+    """Give moments the memory layout of their weights, such as channels last: fused Adam requires equal strides."""
     for weight, moments in optimizer.state.items():
         for name, moment in moments.items():
             if isinstance(moment, Tensor) and moment.shape == weight.shape and moment.stride() != weight.stride():
@@ -73,4 +73,6 @@ def _lay_out(optimizer: torch.optim.Optimizer) -> None:
 
 def _check_shape(shape: tuple[int, ...], saved: Tensor) -> None:
     if tuple(shape) != tuple(saved.shape):
-        raise ValueError(f"the checkpoint holds a shape {tuple(saved.shape)} where {tuple(shape)} is expected")
+        raise ValueError(
+            f"the checkpoint holds a tensor of shape {tuple(saved.shape)} where {tuple(shape)} is expected"
+        )

@@ -26,7 +26,7 @@ def flat(module):
 
 @pytest.mark.parametrize("clip", [1e-3, 0.5, 1e9, math.inf])
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_the_gradient_is_cut_to_the_bound_and_keeps_its_direction(clip, scale):
+def test_a_clipped_gradient_keeps_its_direction(clip, scale):
     module, reference = network(), network()
     loss_of(reference, scale).backward()
     gradient = torch.cat([p.grad.flatten() for p in reference.parameters()])
@@ -40,7 +40,7 @@ def test_the_gradient_is_cut_to_the_bound_and_keeps_its_direction(clip, scale):
     torch.testing.assert_close(flat(module).double(), before - applied.double(), rtol=1e-5, atol=1e-6)
 
 
-def test_gradients_of_the_step_before_are_forgotten():
+def test_gradients_of_the_previous_step_are_discarded():
     module, reference = network(), network()
     optimizers = [torch.optim.SGD(m.parameters(), lr=0.01) for m in (module, reference)]
     loss_of(module).backward()
@@ -49,7 +49,7 @@ def test_gradients_of_the_step_before_are_forgotten():
     assert torch.equal(flat(module), flat(reference))
 
 
-def test_a_weight_without_a_gradient_stays():
+def test_a_weight_without_a_gradient_is_unchanged():
     module = network()
     before = module[0].weight.detach().clone()
     module[0].weight.requires_grad_(False)
@@ -60,8 +60,8 @@ def test_a_weight_without_a_gradient_stays():
 
 @pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("clip", [0.3, math.inf])
-def test_clipping_per_seed_is_each_seed_alone(fused, clip):
-    """Seeds whose gradients differ by orders of magnitude: a common norm would crush the small ones."""
+def test_each_seed_is_clipped_by_its_own_norm(fused, clip):
+    """Gradients of the seeds differ by orders of magnitude: a common norm would shrink the small ones."""
     scales = torch.tensor([1e-3, 1.0, 1e3])
     torch.manual_seed(0)
     together = Seeds(lambda: nn.Sequential(Linear(3, 5), nn.Tanh(), Linear(5, 2)), 3)
@@ -86,7 +86,7 @@ def test_clipping_per_seed_is_each_seed_alone(fused, clip):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("where", ["loss", "gradient"])
-def test_where_something_is_not_finite_nothing_moves(value, seeds, where):
+def test_a_loss_or_gradient_that_is_not_finite_changes_no_weight(value, seeds, where):
     module = Seeds(network, seeds)
     optimizer = torch.optim.Adam(module.parameters(), fused=True)
     x = torch.randn(seeds, 8, 3, generator=torch.Generator().manual_seed(1))

@@ -58,13 +58,13 @@ def test_round_trip(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["000000012"]
 
 
-def test_tensors_whose_names_meet_are_told_apart(tmp_path):
+def test_tensors_of_equal_paths_stay_distinct(tmp_path):
     state = {"x": {"a.b": torch.zeros(1), "a": {"b": torch.ones(1)}, 1: torch.ones(2), "1": torch.zeros(2)}}
     checkpoint.save(tmp_path / "1", state)
     assert same(checkpoint.load(tmp_path / "1"), state)
 
 
-def test_what_cannot_be_held_is_named(tmp_path):
+def test_a_value_of_an_unknown_type_is_named(tmp_path):
     with pytest.raises(TypeError, match=r"agent\.rng\.0 is a Random"):
         checkpoint.save(tmp_path / "1", {"agent": {"rng": [random.Random()]}})
     assert list(tmp_path.iterdir()) == []
@@ -106,7 +106,7 @@ def test_a_large_checkpoint_is_read_to_its_end(tmp_path):
     checkpoint.load(folder)
 
 
-def test_every_cut_is_noticed(tmp_path):
+def test_every_truncation_is_noticed(tmp_path):
     folder = tmp_path / "1"
     checkpoint.save(folder, small())
     for path in sorted(folder.iterdir()):
@@ -131,12 +131,12 @@ def test_a_missing_or_foreign_file_is_noticed(tmp_path):
     (folder / "more.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match="damaged"):
         checkpoint.load(folder)
-    with pytest.raises(CheckpointError, match="not a whole checkpoint"):
+    with pytest.raises(CheckpointError, match="not a complete checkpoint"):
         checkpoint.load(tmp_path / "never")
 
 
 class Fault:
-    """Makes one call in a row of calls fail, and notes how far they got."""
+    """Raises `error` at call number `fatal` of the functions that write, and counts the calls."""
 
     def __init__(self, monkeypatch, fatal, error, killed):
         self.calls, self.fatal, self.error = 0, fatal, error
@@ -188,7 +188,7 @@ def test_a_crash_at_any_point_leaves_the_older_checkpoint(tmp_path, error, kille
     assert same(checkpoint.load(newer), small(2.0))
 
 
-def test_everything_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+def test_files_are_on_the_disk_before_the_folder_is_renamed(tmp_path, monkeypatch):
     synced, rename = [], Path.rename
 
     def spy(path, target):
@@ -204,8 +204,8 @@ def test_everything_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch
     assert synced == [tmp_path.stat().st_ino]
 
 
-def test_a_full_disk_is_an_oserror_whoever_meets_it(tmp_path):
-    """Safetensors has an error class of its own."""
+def test_a_full_disk_raises_oserror_from_every_library(tmp_path):
+    """Safetensors raises an error class of its own."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
@@ -221,7 +221,7 @@ def test_a_full_disk_is_an_oserror_whoever_meets_it(tmp_path):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, None])
-def test_what_is_not_finite_is_never_written(tmp_path, value, dtype):
+def test_values_that_are_not_finite_are_never_written(tmp_path, value, dtype):
     checkpoint.save(tmp_path / "1", small())
     broken = value if dtype is None else torch.tensor([1.0, value], dtype=dtype)
     with pytest.raises(Diverged, match=r"agent\.q\.1 (holds|is)"):
@@ -240,7 +240,7 @@ def test_the_same_time_is_written_once_unless_it_is_damaged(tmp_path):
     assert same(checkpoint.load(folder), small())
 
 
-def test_newest_first_counts_by_number(tmp_path):
+def test_newest_first_sorts_by_number(tmp_path):
     for name in ("000000009", "000000010", "1000000000", ".partial-000000011-5", "best"):
         (tmp_path / name).mkdir()
     assert [int(path.name) for path in checkpoint.newest_first(tmp_path)] == [10**9, 10, 9]
@@ -264,7 +264,7 @@ def test_loading_runs_no_code(tmp_path, monkeypatch):
     listening.append(True)
     checkpoint.load(folder)
     listening.clear()
-    assert "open" in events  # the hook hears
+    assert "open" in events  # the hook is active
     assert not {"pickle.find_class", "exec", "compile", "marshal.loads", "os.system", "subprocess.Popen"} & set(events)
     assert not Path("exploded").exists()
 
@@ -283,7 +283,7 @@ UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "mars
 
 
 def unsafe(source):
-    """Everything in a source file that could run what it reads."""
+    """The names in a source file that could execute loaded data."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] in UNSAFE)
@@ -301,7 +301,7 @@ def unsafe(source):
             yield "allow_pickle"
 
 
-def test_no_source_reads_anything_that_can_run():
+def test_no_source_loads_executable_data():
     for sample in ("import pickle", "from torch import load", "torch.load(f)", "f(allow_pickle=True)", "exec(s)"):
         assert list(unsafe(sample))
     sources = [path for package in ("rlgen", "agents", "envs") for path in (ROOT / package).rglob("*.py")]

@@ -8,7 +8,7 @@ def contents(folder):
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
+def test_readers_find_the_old_file_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "run.json"
     path.write_text("old")
     with replacing(path) as partial:
@@ -19,14 +19,14 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
     assert contents(tmp_path) == {"run.json": "new"}
 
 
-def test_folders_are_made(tmp_path):
+def test_missing_folders_are_made(tmp_path):
     with replacing(tmp_path / "a" / "b" / "c.txt") as partial:
         partial.write_text("x")
     assert contents(tmp_path / "a" / "b") == {"c.txt": "x"}
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(28, "No space left on device")])
-def test_whatever_goes_wrong_the_old_file_stays_alone(tmp_path, error):
+def test_a_failed_write_leaves_the_old_file(tmp_path, error):
     path = tmp_path / "run.json"
     path.write_text("old")
     with pytest.raises(StorageError if isinstance(error, OSError) else type(error)), replacing(path) as partial:  # noqa: PT012
@@ -35,7 +35,7 @@ def test_whatever_goes_wrong_the_old_file_stays_alone(tmp_path, error):
     assert contents(tmp_path) == {"run.json": "old"}
 
 
-def test_the_disk_is_named(tmp_path):
+def test_an_error_names_the_file(tmp_path):
     (tmp_path / "file").write_text("")
     reason = r"cannot write .*file/x\.json: (Not a directory|File exists)"
     with pytest.raises(StorageError, match=reason), replacing(tmp_path / "file" / "x.json"):

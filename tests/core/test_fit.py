@@ -12,7 +12,7 @@ from rlgen.core.settings import Plan
 
 
 class Recorded(Run):
-    """A run that remembers what the loop asked of it, and when."""
+    """A run that records the calls of the loop with their times."""
 
     def __init__(self, directory):
         super().__init__(directory)
@@ -42,13 +42,13 @@ def recorded(tmp_path):
 
 
 def worse(algorithm):
-    """Scores that fall, so that none but the first evaluation is the best."""
+    """Falling scores: the first evaluation is the best."""
     algorithm.evaluate = lambda: {"eval_score": -float(algorithm.time)}
     return algorithm
 
 
 def expected(strides, budget, log_every, eval_every, save_every):
-    """What must happen, found by looking at every single unit of time."""
+    """The expected calls, derived by a scan of every unit of time."""
     events, time, first = [], 0, True
     while time < budget:
         last, time = time, time + strides[time % len(strides)]
@@ -82,7 +82,7 @@ def expected(strides, budget, log_every, eval_every, save_every):
         ((64,), (10, 1, 1, 1)),  # one step beyond the budget
     ],
 )
-def test_everything_happens_in_its_order_when_a_multiple_is_crossed(recorded, walk, strides, plan):
+def test_each_action_happens_when_a_multiple_is_crossed(recorded, walk, strides, plan):
     budget, log_every, eval_every, save_every = plan
     fit(
         worse(walk(strides)),
@@ -104,7 +104,7 @@ def test_a_new_best_is_saved_at_once(recorded, walk):
     ]
 
 
-def test_the_score_that_was_asked_for_ends_a_run(recorded, walk):
+def test_a_run_ends_at_the_score_of_stop_at(recorded, walk):
     algorithm = walk()
     plan = Plan(budget=100, log_every=3, eval_every=4, save_every=50, stop_at=8.0)
     fit(algorithm, recorded, plan)
@@ -117,7 +117,7 @@ def test_the_score_that_was_asked_for_ends_a_run(recorded, walk):
     assert solved.time == 12
 
 
-def test_a_finished_run_takes_no_step_and_goes_on_with_a_larger_budget(recorded, walk):
+def test_a_finished_run_takes_no_step_and_continues_with_a_larger_budget(recorded, walk):
     plan = {"log_every": 5, "eval_every": 10, "save_every": 10}
     fit(walk(), recorded, Plan(budget=20, **plan))
     text = (recorded.directory / "metrics.jsonl").read_text()
@@ -140,10 +140,10 @@ PLAN = Plan(budget=100, log_every=10, eval_every=25, save_every=30)
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("time", [1, 47, 50, 60])
-def test_the_first_signal_is_answered_with_a_checkpoint(recorded, walk, number, code, time):
+def test_the_first_signal_saves_a_checkpoint(recorded, walk, number, code, time):
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     algorithm = walk(at={time: lambda: signal.raise_signal(number)})
-    with pytest.raises(Interrupted, match=rf"stopped at {time}, saved: `rlgen resume .*walk-1` goes on") as caught:
+    with pytest.raises(Interrupted, match=rf"stopped at {time}, saved: `rlgen resume .*walk-1` continues") as caught:
         fit(algorithm, recorded, PLAN)
     assert caught.value.code == code
     assert (algorithm.time, algorithm.steps) == (time, time)  # the step was finished, and no other was begun
@@ -203,7 +203,7 @@ def test_a_signal_in_the_last_step_changes_nothing(recorded, walk):
     assert algorithm.time == 100
 
 
-def test_a_run_in_a_thread_leaves_signals_alone(recorded, walk):
+def test_a_run_outside_the_main_thread_sets_no_handlers(recorded, walk):
     algorithm, before = walk(), signal.getsignal(signal.SIGINT)
     thread = threading.Thread(target=fit, args=(algorithm, recorded, PLAN))
     thread.start()
@@ -212,14 +212,14 @@ def test_a_run_in_a_thread_leaves_signals_alone(recorded, walk):
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_handlers_are_given_back_after_an_error(recorded, walk):
+def test_handlers_are_restored_after_an_error(recorded, walk):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(ZeroDivisionError):
         fit(walk(at={5: lambda: 1 / 0}), recorded, PLAN)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_what_diverges_is_not_saved(recorded, walk):
+def test_a_diverged_state_is_not_saved(recorded, walk):
     algorithm = walk()
 
     def break_():

@@ -29,7 +29,7 @@ with Folder(Path(sys.argv[1])):
 
 
 def start(script, *args):
-    """A process that runs `script` up to the first line it prints."""
+    """A process that has run `script` up to its first printed line."""
     process = subprocess.Popen(
         [sys.executable, "-c", script, *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -42,7 +42,7 @@ def log(folder, text):
     return folder
 
 
-def test_names_count_on(tmp_path):
+def test_run_folders_are_numbered(tmp_path):
     assert [Folder.create(tmp_path, "dqn-CartPole").name for _ in range(2)] == ["dqn-CartPole-1", "dqn-CartPole-2"]
     for other in ("dqn-CartPole-9", "dqn-CartPole-x", "dqn-CartPole-old-70", "dqn-CartPole"):
         (tmp_path / other).mkdir()
@@ -50,7 +50,7 @@ def test_names_count_on(tmp_path):
     assert Folder.create(tmp_path / "new" / "place", "gan-mnist").name == "gan-mnist-1"
 
 
-def test_what_is_known_of_a_run_is_in_its_run_json(tmp_path):
+def test_facts_are_written_to_run_json(tmp_path):
     folder = Folder.create(tmp_path, "dqn-CartPole", "mine", seed=3, config={"lr": 0.1})
     folder.describe(time=5)
     info = json.loads((tmp_path / "mine" / "run.json").read_text())
@@ -62,7 +62,7 @@ def test_what_is_known_of_a_run_is_in_its_run_json(tmp_path):
         Folder.create(tmp_path, "dqn-CartPole", "mine")
 
 
-def test_fifty_started_at_once_get_fifty_folders(tmp_path):
+def test_fifty_runs_started_together_get_fifty_folders(tmp_path):
     processes = [start(CLAIM, tmp_path) for _ in range(50)]
     for process in processes:
         process.stdin.write("go\n")
@@ -72,7 +72,7 @@ def test_fifty_started_at_once_get_fifty_folders(tmp_path):
     assert all(folder.info["name"] == folder.name for folder in Folder.all(tmp_path))
 
 
-def test_where_no_folder_can_be_made(tmp_path):
+def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"cannot make a run in .*file"):
         Folder.create(tmp_path / "file", "dqn-CartPole")
@@ -91,7 +91,7 @@ def test_find(tmp_path):
         Folder.find(tmp_path / "elsewhere")
 
 
-def test_latest_is_the_one_made_last_and_what_is_no_run_is_passed_over(tmp_path):
+def test_latest_is_the_newest_run_and_other_folders_are_skipped(tmp_path):
     for number, name in enumerate(("b", "c", "a")):
         Folder.create(tmp_path, "x", name).describe(created=f"2026-01-0{number + 1}T00:00:00+00:00")
     (tmp_path / "empty").mkdir()
@@ -117,7 +117,7 @@ def test_latest_is_the_one_made_last_and_what_is_no_run_is_passed_over(tmp_path)
         (ValueError("what"), "failed"),
     ],
 )
-def test_status_says_how_it_ended(tmp_path, error, status):
+def test_status_after_each_kind_of_end(tmp_path, error, status):
     folder = Folder.create(tmp_path, "x")
     assert folder.status == "stale"  # nobody trains here, and nobody did
     try:
@@ -132,7 +132,7 @@ def test_status_says_how_it_ended(tmp_path, error, status):
     assert folder.info["error"] == (None if error is None else str(error))
 
 
-def test_a_run_that_went_well_in_the_end_has_no_error(tmp_path):
+def test_a_finished_run_has_no_error_of_earlier_attempts(tmp_path):
     folder = Folder.create(tmp_path, "x")
     with pytest.raises(ValueError), folder:
         raise ValueError("once")
@@ -142,13 +142,13 @@ def test_a_run_that_went_well_in_the_end_has_no_error(tmp_path):
     assert not folder.info.get("error")
 
 
-def test_one_process_at_a_time(tmp_path):
+def test_the_lock_excludes_other_processes(tmp_path):
     folder = Folder.create(tmp_path, "x")
     holder = start(HOLD, folder.directory)
     assert folder.locked()
     assert folder.status == "running"
     with (
-        pytest.raises(UserError, match=f"x-1 is being trained by process {holder.pid}: wait for it, or stop it"),
+        pytest.raises(UserError, match=f"x-1 is being trained by process {holder.pid}: wait for its end, or stop it"),
         folder,
     ):
         raise AssertionError
@@ -159,7 +159,7 @@ def test_one_process_at_a_time(tmp_path):
         pass
 
 
-def test_a_lock_dies_with_its_holder(tmp_path):
+def test_a_lock_is_freed_when_its_holder_is_killed(tmp_path):
     folder = Folder.create(tmp_path, "x")
     holder = start(HOLD, folder.directory)
     holder.kill()
@@ -171,7 +171,7 @@ def test_a_lock_dies_with_its_holder(tmp_path):
     assert folder.status == "finished"
 
 
-def test_one_thread_at_a_time(tmp_path):
+def test_the_lock_excludes_other_threads(tmp_path):
     folder, caught = Folder.create(tmp_path, "x"), []
 
     def other():
@@ -191,7 +191,7 @@ def test_one_thread_at_a_time(tmp_path):
 @pytest.mark.parametrize(
     "torn", ["", '{"time": 3, "lo', '{"time": 3}', "\0\0\0\0", "\xff\xfe\n", '{"time": 3, "lo\n{"time": 4}\n']
 )
-def test_a_torn_last_line_is_left_out(tmp_path, torn):
+def test_an_incomplete_last_line_is_left_out(tmp_path, torn):
     folder = log(Folder.create(tmp_path, "x"), '{"time": 1, "loss": 0.5}\n{"time": 2, "loss": 0.25}\n' + torn)
     assert folder.rows() == [{"time": 1, "loss": 0.5}, {"time": 2, "loss": 0.25}]
     assert (

@@ -79,7 +79,7 @@ def test_metrics_are_read_by_their_current_names():
 
 
 def test_no_pair_is_of_a_current_name():
-    """A former name that is in use again would be renamed with it."""
+    """A current name that is also a former name would be renamed in new checkpoints, too."""
     for table in (*former_names.SETTINGS.values(), *former_names.STATE.values(), former_names.METRICS):
         assert not set(table) & set(table.values())
 

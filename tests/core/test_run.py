@@ -24,7 +24,7 @@ def damage(run, time):
 
 
 def train(run, walk, until, save_every=1):
-    """As the loop does it, every part at every step."""
+    """As in the loop, with a row, an evaluation and a checkpoint at every step."""
     while walk.time < until:
         run.collect(walk.step())
         run.flush(walk.time)
@@ -115,7 +115,7 @@ def test_the_score_is_a_mean_over_the_seeds_that_have_one(run):
     assert run.score == 2.0
 
 
-def test_totals_of_unfinished_lines_are_part_of_the_state(run, walk):
+def test_totals_of_unfinished_rows_are_part_of_the_state(run, walk):
     run.collect({"return": totals((10, 2), (0, 0))})
     run.save(walk())
     again = Run(run.directory)
@@ -135,7 +135,7 @@ def test_grids_go_to_the_writer_and_numbers_to_the_log(run, monkeypatch):
     assert len(run.rows()) == 1  # no line without a number
 
 
-def test_listeners_are_told(run):
+def test_callbacks_get_every_row(run):
     told = []
     run.listeners.append(lambda time, row: told.append((time, row)))
     run.record(5, {"eval_return": torch.tensor([1.0, 3.0])})
@@ -151,7 +151,7 @@ def test_the_best_is_the_first_with_the_highest_mean_over_seeds(run):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor([1.0, float("nan")])])
-def test_a_number_that_is_not_finite_stops_the_run_with_its_name_and_the_line_before(run, value):
+def test_a_metric_that_is_not_finite_stops_the_run_with_its_name_and_the_previous_row(run, value):
     run.collect({"loss": 0.5})
     run.flush(1_000)
     run.collect({"loss": value, "fine": 1.0})
@@ -177,10 +177,10 @@ def test_the_newest_two_and_the_best_are_kept(run, walk, monkeypatch):
     Run(run.directory).load(last)
     Run(run.directory).load(best, "best")
     assert (last.time, best.time) == (10, 8)
-    assert times(run) == [8, 9, 10]  # looking changes nothing
+    assert times(run) == [8, 9, 10]  # loading changes nothing
 
 
-def test_a_damaged_checkpoint_is_passed_over(run, walk, caplog):
+def test_a_damaged_checkpoint_is_skipped(run, walk, caplog):
     algorithm = walk()
     train(run, algorithm, 6, save_every=2)
     damage(run, 6)
@@ -205,7 +205,7 @@ def test_a_damaged_or_missing_best_is_not_replaced_by_another(run, walk, monkeyp
     with pytest.raises(CheckpointError, match=r"the best checkpoint of walk-1: .*000000001 is damaged.*use the last"):
         Run(run.directory).load(walk(), "best")
     shutil.rmtree(run.directory / "checkpoints" / "000000001")
-    with pytest.raises(CheckpointError, match=r"000000001 is not a whole checkpoint.*use the last"):
+    with pytest.raises(CheckpointError, match=r"000000001 is not a complete checkpoint.*use the last"):
         Run(run.directory).load(walk(), "best")
 
 
@@ -247,7 +247,7 @@ def test_a_resumed_run_claims_the_best_of_its_checkpoint(run, walk, monkeypatch)
     assert (again.best, again.best_time) == (2.0, 2)
 
 
-def test_where_all_are_damaged_nothing_is_taken(run, walk):
+def test_with_damaged_checkpoints_only_nothing_is_loaded(run, walk):
     train(run, walk(), 3)
     for time in times(run):
         damage(run, time)
@@ -271,7 +271,7 @@ def test_without_a_checkpoint(run, walk):
     assert again.rows() == []
 
 
-def test_resuming_forgets_what_came_after_the_checkpoint(run, walk):
+def test_resuming_discards_everything_after_the_checkpoint(run, walk):
     algorithm = walk()
     train(run, algorithm, 4, save_every=3)  # 3 is saved, 4 only logged
     (run.directory / "samples").mkdir()
@@ -299,7 +299,7 @@ def test_resuming_forgets_what_came_after_the_checkpoint(run, walk):
     }  # fmt: skip
 
 
-def test_resuming_leaves_what_others_put_there(run, walk):
+def test_resuming_keeps_foreign_files(run, walk):
     train(run, walk(), 2)
     mine = [run.directory / name for name in ("notes/idea.png", "checkpoints/good/state.json", "curves.png", ".hidden")]
     for path in mine:
@@ -309,7 +309,7 @@ def test_resuming_leaves_what_others_put_there(run, walk):
     assert [path.exists() for path in mine] == [True] * 4
 
 
-def test_unfinished_lines_are_part_of_the_state(run, walk):
+def test_metrics_of_unfinished_rows_are_part_of_the_state(run, walk):
     straight, algorithm = Run.create(run.directory.parent, "straight"), walk()
     for _ in range(7):
         straight.collect(algorithm.step())
@@ -350,7 +350,7 @@ FULL = [OSError(28, "No space left on device"), SafetensorError("I/O error: No s
 
 
 @pytest.mark.parametrize("error", FULL)
-def test_a_full_disk_costs_one_checkpoint(run, walk, monkeypatch, caplog, error):
+def test_training_continues_without_a_checkpoint_on_a_full_disk(run, walk, monkeypatch, caplog, error):
     algorithm = walk()
     train(run, algorithm, 2)
 

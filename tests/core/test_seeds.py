@@ -12,12 +12,12 @@ S, B = 3, 8
 
 
 def along(features, x):
-    """What goes with the features of x, of one network (F,) or of several (S, F)."""
+    """Expand a vector (F,) of one network or (S, F) of several to the shape of x."""
     return features if features.dim() == 1 else features[:, None]
 
 
 class Scaled(nn.Module):
-    """Has parameters at several depths and a buffer."""
+    """Parameters at several depths and a buffer."""
 
     def __init__(self):
         super().__init__()
@@ -48,7 +48,7 @@ def test_seeds_are_separate_networks():
 
 
 @pytest.mark.parametrize("clip", [float("inf"), 0.5])
-def test_training_together_is_training_each_alone(clip):
+def test_training_together_equals_training_each_seed_alone(clip):
     together, alone = build(S), separate()
     optimizer = torch.optim.Adam(together.parameters(), lr=0.01, fused=True)
     optimizers = [torch.optim.Adam(network.parameters(), lr=0.01, fused=True) for network in alone]
@@ -65,7 +65,7 @@ def test_training_together_is_training_each_alone(clip):
             assert not torch.allclose(together.weight(name)[s], start.weight(name)[s])
 
 
-def test_one_seed_is_the_plain_module():
+def test_one_seed_runs_the_plain_module():
     seeds, network = build(1), separate()[0]
     x = torch.randn(1, B, 4)
     assert torch.equal(seeds(x)[0], network(x[0]))
@@ -78,7 +78,7 @@ def test_one_seed_is_the_plain_module():
 
 
 @pytest.mark.parametrize("count", [1, S])
-def test_a_copy_has_weights_of_its_own_and_a_state(count):
+def test_copies_have_independent_weights_and_a_state_dict(count):
     online = build(count)
     target = copy.deepcopy(online)
     torch.manual_seed(9)
@@ -95,7 +95,7 @@ def test_a_copy_has_weights_of_its_own_and_a_state(count):
 
 
 class Several(nn.Module):
-    """Takes and gives several tensors, draws what it is told to, and keeps something that is not saved."""
+    """Several inputs and outputs, random draws of a given shape, and a buffer outside the state."""
 
     def __init__(self):
         super().__init__()
@@ -109,7 +109,7 @@ class Several(nn.Module):
 
 
 @pytest.mark.parametrize("count", [1, S])
-def test_several_inputs_and_outputs_stay_several(count):
+def test_several_inputs_and_outputs(count):
     torch.manual_seed(0)
     seeds = Seeds(Several, count)
     torch.manual_seed(0)
@@ -123,8 +123,8 @@ def test_several_inputs_and_outputs_stay_several(count):
 
 
 @pytest.mark.parametrize("count", [1, S])
-def test_what_a_network_does_not_save_is_not_saved_of_many(count):
-    """But it counts: what is written into a buffer is what every network sees of its own."""
+def test_buffers_outside_the_state_stay_outside_it(count):
+    """A buffer that is written to: each network has its own part of it."""
     seeds = Seeds(Several, count)
     (noise,) = (buffer for name, buffer in seeds.named_buffers() if name.endswith("noise"))
     assert not any("noise" in name for name in seeds.state_dict())
@@ -141,7 +141,7 @@ def test_what_a_network_does_not_save_is_not_saved_of_many(count):
 
 @pytest.mark.parametrize("shape", [(B,), (B, 5), (2, 3, 5)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_linear_layers_side_by_side_are_each_alone(shape, bias):
+def test_stacked_linear_layers_equal_single_ones(shape, bias):
     torch.manual_seed(0)
     together = Seeds(lambda: Linear(4, 3, bias=bias), S)
     x = torch.randn(S, *shape, 4)
@@ -155,7 +155,7 @@ def test_linear_layers_side_by_side_are_each_alone(shape, bias):
 
 @pytest.mark.parametrize("shape", [(B,), (2, 5)])
 @pytest.mark.parametrize("count", [1, S])
-def test_convolutions_side_by_side_are_each_alone(shape, count):
+def test_stacked_convolutions_equal_single_ones(shape, count):
     torch.manual_seed(0)
     together = Seeds(lambda: Conv2d(2, 3, 3, 2), count)
     x = torch.randn(count, *shape, 2, 7, 9)
@@ -185,7 +185,7 @@ def test_streams_differ_by_purpose_and_by_seed():
         assert np.abs(correlation).max() < 0.2  # of 2415 pairs of 1000 draws the largest is near 0.11
 
 
-def test_drawing_moves_no_other_stream():
+def test_drawing_from_one_stream_changes_no_other():
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
     torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
@@ -197,7 +197,7 @@ def test_drawing_moves_no_other_stream():
     assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
 
 
-def test_streams_are_the_same_on_every_machine_and_in_every_process():
-    """Hashes of strings differ from process to process; what a seed means may not."""
+def test_streams_are_the_same_in_every_process():
+    """Hashes of strings differ from process to process; streams must not."""
     assert numpy_stream(0, "replay").integers(1000, size=4).tolist() == [192, 791, 860, 375]
     assert 0 <= derive(2**63 - 1, "x") < 2**63

@@ -48,7 +48,7 @@ class Everything(Stateful):
 
 
 @pytest.mark.parametrize("through", [copy.deepcopy, "disk"])
-def test_a_restored_object_goes_on_like_the_original(through, tmp_path):
+def test_a_restored_object_continues_like_the_original(through, tmp_path):
     original, other = Everything(5), Everything(2)
     saved = original.state_dict()
     if through == "disk":
@@ -74,8 +74,8 @@ def test_a_restored_object_goes_on_like_the_original(through, tmp_path):
     assert other.part.count == 5
 
 
-def test_what_shares_memory_still_does():
-    """Acting in numpy reads the weights that training moves: restoring must write into them."""
+def test_shared_memory_stays_shared():
+    """Acting in numpy shares the memory of the weights: restoring must write in place."""
     thing = Everything(1)
     weights, array = thing.module[0].weight.detach().numpy(), thing.array
     thing.load_state_dict(copy.deepcopy(Everything(4).state_dict()))
@@ -93,10 +93,10 @@ def test_saving_changes_nothing():
 
 
 @pytest.mark.parametrize("change", [lambda s: s.pop("array"), lambda s: s.update(stranger=1)])
-def test_other_names_are_refused_before_anything_is_taken_over(change):
+def test_other_names_are_refused_before_anything_changes(change):
     thing, saved = Everything(1), Everything(2).state_dict()
     change(saved)
-    with pytest.raises(KeyError, match="Everything holds"):
+    with pytest.raises(KeyError, match="Everything has the state"):
         thing.load_state_dict(saved)
     assert thing.plain() == Everything(1).plain()
 
@@ -110,7 +110,7 @@ def test_another_shape_is_refused_even_where_it_could_be_broadcast(name):
 
 
 class ChannelsLast(Stateful):
-    """Fused Adam goes through weights and moments by address: both must lie in memory alike."""
+    """Fused Adam requires weights and moments of equal strides."""
 
     state = ("module", "optimizer")
 
@@ -126,7 +126,7 @@ class ChannelsLast(Stateful):
         self.optimizer.step()
 
 
-def test_weights_with_the_channels_last_go_on_from_a_checkpoint(tmp_path):
+def test_channels_last_weights_continue_from_a_checkpoint(tmp_path):
     straight, resumed = ChannelsLast(), ChannelsLast()
     straight.step(0)
     checkpoint.save(tmp_path / "1", straight.state_dict())
