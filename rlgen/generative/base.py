@@ -1,5 +1,6 @@
 """What every generative model shares: minibatches in, metrics and samples out. Images are in [0, 1] everywhere."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
 from rlgen.generative.grids import COLUMNS, MAX_COLUMNS
 
+log = logging.getLogger("rlgen")
 CHUNK_SIZE = 1_000  # samples made at once
 MAX_OUTPUTS = 2**25  # float32 outputs of a network at once, to bound the memory: 128 MiB
 MAX_NAMES = 12  # classes named in an error message
@@ -39,6 +41,10 @@ class Minibatches(Stateful):
 
     def next(self) -> tuple[Tensor, Tensor | None]:
         """(B, C, H, W) in [0, 1] and (B,) labels; the last of an epoch may be a smaller batch."""
+        if self.epoch == self.position == 0 and self.batch > len(self.images):
+            log.warning(
+                f"--batch {self.batch:,} is more than the {len(self.images):,} training images: each step takes all"
+            )
         if self.position >= len(self.images):
             self.epoch, self.position = self.epoch + 1, 0
         index = self._permutation()[self.position : self.position + self.batch]

@@ -1,6 +1,8 @@
+import ast
 import os
 import platform
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -127,3 +129,26 @@ def test_freed_memory_is_kept_for_the_next_tensor():
 
     faults()
     assert sum(faults() for _ in range(16)) < 8 * 12_288  # half of what they would be
+
+
+SOURCES = [path for room in ("rlgen", "agents", "envs") for path in (Path(__file__).parents[2] / room).rglob("*.py")]
+
+
+def faults(source):
+    """Calls that some accelerators cannot do: float64 on the device (MPS has none), copies without synchronisation."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg == "non_blocking":
+            yield "non_blocking"  # from memory that is not pinned, or is freed before the copy is done
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "cpu":
+            inner = {
+                n.func.attr for n in ast.walk(node.func.value) if isinstance(n, ast.Call) and hasattr(n.func, "attr")
+            }
+            if "double" in inner:
+                yield "double before cpu"
+
+
+def test_no_source_computes_in_float64_on_a_device_or_copies_without_synchronisation():
+    assert list(faults("x.double().mean().cpu()")) == ["double before cpu"]
+    assert list(faults("x.cpu().double()")) == []
+    assert list(faults("x.to(device, non_blocking=True)")) == ["non_blocking"]
+    assert {path.name: found for path in SOURCES if (found := list(faults(path.read_text())))} == {}

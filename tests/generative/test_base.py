@@ -49,6 +49,17 @@ def test_images_are_between_0_and_1_and_keep_their_labels():
     assert torch.equal((x * 255).round().byte(), images[y])
 
 
+def test_a_batch_larger_than_the_data_is_announced_once_where_the_training_begins(caplog):
+    data = Minibatches(numbered(), 1_000_000, seed=0, device=CPU)
+    assert not caplog.records  # only made, as for `rlgen sample`
+    count = len(data.images)
+    assert [len(data.next()[0]) for _ in range(3)] == [count] * 3
+    message = f"--batch 1,000,000 is more than the {count} training images: each step takes all"
+    assert [record.getMessage() for record in caplog.records] == [message]
+    Minibatches(numbered(), count, seed=0, device=CPU).next()
+    assert len(caplog.records) == 1
+
+
 def test_labels_are_optional():
     dataset = Dataset("plain", numbered().images, None)
     assert Minibatches(dataset, 4, seed=0, device=CPU).next()[1] is None

@@ -93,7 +93,7 @@ class Autoencoder(Latent):
                 x = self.test_batch(index)[0].to(self.device)
                 seen = self.corrupt(x, stream) if disturb else x
                 again = self.decoded_mean(self.ema, self.latent_code(self.ema, seen, None), None).clamp(0, 1)
-                total += (again - x).square().sum().double().cpu()
+                total += (again - x).square().sum().cpu().double()
         return total / (len(self.test_set) * math.prod(self.shape))
 
     def reconstructions(self) -> Grid:

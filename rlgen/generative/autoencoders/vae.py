@@ -102,8 +102,8 @@ class VAE(Latent):
                 x, y = self._seen(index)
                 mean, log_variance = self.posterior(self.ema, x, y)
                 z = reparameterize(mean, log_variance, torch.randn(mean.shape, generator=stream).to(mean))
-                fits.append(self.log_likelihood(self.ema, x, z, y).double().cpu())
-                kls.append(kl_divergence(mean, log_variance).sum(1).double().cpu())
+                fits.append(self.log_likelihood(self.ema, x, z, y).cpu().double())
+                kls.append(kl_divergence(mean, log_variance).sum(1).cpu().double())
                 means.append(mean.cpu())
             fit, kl = torch.cat(fits), torch.cat(kls)
             some = everyone[:: max(1, len(everyone) // (part or len(everyone)))]
@@ -134,8 +134,8 @@ class VAE(Latent):
         """How much tighter the importance-weighted bound of test images is than that of one sample: (N,)."""
         gains = []
         for few in torch.split(index, max(1, DECODED // samples)):
-            log_weights = self.log_weights(*self._seen(few), samples, stream).double()
-            gains.append((importance_bound(log_weights) - log_weights.mean(0)).cpu())
+            log_weights = self.log_weights(*self._seen(few), samples, stream).cpu().double()
+            gains.append(importance_bound(log_weights) - log_weights.mean(0))
         return torch.cat(gains)
 
     def _seen(self, index: Tensor) -> tuple[Tensor, Tensor | None]:

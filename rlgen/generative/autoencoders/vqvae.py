@@ -81,9 +81,9 @@ class VQVAE(EMAModel):
                 x, y = self.test_batch(index)
                 x, y = x.to(self.device), None if y is None else y.to(self.device)
                 k = self.ema.codebook.nearest(self.ema.encode(x))
-                fits.append(self.fit(self.ema, x, self.ema.codebook.lookup(k)).double().cpu())
+                fits.append(self.fit(self.ema, x, self.ema.codebook.lookup(k)).cpu().double())
                 codes.append(
-                    nats(self.code_likelihood, self.ema.prior(self.levels(k), y), self.levels(k)).double().cpu()
+                    nats(self.code_likelihood, self.ema.prior(self.levels(k), y), self.levels(k)).cpu().double()
                 )
                 uses += self.code_counts(k).cpu()
         reconstruction, code = -torch.cat(fits).mean(), torch.cat(codes).mean()

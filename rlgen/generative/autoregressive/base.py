@@ -58,7 +58,7 @@ class Autoregressive(EMAModel):
             for i in range(0, len(self.test_set), together):
                 x, y = self.test_batch(slice(i, i + together))
                 x, y = x.to(self.device), None if y is None else y.to(self.device)
-                parts.append(nats(self.likelihood, self.ema(x, y), x).double().cpu())
+                parts.append(nats(self.likelihood, self.ema(x, y), x).cpu().double())
         mean = torch.cat(parts).mean()
         return {"eval_nats": mean, "eval_bits": bits_per_dim(mean.item(), math.prod(self.shape))}
 
