@@ -1,5 +1,6 @@
 """Train, resume and load from Python."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,31 @@ def train(
     name: str | None = None,
     fallback: bool = True,
     preset: str | None = None,
+    progress: bool | None = None,
     **options: Any,
 ) -> TrainedRun:
     """Train `algorithm` on `task` with any of the options of the command line, as in `seed=0, budget=30_000`.
 
-    Returns the finished run. Raises UserError for what cannot be trained; Ctrl-C saves and raises Interrupted.
+    `progress` shows a start panel and a progress bar; by default on a terminal and in a notebook. Returns the finished
+    run. Raises UserError for what cannot be trained; Ctrl-C saves and raises Interrupted.
     """
     entry = catalog.find(algorithm)
     task, notice = session.canonical(entry, task, data=options.get("data"), fallback=fallback)
     if notice:
         print(notice, file=sys.stderr)
     prepared = session.prepare(algorithm, task, options, runs=runs_folder(runs), name=name, preset=preset)
-    return prepared.train()
+    return _train(prepared, progress)
 
 
-def resume(run: str | Path | Folder = "latest", *, runs: str | Path | None = None, **plan: Any) -> TrainedRun:
-    """Continue a run that was stopped, in its own folder; `budget=` may be raised."""
-    return session.reopen(_folder(run, runs), plan).train()
+def resume(
+    run: str | Path | Folder = "latest",
+    *,
+    runs: str | Path | None = None,
+    progress: bool | None = None,
+    **plan: Any,
+) -> TrainedRun:
+    """Continue a run that was stopped, in its own folder; `budget=` may be raised. `progress` is that of `train`."""
+    return _train(session.reopen(_folder(run, runs), plan), progress)
 
 
 def load(run: str | Path | Folder = "latest", *, runs: str | Path | None = None, checkpoint: str = "last") -> Any:
@@ -43,3 +52,14 @@ def load(run: str | Path | Folder = "latest", *, runs: str | Path | None = None,
 
 def _folder(run: str | Path | Folder, runs: str | Path | None) -> Folder:
     return run if isinstance(run, Folder) else Folder.find(runs_folder(runs), str(run))
+
+
+def _train(prepared: session.Session, progress: bool | None) -> TrainedRun:
+    prepared.train(quiet=not (_watched() if progress is None else progress))
+    return TrainedRun(prepared.run.directory)
+
+
+def _watched() -> bool:
+    """Whether a person sees the output: stderr is a terminal, or this is a notebook."""
+    notebook = "ipykernel" in sys.modules and "JPY_PARENT_PID" in os.environ
+    return notebook or (sys.stderr is not None and sys.stderr.isatty())

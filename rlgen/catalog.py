@@ -16,6 +16,10 @@ class Tasks(Protocol):
         """The full name. Raises UserError for an unknown one."""
         ...
 
+    def short(self, name: str) -> str:
+        """The name for presets and people of a full name."""
+        ...
+
     def canonical(self, task: str, *, data: str | None, fallback: bool) -> tuple[str, str | None]:
         """The name for a run's folder, its files at hand, and a notice where another task is taken in its place."""
         ...
@@ -35,8 +39,9 @@ class Kind:
     package: str  # of its algorithms; its `settings` hold their dataclasses, presets and scores
     room: str  # module of its tasks: see `Tasks`
     task: str  # one of its tasks, with the article ...
-    tasks_name: str  # ... and all of them
+    topic: str  # ... and their name in `rlgen list`
     listed: tuple[str, str, str]  # heads of the table of tasks in `rlgen list`
+    others: str  # tasks beside those in the table
     unit: str  # of the time of a run
     shown: Mapping[str, str]  # metrics of the progress line, and their names there
     time: str  # axis of a plot ...
@@ -64,8 +69,9 @@ AGENT = Kind(
     package="rlgen.agents",
     room="rlgen.envs",
     task="an environment",
-    tasks_name="environments",
+    topic="envs",
     listed=("name", "id", "from"),
+    others="every gymnasium id with discrete actions",
     unit="steps",
     shown={"return_100": "return", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"},
     time="environment steps",
@@ -85,8 +91,9 @@ MODEL = Kind(
     package="rlgen.generative",
     room="rlgen.data",
     task="a dataset",
-    tasks_name="datasets",
+    topic="data",
     listed=("name", "what", "where"),
+    others="",
     unit="images",
     shown={
         "discriminator_loss": "D loss",
@@ -107,6 +114,8 @@ MODEL = Kind(
     fallback="digits",
 )
 KINDS = {kind.name: kind for kind in (AGENT, MODEL)}
+# the tables of `rlgen list`
+TOPICS = tuple(dict.fromkeys([*(k.plural for k in KINDS.values()), *(k.topic for k in KINDS.values()), "presets"]))
 
 
 @dataclass(frozen=True)
@@ -176,13 +185,13 @@ CATALOG = {
               "Recurrent DQN, for partial observations (Hausknecht 2015)", "CartPoleHidden",
               {"depth": 1, "double": True}),
         Entry("qlearning", AGENT, "tabular:QLearning", "QLearning",
-              "Tabular Q-learning, for environments with few states (Watkins 1989)", "FrozenLake"),
+              "Tabular Q-learning, for few states (Watkins 1989)", "FrozenLake"),
         Entry("ae", MODEL, "autoencoders.ae:Autoencoder", "Autoencoder",
               "Autoencoder: plain, denoising or k-sparse (Hinton 2006)", "mnist"),
         Entry("vae", MODEL, "autoencoders.vae:VAE", "VAE",
               "Variational autoencoder (Kingma & Welling 2014)", "mnist"),
         Entry("vqvae", MODEL, "autoencoders.vqvae:VQVAE", "VQVAE",
-              "Autoencoder with a codebook, and a PixelCNN over its codes (van den Oord 2017)", "mnist"),
+              "Autoencoder with a codebook, PixelCNN prior (van den Oord 2017)", "mnist"),
         Entry("gan", MODEL, "gan.gan:GAN", "GAN",
               "Generative adversarial network (Goodfellow 2014)", "mnist"),
         Entry("lsgan", MODEL, "gan.gan:GAN", "GAN",
@@ -194,12 +203,12 @@ CATALOG = {
               {"loss": "wgan", "spectral_norm": False, "gradient_penalty_weight": 10.0, "critic_steps": 5,
                "beta1": 0.0}, like="gan"),
         Entry("pixelcnn", MODEL, "autoregressive.pixelcnn:PixelCNN", "PixelCNN",
-              "Autoregressive model of masked convolutions (van den Oord 2016)", "mnist"),
+              "Autoregressive masked convolutions (van den Oord 2016)", "mnist"),
         Entry("gated-pixelcnn", MODEL, "autoregressive.pixelcnn:PixelCNN", "PixelCNN",
-              "PixelCNN of two gated stacks, without a blind spot (van den Oord 2016)", "mnist",
+              "PixelCNN of two gated stacks, no blind spot (van den Oord 2016)", "mnist",
               {"gated": True}, like="pixelcnn"),
         Entry("pixelrnn", MODEL, "autoregressive.pixelrnn:PixelRNN", "PixelRNN",
-              "Autoregressive model of Row or Diagonal LSTMs (van den Oord 2016)", "mnist"),
+              "Autoregressive Row or Diagonal LSTMs (van den Oord 2016)", "mnist"),
     )
 }  # fmt: skip
 

@@ -22,8 +22,13 @@ def report(algorithm: Algorithm, count: int, seed: int = 0, progress: Progress =
     )  # fmt: skip
 
 
+def describe_task(algorithm: Any) -> dict[str, str]:
+    """Facts of the task for the start panel."""
+    return algorithm.describe_task() if hasattr(algorithm, "describe_task") else {}
+
+
 def score(algorithm: Algorithm, count: int = 100, seed: int = 0) -> dict[str, Any]:
-    """The values of a report, with the details."""
+    """Values and details of the final report on `count` fresh episodes or samples."""
     found = report(algorithm, count, seed)
     return {**found.values, **found.details}
 

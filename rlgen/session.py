@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 
 from rlgen import catalog, evaluation, provenance
 from rlgen.catalog import Entry
-from rlgen.core.algorithm import Algorithm, Progress, Report
-from rlgen.core.config import check_names, resolve
+from rlgen.core import algorithm as protocols
+from rlgen.core.algorithm import Algorithm, Report, missing
+from rlgen.core.config import check_names, resolve, scaled
 from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.fit import fit
@@ -21,6 +22,9 @@ from rlgen.core.former_names import current_settings
 from rlgen.core.images import Grid
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan, Setup
+
+POINTS = 20  # lines in the log of a run, at least, unless --log-every is typed
+T = TypeVar("T")
 
 
 class TrainedRun(Folder):
@@ -61,31 +65,61 @@ class Session:
     algorithm: Algorithm
     run: Run
     plan: Plan
+    count: int  # of fresh episodes or samples in the final report
 
     def __post_init__(self) -> None:
         self.run.write_grid = _write_grid
 
-    def train(self) -> TrainedRun:
-        """Train to the end of the plan and draw the curves. An interruption leaves a run that can be resumed."""
-        with self.run as run:
-            run.describe(plan=_plain(self.plan))
-            torch.manual_seed(run.info["seed"])  # of every draw without a stream of its own
-            try:
-                fit(self.algorithm, run, self.plan)
-            except (Diverged, Interrupted) as stopped:
-                if not isinstance(stopped, Interrupted) or stopped.saved:
-                    with suppress(UserError):  # the cause of the stop is the message that counts
-                        self.draw()
-                raise
-            self.draw()
-        return TrainedRun(run.directory)
+    def train(self, *, quiet: bool = False) -> Report:
+        """Train to the end of the plan, draw the curves and score the result.
 
-    def report(self, progress: Progress = lambda done: None) -> Report:
-        """Final scores, written to run.json."""
-        count = getattr(self.algorithm.Config, f"final_{self.entry.kind.counted}", self.entry.kind.final)
-        report = evaluation.report(self.algorithm, count, 0, progress)
-        self.run.describe(result=report.values)
+        The folder is locked meanwhile, and stderr shows the progress unless `quiet`. An interruption leaves a run
+        that can be resumed.
+        """
+        from rlgen.report.console import Display
+
+        run, info, kind = self.run, self.run.info, self.entry.kind
+        with run:  # the lock comes first: another process may be writing to this log
+            display = Display(
+                kind,
+                self.plan.budget,
+                run.directory / "log.txt",
+                run.progress,
+                quiet=quiet,
+                already=info["time"],
+                seeds=info["config"].get("seeds", 1),
+            )
+            with display:
+                display.start(f"{self.entry.name} on {info['task']}", self.facts())
+                run.listeners.append(display)
+                run.describe(plan=_plain(self.plan), result=None)
+                torch.manual_seed(info["seed"])  # of every draw without a stream of its own
+                try:
+                    fit(self.algorithm, run, self.plan)
+                except (Diverged, Interrupted) as stopped:
+                    if not isinstance(stopped, Interrupted) or stopped.saved:
+                        with suppress(UserError):  # the cause of the stop is the message that counts
+                            self.draw()
+                    raise
+                self.draw()
+                with display.activity("scoring", self.count or None, kind.counted) as more:
+                    report = evaluation.report(self.algorithm, self.count, 0, more)
+                run.describe(result=report.values)
         return report
+
+    def facts(self) -> dict[str, str]:
+        """The start panel: what is trained on what, with which settings, and where."""
+        info, plan = self.run.info, self.plan
+        return {
+            "algorithm": self.entry.summary,
+            **evaluation.describe_task(self.algorithm),
+            "device": info["device"],
+            "seed": str(info["seed"]),
+            "budget": f"{plan.budget:,} {self.entry.kind.unit}" + (f", from {info['time']:,}" if info["time"] else ""),
+            "parameters": f"{info['parameters']:,}",
+            "settings": "  ".join(f"{name}={value}" for name, value in info["changed"].items()) or "defaults",
+            "folder": str(self.run.directory),
+        }
 
     def draw(self) -> None:
         """Every picture that follows from the logs and samples."""
@@ -117,17 +151,14 @@ def prepare(
 ) -> Session:
     """A new run: its folder claimed and its algorithm made.
 
-    Precedence: `given`, then `file`, then the preset of the task, then defaults. `preset` names another preset of
-    the task, such as `long`.
+    Precedence: `given`, then `file`, then the preset of the task, then defaults; what depends on the budget is scaled
+    with it. `preset` names another preset of the task, such as `long`.
     """
     entry = catalog.find(algorithm)
     check_names(given, (entry.config, Setup, Plan), entry.name)
-    layers = (*entry.presets(*preset_names(entry, task, preset)), file or {}, given)
-    config, setup, plan = (resolve(settings, *layers) for settings in (entry.config, Setup, Plan))
+    config, setup, plan = settings_of(entry, preset_names(entry, task, preset), {**(file or {}), **given})
     _check_plan(plan, entry)
-    if hasattr(config, "check"):
-        config.check(given)
-    made = entry.algorithm(task, config, setup)
+    made = _make(entry, task, config, setup, given)
     run = Run.create(
         runs,
         f"{entry.name}-{safe(Path(task).name if task.startswith('folder:') else task)}",
@@ -148,7 +179,24 @@ def prepare(
         git=provenance.git(),
         time=0,
     )
-    return Session(entry, made, run, plan)
+    return Session(entry, made, run, plan, _count(entry, config))
+
+
+def settings_of(entry: Entry, names: list[str], typed: Mapping[str, Any]) -> tuple[Any, Setup, Plan]:
+    """The settings of an algorithm, of the run and of its plan: `typed` over the presets of a task with these `names`.
+
+    Presets are scaled by the ratio of the typed budget to theirs, and log at least `POINTS` lines.
+    """
+    presets = entry.presets(*names)
+    budget = resolve(Plan, *presets, typed).budget
+    factor = budget / resolve(Plan, *presets).budget
+
+    def resolved(settings: type[T]) -> T:
+        return resolve(settings, *presets, scaled(settings, factor, typed, *presets), points, typed)
+
+    points: dict[str, int] = {}
+    points = {"log_every": min(resolved(Plan).log_every, max(1, budget // POINTS))}
+    return resolved(entry.config), resolved(Setup), resolved(Plan)
 
 
 def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
@@ -156,19 +204,21 @@ def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
     check_names(given, (Plan,), "a resumed run")
     info = folder.info
     entry, config, setup = _settings(folder)
-    finished = info.get("status") == "finished"
-    if finished and given.get("budget", 0) <= info["time"]:
+    if info.get("status") == "finished" and given.get("budget", 0) <= info["time"]:
         raise UserError(f"{folder.name} is finished at {info['time']:,}: a larger --budget trains it further")
-    further = {"stop_at": math.inf} if finished else {}  # a solved run that is trained further does not end at once
+    best, stop_at = info.get("best"), float(info["plan"]["stop_at"])
+    solved = best is not None and best >= stop_at
+    further = {"stop_at": math.inf} if solved else {}  # a solved run that is trained further does not end at once
     plan = resolve(Plan, info["plan"], further, given)
     _check_plan(plan, entry)
-    return Session(entry, entry.algorithm(info["task"], config, setup), Run(folder.directory), plan)
+    made = _make(entry, info["task"], config, setup)
+    return Session(entry, made, Run(folder.directory), plan, _count(entry, config))
 
 
 def restore(folder: Folder, checkpoint: str = "last") -> Algorithm:
     """The trained algorithm of a run from its `last` or `best` checkpoint, on whatever device there is here."""
     entry, config, setup = _settings(folder)
-    algorithm: Algorithm = entry.algorithm(folder.info["task"], config, replace(setup, device="auto"))
+    algorithm = _make(entry, folder.info["task"], config, replace(setup, device="auto"))
     Run(folder.directory).load(algorithm, checkpoint)
     return algorithm
 
@@ -194,7 +244,8 @@ def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: boo
 
 def preset_names(entry: Entry, task: str, preset: str | None = None) -> list[str]:
     """The names under which the presets of a task are looked up: short, full, and with `:preset` added."""
-    names = list(dict.fromkeys([task, entry.kind.tasks.resolve(task)]))
+    full = entry.kind.tasks.resolve(task)
+    names = list(dict.fromkeys([entry.kind.tasks.short(full), full]))
     special = [f"{name}:{preset}" for name in names] if preset else []
     if preset and not set(special) & set(entry.tuned_for):
         others = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for if ":" in name)
@@ -221,6 +272,23 @@ def _resolved(kind: catalog.Kind, task: str) -> str | None:
         return kind.tasks.resolve(task)
     except (UserError, ImportError):
         return None
+
+
+def _make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str, Any] | None = None) -> Algorithm:
+    """The algorithm. Raises UserError where it lacks a method, or where a typed option changes nothing."""
+    if given and hasattr(config, "check"):
+        config.check(given)
+    if lacking := missing(entry.algorithm, getattr(protocols, entry.kind.name.title())):
+        raise UserError(
+            f"{entry.algorithm.__name__} does not implement {', '.join(lacking)}: rlgen/core/algorithm.py says what"
+        )
+    made: Algorithm = entry.algorithm(task, config, setup)
+    return made
+
+
+def _count(entry: Entry, config: Any) -> int:
+    """Fresh episodes or samples in the final report."""
+    return int(getattr(config, f"final_{entry.kind.counted}", entry.kind.final))
 
 
 def _check_plan(plan: Plan, entry: Entry) -> None:

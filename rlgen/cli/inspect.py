@@ -1,9 +1,8 @@
-"""The commands that look at runs and at what there is: runs, plot, eval, play, sample, probe, list."""
+"""The commands that take a run: plot, eval, play, sample, probe."""
 
 import json
 import sys
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,36 +15,13 @@ from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
 from rlgen.report.tables import table
 
-PANEL = "Look at runs"
 SHOWN = 1_024  # samples in a picture, at most
 
 
-def register(app: typer.Typer) -> None:
+def register(app: typer.Typer, panel: str) -> None:
     """Add the commands of this file."""
     for name, (command, lines) in COMMANDS.items():
-        app.command(name, rich_help_panel=PANEL, epilog=examples(*lines))(command)
-
-
-def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
-    """List all runs: status, progress, best score, age."""
-    rows = [
-        _summary(folder) for folder in Folder.all(runs) if {"algorithm", "task", "time", "plan"} <= folder.info.keys()
-    ]
-    if json_:
-        print(json.dumps(rows, indent=2))
-    elif not rows:
-        print(f"no runs in {runs} yet: `rlgen dqn CartPole` makes one")
-    else:
-        cells = [
-            [
-                *(r[key] for key in ("name", "algorithm", "task", "status")),
-                f"{r['time']:,}/{r['budget']:,} {_progress(r)}",
-                "" if r["best"] is None else f"{r['best']:,.1f}",
-                _age(r["age"]),
-            ]
-            for r in rows
-        ]
-        _print(table(["run", "algorithm", "task", "status", "progress", "best", "age"], cells))
+        app.command(name, rich_help_panel=panel, epilog=examples(*lines))(command)
 
 
 def plot(
@@ -216,31 +192,7 @@ def probe_codes(
     _print(table(["labels", "encoder frozen", "fine-tuned", "from scratch"], shares))
 
 
-def list_all(json_: Json = False) -> None:
-    """List algorithms, environments, datasets and presets."""
-    tables = {"algorithms": (["name", "what"], [[e.name, e.summary] for e in catalog.CATALOG.values()])}
-    for kind in catalog.KINDS.values():
-        tables[kind.tasks_name] = (list(kind.listed), [list(row) for row in kind.tasks.listing()])
-    tables["presets"] = (
-        ["algorithm", "task", "expected"],
-        [
-            [e.name, task, e.expected.get(task, "not measured")]
-            for e in catalog.CATALOG.values()
-            for task in dict.fromkeys([*e.tuned, *e.expected])  # a variant may have been measured without a preset
-        ],
-    )
-    if json_:
-        listed = {name: [dict(zip(head, row, strict=True)) for row in rows] for name, (head, rows) in tables.items()}
-        print(json.dumps(listed, indent=2))
-        return
-    for name, (head, rows) in tables.items():
-        print(f"{name}" + (" (and every gymnasium id with discrete actions)" if name == "environments" else ""))
-        _print(table(head, rows, indent=2))
-        print()
-
-
 COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "runs": (list_runs, ("rlgen runs", "rlgen runs --json")),
     "plot": (
         plot,
         ("rlgen plot latest", "rlgen plot dqn-CartPole-1 dqn-CartPole-2 --out both.png --x seconds"),
@@ -259,7 +211,6 @@ COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
         ),
     ),
     "probe": (probe_codes, ("rlgen probe latest", "rlgen probe ae-mnist-1 --images 60000 --json")),
-    "list": (list_all, ("rlgen list", "rlgen list --json")),
 }
 
 
@@ -284,31 +235,6 @@ def _suffix(path: Path, suffix: str) -> Path:
     if path.suffix.lower() != suffix:
         raise UserError(f"--out {path}: its name must end in {suffix}")
     return path
-
-
-def _summary(folder: Folder) -> dict[str, Any]:
-    """The row of a run in `rlgen runs --json`."""
-    info = folder.info
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(info["created"])).total_seconds()
-    return {
-        **{key: info.get(key) for key in ("algorithm", "task", "seed", "best", "time")},
-        "name": folder.name,
-        "status": folder.status,
-        "budget": info.get("plan", {}).get("budget"),
-        "age": round(seconds),
-    }
-
-
-def _progress(row: dict[str, Any]) -> str:
-    early = row["status"] == "finished" and row["time"] < row["budget"]
-    return "(solved)" if early else f"({min(100, 100 * row['time'] // row['budget'])} %)"
-
-
-def _age(seconds: int) -> str:
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def _print(lines: list[str]) -> None:

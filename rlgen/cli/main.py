@@ -3,14 +3,16 @@
 import errno
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+import rlgen
 from rlgen import catalog
-from rlgen.cli import inspect, training
-from rlgen.core.errors import UserError
+from rlgen.cli import inspect, listing, training
+from rlgen.core import config
+from rlgen.core.errors import UserError, did_you_mean
 
 
 class Commands(TyperGroup):
@@ -33,8 +35,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A lab for reinforcement learning and generative models. Start with rlgen dqn CartPole, or rlgen gan mnist.",
 )
-training.register(app)
-inspect.register(app)
+training.register(app, "Train")
+listing.register(app, "Look at runs")
+inspect.register(app, "Look at runs")
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        print(f"rlgen {rlgen.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
 
 
 def main() -> NoReturn:
@@ -68,7 +85,24 @@ def _misused(error: Any) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     where = error.ctx.command_path if getattr(error, "ctx", None) else "rlgen"
-    _fail(error.exit_code, f"{' '.join(error.format_message().split()).rstrip('.')} (see `{where} --help`)")
+    option = getattr(error, "option_name", None)
+    message = _no_option(option, error.ctx) if option and error.ctx else " ".join(error.format_message().split())
+    _fail(error.exit_code, f"{message.rstrip('.')} (see `{where} --help`)")
+
+
+def _no_option(option: str, ctx: Any) -> str:
+    """The message about an option that a command does not have."""
+    from rlgen.core.settings import Plan, Setup
+
+    name = option.lstrip("-").removeprefix("no-").replace("-", "_")
+    entry = catalog.CATALOG.get(ctx.info_name)
+    settings = (entry.config, Setup, Plan) if entry else ()
+    flags = [flag for parameter in ctx.command.params for flag in parameter.opts if flag.startswith("--")]
+    hint = config.other_name(name, settings, config.flag)
+    owners = [e.name for e in catalog.CATALOG.values() if config.has(e.config, name)]
+    if not hint and owners:
+        hint = f": it is an option of {', '.join(owners)}"
+    return f"{ctx.info_name} has no option {option}{hint or did_you_mean(option, flags)}"
 
 
 def _fail(code: int, message: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,19 +17,18 @@ from rlgen.core.folder import Folder
 if TYPE_CHECKING:
     from rlgen.session import Session
 
-PANEL = "Train"
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
-def register(app: typer.Typer) -> None:
+def register(app: typer.Typer, panel: str) -> None:
     """Add `resume` and a stub per algorithm, which `command` replaces when it is called."""
     for entry in catalog.CATALOG.values():
 
         def stub() -> None: ...
 
-        app.command(entry.name, help=entry.summary, rich_help_panel=PANEL)(stub)
+        app.command(entry.name, help=entry.summary, rich_help_panel=panel)(stub)
     end = examples("rlgen resume", "rlgen resume dqn-CartPole-1 --budget 60000")
-    app.command(rich_help_panel=PANEL, epilog=end)(resume)
+    app.command(rich_help_panel=panel, epilog=end)(resume)
 
 
 def command(entry: catalog.Entry, words: list[str]) -> Any:
@@ -40,7 +40,13 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
 
     def train(
         given: dict[str, Any],
-        task: Annotated[str, typer.Argument(metavar="TASK", help=f"{entry.kind.task}: `rlgen list` names them.")],
+        task: Annotated[
+            str,
+            typer.Argument(
+                metavar="TASK",
+                help=f"{entry.kind.task.capitalize()}, such as {entry.task}: see `rlgen list {entry.kind.topic}`.",
+            ),
+        ],
         runs: Runs = Path("runs"),
         name: Annotated[
             str | None, typer.Option("--name", help="Name of the run's folder.", show_default=False)
@@ -80,17 +86,40 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
         )
         _train(prepared, quiet, json_)
 
-    tuned = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for) or "none yet"
+    defaults, whose = _defaults(entry, words)
     typed = typer.Typer(add_completion=False)
     typed.command(
         entry.name,
-        help=f"{entry.summary}.\n\nPresets: {tuned}. A typed option wins over --config, and that over the preset.",
+        help=f"{entry.summary}.\n\n{whose}",
         epilog=examples(
             f"rlgen {entry.name} {entry.task}", f"rlgen {entry.name} {entry.task} --seed 1 --lr 0.0005 --name try-1"
         ),
         context_settings=HELP,
-    )(with_settings(train, settings, entry.preset))
+    )(with_settings(train, settings, defaults))
     return typer.main.get_command(typed)
+
+
+def _defaults(entry: catalog.Entry, words: list[str]) -> tuple[dict[str, Any], str]:
+    """For the help: the settings of a preset and a text about it.
+
+    `rlgen dqn --help CartPole` and `rlgen dqn CartPole --help` show the preset of CartPole.
+    """
+    if not {"-h", "--help"} & set(words):
+        return {}, ""  # no help is shown
+    order = "A typed option wins over --config, and that over the preset."
+    task = next((word for word in words if not word.startswith("-")), None)
+    if task is None:
+        tasks = dict.fromkeys([*entry.tuned_for, *entry.expected])
+        scores = [f"{name.replace(':', ' --preset ')}: {entry.expected.get(name, 'not measured')}" for name in tasks]
+        example = f"`rlgen {entry.name} {entry.task} --help` shows the preset of a task."
+        return dict(entry.preset), "\n\n".join([f"{order} {example}", "Presets and their measured scores:", *scores])
+    from rlgen.session import preset_names
+
+    preset = next((after for flag, after in pairwise(words) if flag == "--preset"), None)
+    names = preset_names(entry, task, preset)
+    score = next((entry.expected[name] for name in reversed(names) if name in entry.expected), "not measured")
+    settings = {name: value for layer in entry.presets(*names) for name, value in layer.items()}
+    return settings, f"The defaults are those of the preset for {names[0]}; its measured score: {score}. {order}"
 
 
 def resume(
@@ -112,33 +141,14 @@ def resume(
 
 
 def _train(session: "Session", quiet: bool, json_: bool) -> None:
-    """Train with a start panel and a progress bar, then print the final scores and the commands that come next."""
-    from rlgen.report.console import Display
-
-    run, entry, plan = session.run, session.entry, session.plan
-    info = run.info
-    facts = {
-        "what": entry.summary,
-        "device": info["device"],
-        "seed": str(info["seed"]),
-        "budget": f"{plan.budget:,} {entry.kind.unit}" + (f", from {info['time']:,}" if info["time"] else ""),
-        "parameters": f"{info['parameters']:,}",
-        "changed": "  ".join(f"{name}={value}" for name, value in info["changed"].items()) or "nothing",
-        "folder": str(run.directory),
-    }
-    seeds = info["config"].get("seeds", 1)
-    log_file, already = run.directory / "log.txt", info["time"]
-    with Display(entry.kind, plan.budget, log_file, run.progress, quiet=quiet, already=already, seeds=seeds) as display:
-        display.start(f"{entry.name} on {info['task']}", facts)
-        run.listeners.append(display)
-        try:
-            session.train()
-        except (Diverged, Interrupted):
-            if json_:
-                _print_json(run)
-            raise
-        with display.activity("scoring"):
-            report = session.report()
+    """Train, then print the final scores and the commands that come next."""
+    run, entry = session.run, session.entry
+    try:
+        report = session.train(quiet=quiet)
+    except (Diverged, Interrupted):
+        if json_:
+            _print_json(run)
+        raise
     info = run.info
     if json_:
         _print_json(run, **report.values)
@@ -146,7 +156,7 @@ def _train(session: "Session", quiet: bool, json_: bool) -> None:
         print(run.directory)
     else:
         print("", *report.lines, sep="\n")
-        early = f", solved: an evaluation scored {run.score:,.1f}" if info["time"] < plan.budget else ""
+        early = f", solved: an evaluation scored {run.score:,.1f}" if info["time"] < session.plan.budget else ""
         print(f"trained {info['time']:,} {entry.kind.unit} in {info['seconds']:,.1f} s{early}")
         files = sorted(path.name for path in run.directory.iterdir() if path.name != "run.lock")
         print(f"files   {'  '.join(files)}")

@@ -110,6 +110,20 @@ class Model(Algorithm, Protocol):
         ...
 
 
+def missing(cls: type, protocol: type) -> list[str]:
+    """Names of `protocol` that `cls` lacks, and of methods that only raise NotImplementedError."""
+    bases = [base for base in protocol.__mro__ if base.__module__ == __name__]
+    required = {name for base in bases for name in vars(base) if not name.startswith("_")} | {"Config", "score"}
+    abstract = (name for name in dir(cls) if _abstract(getattr(cls, name, None)))
+    required -= {"report", "describe_task", "conditional", "columns"}
+    return sorted({*(name for name in required if not hasattr(cls, name)), *abstract})
+
+
+def _abstract(method: Any) -> bool:
+    code = getattr(method, "__code__", None)
+    return code is not None and code.co_names == ("NotImplementedError",)
+
+
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.inf, seeds: int = 1) -> Tensor:
     """One gradient step on `loss`, the gradient norm of each seed clipped to `clip`.
 

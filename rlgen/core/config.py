@@ -1,9 +1,9 @@
-"""A settings dataclass becomes command-line options, and options, files and presets become a settings dataclass."""
+"""A settings dataclass becomes command-line options; options, files and presets become a settings dataclass."""
 
 import inspect
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -11,10 +11,15 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from rlgen.core import former_names
 from rlgen.core.errors import UserError, did_you_mean
+from rlgen.core.synonyms import SYNONYMS
 
 _LINE = re.compile(r"^    (?:(?P<name>\w+):.*?#\s*(?P<help>.+)|#\s*(?P<panel>\S.*))$", re.MULTILINE)
 
 T = TypeVar("T")
+
+
+class Scaled:
+    """Marks the type of a field whose preset value scales with a typed `--budget`."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +31,42 @@ class Option:
     default: Any
     help: str  # the comment beside the field
     panel: str  # the comment line above its group
+    scaled: bool  # with the budget
 
     @property
     def flag(self) -> str:
         """`--batch-size` for batch_size."""
-        return "--" + self.name.replace("_", "-")
+        return flag(self.name)
+
+
+def flag(name: str) -> str:
+    """`--batch-size` for batch_size."""
+    return "--" + name.replace("_", "-")
 
 
 def options(settings: type) -> list[Option]:
-    """Every field of `settings` in order, its help read from the comment beside it."""
+    """Every field of `settings` in order, its help read from the comment beside it.
+
+    Raises UserError for a field without a comment.
+    """
     helps, panels, panel = {}, {}, "Options"
-    for family in reversed(settings.__mro__[:-1]):
-        for line in _LINE.finditer(inspect.getsource(family)):
+    for base in reversed(settings.__mro__[:-1]):
+        for line in _LINE.finditer(inspect.getsource(base)):
             if line["panel"]:
                 panel = line["panel"]
             else:
                 helps[line["name"]], panels[line["name"]] = line["help"], panel
-    hints = get_type_hints(settings)
-    return [
-        Option(
-            f.name, _plain(hints[f.name]), None if f.default is MISSING else f.default, helps[f.name], panels[f.name]
-        )
-        for f in fields(settings)
-    ]
+    hints = get_type_hints(settings, include_extras=True)
+    found = []
+    for f in fields(settings):
+        if f.name not in helps:
+            raise UserError(
+                f"{settings.__module__}.{settings.__name__}.{f.name} has no comment on its line:"
+                f" add one, it is the help text of {flag(f.name)}"
+            )
+        default, hint = None if f.default is MISSING else f.default, hints[f.name]
+        found.append(Option(f.name, _plain(hint), default, helps[f.name], panels[f.name], _is_scaled(hint)))
+    return found
 
 
 def word(value: Any) -> str:
@@ -61,7 +79,7 @@ def word(value: Any) -> str:
 def resolve(settings: type[T], *layers: Mapping[str, Any]) -> T:
     """`settings` with its defaults replaced by each layer in turn, the last one winning; bounds are checked.
 
-    Keys that are not fields of `settings` are left for others: see `check_names`.
+    Keys that are not fields of `settings` are ignored: see `check_names`.
     """
     from pydantic import ValidationError
 
@@ -74,19 +92,48 @@ def resolve(settings: type[T], *layers: Mapping[str, Any]) -> T:
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else ""
             reason = problem["msg"].removeprefix("Value error, ")
-            lines.append(
-                f"--{name.replace('_', '-')} {values.get(name)}: {reason[0].lower()}{reason[1:]}" if name else reason
-            )
+            lines.append(f"{flag(name)} {values.get(name)}: {reason[0].lower()}{reason[1:]}" if name else reason)
         raise UserError("; ".join(lines)) from None
 
 
+def scaled(settings: type, factor: float, typed: Container[str], *layers: Mapping[str, Any]) -> dict[str, int]:
+    """A layer with the scaled fields of `settings` times `factor`, those in `typed` left out."""
+    values: Any = resolve(settings, *layers)
+    return {
+        option.name: max(1, round(getattr(values, option.name) * factor))
+        for option in options(settings)
+        if option.scaled and option.name not in typed and getattr(values, option.name)
+    }
+
+
 def check_names(given: Iterable[str], settings: Iterable[type], source: str) -> None:
-    """Raise UserError for the first name in `given` that no settings dataclass has."""
+    """Raise UserError for the first name in `given` that is no field of `settings`."""
+    settings = list(settings)
     known = [f.name for s in settings for f in fields(s)]
     for name in given:
         if name not in known:
-            hint = did_you_mean(name, known) or f": it may set {', '.join(known)}"
-            raise UserError(f"{source} has no setting {name!r}{hint}")
+            suggestion = other_name(name, settings) or did_you_mean(name, known) or f": it may set {', '.join(known)}"
+            raise UserError(f"{source} has no setting {name!r}{suggestion}")
+
+
+def has(settings: type, name: str) -> bool:
+    """Whether `settings` have a field of this name, or of this former name."""
+    return name in {f.name for f in fields(settings)} or name in former_names.settings(settings)
+
+
+def other_name(name: str, settings: Iterable[type], write: Any = str) -> str:
+    """The end of a message about an unknown setting: its name now, or its name here; empty for any other word.
+
+    Names are written by `write`, which may be `flag`.
+    """
+    settings = list(settings)
+    for each in settings:
+        if current := former_names.settings(each).get(name):
+            return f": {write(name)} is now {write(current)}"
+    known = [f.name for s in settings for f in fields(s)]
+    if names := [other for other in SYNONYMS.get(name, ()) if other in known]:
+        return f": {write(name)} is {' and '.join(map(write, names))} here"
+    return ""
 
 
 def read_file(path: Path, settings: Iterable[type]) -> dict[str, Any]:
@@ -109,6 +156,10 @@ def read_file(path: Path, settings: Iterable[type]) -> dict[str, Any]:
     values = {str(name).replace("-", "_"): value for name, value in values.items()}
     check_names(values, settings, str(path))
     return values
+
+
+def _is_scaled(hint: Any) -> bool:
+    return any(part is Scaled or _is_scaled(part) for part in get_args(hint))
 
 
 def _plain(hint: Any) -> Any:

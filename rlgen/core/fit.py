@@ -22,6 +22,9 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
     progress.time = algorithm.time
     ended = algorithm.time >= plan.budget or _solved(run, plan)
     with Signals() as signals:
+        if not algorithm.time and not ended:  # curves and pictures begin with the untrained algorithm
+            progress.phase = "evaluating"
+            run.record(0, algorithm.evaluate())
         while not ended:
             last = algorithm.time
             progress.phase = "training"

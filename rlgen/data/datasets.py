@@ -58,6 +58,11 @@ def resolve(task: str) -> str:
     raise UserError(f'no dataset "{task}"{did_you_mean(task, NAMES) or ": choose " + ", ".join(NAMES)}')
 
 
+def short(name: str) -> str:
+    """The name of a dataset as it is: there is no longer one."""
+    return name
+
+
 def canonical(task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
     """The dataset to use for `task`, its files on this machine, and a one-line notice where another one replaces it.
 

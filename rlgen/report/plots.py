@@ -136,7 +136,7 @@ def _scale(panel: "Axes", lines: Sequence[Line], width: float) -> None:
     """From zero to the end; ticks with thousands separators, as many as `width` (inches) has room for."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-    end = max(line.x[-1] for line in lines)
+    end = max(line.x[-1] for line in lines) or 1  # 0: evaluated before training, and no more
     panel.set_xlim(-0.02 * end, 1.02 * end)
     panel.xaxis.set_major_locator(MaxNLocator(min(6, int(width * 7 / len(f"{end:,.0f}"))), steps=[1, 2, 2.5, 5, 10]))
     for axis in (panel.xaxis, panel.yaxis):

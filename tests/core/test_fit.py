@@ -36,6 +36,15 @@ class Recorded(Run):
         super().save(algorithm, last)
 
 
+def raise_(error):
+    """A function that raises `error`."""
+
+    def fail():
+        raise error
+
+    return fail
+
+
 @pytest.fixture
 def recorded(tmp_path):
     return Recorded.create(tmp_path, "walk")
@@ -94,7 +103,7 @@ def test_each_action_happens_when_a_multiple_is_crossed(recorded, walk, strides,
 
 def test_a_new_best_is_saved_at_once(recorded, walk):
     algorithm = walk()
-    scores = {2: 1.0, 4: 0.0, 6: 3.0, 8: 3.0, 10: 2.0}
+    scores = {0: 9.0, 2: 1.0, 4: 0.0, 6: 3.0, 8: 3.0, 10: 2.0}
     algorithm.evaluate = lambda: {"eval_score": scores[algorithm.time]}
     fit(algorithm, recorded, Plan(budget=10, log_every=5, eval_every=2, save_every=100))
     assert [event for event in recorded.events if event[0] in ("save", "last")] == [
@@ -179,7 +188,7 @@ def test_a_second_signal_stops_at_once(recorded, walk, number):
 
 def test_a_signal_in_an_evaluation_or_a_checkpoint(recorded, walk, monkeypatch):
     algorithm = walk()
-    algorithm.evaluate = lambda: signal.raise_signal(signal.SIGTERM) or {"eval_score": 0.0}
+    algorithm.evaluate = lambda: (algorithm.time and signal.raise_signal(signal.SIGTERM)) or {"eval_score": 0.0}
     with pytest.raises(Interrupted, match="stopped at 25"):
         fit(algorithm, recorded, PLAN)
     assert recorded.events[-1] == ("last", 25)
@@ -245,4 +254,4 @@ def test_a_full_disk_ends_only_the_last_checkpoint(recorded, walk, monkeypatch, 
         f"the checkpoint at {time}"
         for time in (25, 30, 50, 60, 75, 90)  # no best is saved, so each evaluation is the best
     ]
-    assert len(recorded.rows()) == 14  # ten lines and four evaluations: training went on to its end
+    assert len(recorded.rows()) == 15  # ten lines and five evaluations: training went on to its end

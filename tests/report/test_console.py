@@ -139,6 +139,7 @@ def test_the_loop_reports_time_phase_and_metrics(run, walk):
     run.save = noted("save", save)
     fit(algorithm, run, Plan(budget=4, log_every=1, eval_every=2, save_every=4))
     assert phases == [
+        ("evaluate", "evaluating", 0),
         ("step", "training", 0), ("step", "training", 1), ("evaluate", "evaluating", 2), ("save", "saving", 2),
         ("step", "training", 2), ("step", "training", 3), ("evaluate", "evaluating", 4), ("save", "saving", 4),
     ]  # fmt: skip

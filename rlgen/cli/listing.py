@@ -1,0 +1,141 @@
+"""`rlgen list` and `rlgen runs`: what can be trained, and what has been."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rlgen import catalog
+from rlgen.cli.options import Json, Runs, examples
+from rlgen.core.errors import UserError, did_you_mean
+from rlgen.core.folder import Folder
+from rlgen.report.tables import table
+
+Table = tuple[list[str], list[list[str]]]  # heads of the columns, and rows
+WIDTH = 78  # columns of the short list
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add the commands of this file."""
+    end = examples("rlgen list", "rlgen list envs", "rlgen list presets --json")
+    app.command("list", rich_help_panel=panel, epilog=end)(list_all)
+    app.command("runs", rich_help_panel=panel, epilog=examples("rlgen runs", "rlgen runs --json"))(list_runs)
+
+
+def list_all(
+    topic: Annotated[
+        str | None,
+        typer.Argument(metavar=f"[{'|'.join(catalog.TOPICS)}]", help="One table in full.", show_default=False),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """List algorithms, environments, datasets and presets: all of them in short, or one table in full."""
+    if topic is not None and topic not in catalog.TOPICS:
+        raise UserError(f"no list of {topic!r}{did_you_mean(topic, catalog.TOPICS) or _choices()}")
+    tables = {name: _table(name) for name in catalog.TOPICS if topic in (None, name)}
+    if json_:
+        listed = {name: [dict(zip(head, row, strict=True)) for row in rows] for name, (head, rows) in tables.items()}
+        print(json.dumps(listed, indent=2))
+    elif topic is not None:
+        head, rows = tables[topic]
+        _print(table(head, rows))
+    else:
+        _print(_short(tables))
+
+
+def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
+    """List all runs: status, progress, best score, age."""
+    rows = [
+        _summary(folder) for folder in Folder.all(runs) if {"algorithm", "task", "time", "plan"} <= folder.info.keys()
+    ]
+    if json_:
+        print(json.dumps(rows, indent=2))
+    elif not rows:
+        print(f"no runs in {runs} yet: `rlgen dqn CartPole` makes one")
+    else:
+        cells = [
+            [
+                *(r[key] for key in ("name", "algorithm", "task", "status")),
+                f"{r['time']:,}/{r['budget']:,} {_progress(r)}",
+                "" if r["best"] is None else f"{r['best']:,.1f}",
+                _age(r["age"]),
+            ]
+            for r in rows
+        ]
+        _print(table(["run", "algorithm", "task", "status", "progress", "best", "age"], cells))
+
+
+def _table(topic: str) -> Table:
+    """A table in full."""
+    for kind in catalog.KINDS.values():
+        if topic == kind.plural:
+            return ["name", "what"], [[e.name, e.summary] for e in catalog.CATALOG.values() if e.kind is kind]
+        if topic == kind.topic:
+            return list(kind.listed), [list(row) for row in kind.tasks.listing()]
+    rows = [
+        [e.name, task.replace(":", " --preset "), e.expected.get(task, "not measured")]
+        for e in catalog.CATALOG.values()
+        for task in dict.fromkeys([*e.tuned, *e.expected])  # a variant may have been measured without a preset
+    ]
+    return ["algorithm", "task", "measured score"], rows
+
+
+def _short(tables: dict[str, Table]) -> list[str]:
+    """All tables on a page."""
+    lines = []
+    for topic, (_, rows) in tables.items():
+        if topic in (kind.plural for kind in catalog.KINDS.values()):
+            lines += [topic, *(f"  {name:<15} {what}" for name, what in rows), ""]
+        elif topic == "presets":
+            measured = sum(score != "not measured" for *_, score in rows)
+            lines += [f"presets  {len(rows)}, of which {measured} with a measured score", ""]
+        else:
+            others = next(kind.others for kind in catalog.KINDS.values() if kind.topic == topic)
+            names = [row[0] for row in rows] + ([f"and {others}"] if others else [])
+            lines += [*_wrapped(topic, names), ""]
+    return [*lines, f"more: rlgen list {'|'.join(tables)}"]
+
+
+def _wrapped(topic: str, names: list[str]) -> list[str]:
+    """Names one after the other in as many lines as they need."""
+    lines = [f"{topic} "]
+    for name in names:
+        if len(lines[-1]) + len(name) + 1 > WIDTH:
+            lines.append(" " * len(topic) + " ")
+        lines[-1] += f" {name}"
+    return lines
+
+
+def _choices() -> str:
+    return f": there are {', '.join(catalog.TOPICS)}"
+
+
+def _summary(folder: Folder) -> dict[str, Any]:
+    """The row of a run in `rlgen runs --json`."""
+    info = folder.info
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(info["created"])).total_seconds()
+    return {
+        **{key: info.get(key) for key in ("algorithm", "task", "seed", "best", "time")},
+        "name": folder.name,
+        "status": folder.status,
+        "budget": info.get("plan", {}).get("budget"),
+        "age": round(seconds),
+    }
+
+
+def _progress(row: dict[str, Any]) -> str:
+    early = row["status"] == "finished" and row["time"] < row["budget"]
+    return "(solved)" if early else f"({min(100, 100 * row['time'] // row['budget'])} %)"
+
+
+def _age(seconds: int) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _print(lines: list[str]) -> None:
+    print("\n".join(lines))
