@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint
+from rlgen.core.errors import CheckpointError, NewerCheckpoint, NotFinite
 from rlgen.core.files import PARTIAL, sync
 from rlgen.core.state import State
 
@@ -28,14 +28,14 @@ SCHEMA = 2  # of new checkpoints; those of schema 1 have former names, see `form
 def save(folder: Path, state: State) -> None:
     """Write `state`, nested dicts of tensors and plain values, as `folder`, unless it is there undamaged.
 
-    Raises Diverged, before anything is written, where a value is not finite; OSError, with nothing left behind, where
+    Raises NotFinite, before anything is written, where a value is not finite; OSError, with nothing left behind, where
     the disk is full.
     """
     tensors: dict[str, Tensor] = {}
     plain = {name: _split(value, name, tensors) for name, value in state.items()}
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise Diverged(f"{key} holds values that are not finite, no checkpoint was written: try a smaller --lr")
+            raise NotFinite(f"{key} holds values that are not finite, so {folder.name} was not written")
     if folder.exists():
         try:
             verify(folder)
@@ -138,7 +138,7 @@ def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         items = [_split(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]
         return {"$tuple": items} if isinstance(value, tuple) else items
     if isinstance(value, float) and not math.isfinite(value):
-        raise Diverged(f"{path} is {value}, no checkpoint was written: try a smaller --lr")
+        raise NotFinite(f"{path} is {value}, so it was not written")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold")

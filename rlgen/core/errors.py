@@ -10,10 +10,14 @@ class UserError(Exception):
     code = 2  # exit code of the command line
 
 
-class Diverged(UserError):
-    """A loss, gradient or weight is not finite."""
+class NotFinite(UserError):
+    """A value to be saved is infinite or NaN."""
 
     code = 3
+
+
+class Diverged(NotFinite):
+    """A loss, gradient, weight or metric of a training is infinite or NaN."""
 
 
 class CheckpointError(UserError):

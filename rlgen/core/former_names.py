@@ -39,6 +39,16 @@ SETTINGS: dict[str, dict[str, str]] = {  # settings dataclass -> field
     "PixelCNN": {"growth": "width_multiplier"},
 }
 
+MASKED_NETWORK = {
+    "see": "input_conv",
+    "place": "position_bias",
+    "squeeze": "reduce",
+    "masked": "conv",
+    "widen": "expand",
+    "out": "output",
+    "label": "label_bias",
+}
+
 # algorithm class -> path in its checkpoint; a path is matched anywhere, as whole components, "*" being any one of them.
 # `codebook.words` is found in `network` > `codebook.words` and in `average` > `codebook` > `words`.
 STATE: dict[str, dict[str, str]] = {
@@ -52,12 +62,37 @@ STATE: dict[str, dict[str, str]] = {
     },
     "QLearning": {"lanes": "env", "lanes.played": "env.action_history"},
     "Generative": {"average": "ema"},
-    "VQVAE": {"codebook.words": "codebook.codes", "see": "input_conv", "place": "position_bias"},
-    "Autoregressive": {
-        "see": "input_conv",
-        "see_above": "input_conv_above",
-        "see_left": "input_conv_left",
-        "place": "position_bias",
+    "VQVAE": {"codebook.words": "codebook.codes", **MASKED_NETWORK},
+    "GAN": {
+        "chance": "regularization_stream",
+        "augment.heard": "augment.sign_sum",
+        "grow": "upsample",
+        "shrink": "features",
+        "judge": "output",
+        "match": "label_embedding",
+        "change": "residual",
+        "keep": "shortcut",
+    },
+    "PixelCNN": {
+        **MASKED_NETWORK,
+        "see_above": "vertical_input_conv",
+        "see_left": "horizontal_input_conv",
+        "coarser.down": "downsample.conv",
+        "coarser.up": "upsample.conv",
+        "coarser_above.down": "vertical_downsample.conv",
+        "coarser_above.up": "vertical_upsample.conv",
+        "coarser_beside.down": "horizontal_downsample.conv",
+        "coarser_beside.up": "horizontal_upsample.conv",
+        "vertical": "vertical_conv",
+        "horizontal": "horizontal_conv",
+    },
+    "PixelRNN": {
+        **MASKED_NETWORK,
+        "body.*.input": "body.*.input_to_state",
+        "body.*.state": "body.*.state_to_state",
+        "body.*.left": "body.*.left_input_to_state",
+        "body.*.right": "body.*.right_input_to_state",
+        "body.*.states": "body.*.state_to_state",
     },
 }
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rlgen.core import checkpoint, former_names
 from rlgen.core.algorithm import Algorithm, Evaluation, StepMetrics
-from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, StorageError, UserError
+from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
 from rlgen.core.files import PARTIAL, replacing, sync
 from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
@@ -94,7 +94,8 @@ class Run(Folder, Stateful):
                 row[name] = numbers
         broken = {name: value for name, value in row.items() if not all(map(math.isfinite, _present(value)))}
         if broken:
-            raise Diverged(f"at {time:,} {broken}, after {(self.rows() or [{}])[-1]}: try a smaller --lr")
+            more = ", or more test images" if all(name.startswith("eval_") for name in broken) else ""
+            raise Diverged(f"at {time:,} {broken}, after {(self.rows() or [{}])[-1]}: try a smaller --lr{more}")
         if row:
             self._append("metrics.jsonl", {"time": time, **row})
         for listener in self.listeners:
@@ -120,6 +121,8 @@ class Run(Folder, Stateful):
                     sync(self.directory / name)
             checkpoint.save(folder / f"{algorithm.time:09d}", {**algorithm.state_dict(), "run": self.state_dict()})
             self.describe(time=algorithm.time, seconds=round(self.seconds, 3), best=self.best, best_time=self.best_time)
+        except NotFinite as error:
+            raise Diverged(f"at {algorithm.time:,} {error}: try a smaller --lr") from None
         except (OSError, StorageError) as error:
             message = f"the checkpoint at {algorithm.time:,} could not be written ({error})"
             if last:

@@ -15,7 +15,7 @@ from rlgen.core.device import fuse
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
-from rlgen.generative.autoregressive.causal import hidden
+from rlgen.generative.autoregressive.causal import masked_weight_count
 from rlgen.generative.base import MAX_OUTPUTS, Generative, Minibatches, update_ema
 from rlgen.generative.likelihoods import binarise, bits_per_dim, likelihood, protocol, seen, uniform
 
@@ -82,4 +82,4 @@ class EMAModel(Generative):
 
     def parameter_count(self) -> int:
         """Trainable numbers of the network; those a mask hides are none."""
-        return count(self.network) - hidden(self.network)
+        return count(self.network) - masked_weight_count(self.network)

@@ -150,6 +150,21 @@ def test_the_best_is_the_first_with_the_highest_mean_over_seeds(run):
     assert run.best_time == 2
 
 
+def test_a_state_that_is_not_finite_ends_the_training_with_advice(run, walk):
+    algorithm = walk()
+    algorithm.weights[0] = float("nan")
+    with pytest.raises(Diverged, match=r"at 0 weights holds values that are not finite.*: try a smaller --lr") as error:
+        run.save(algorithm)
+    assert "\n" not in str(error.value)
+
+
+def test_an_evaluation_that_is_not_finite_may_need_more_test_images(run):
+    with pytest.raises(Diverged, match=r"eval_nats.*nan.*: try a smaller --lr, or more test images"):
+        run.record(5, {"eval_nats": float("nan"), "eval_mse": 1.0})
+    with pytest.raises(Diverged, match=r"loss.*nan.*: try a smaller --lr$"):
+        run.record(5, {"loss": float("nan")})
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor([1.0, float("nan")])])
 def test_a_metric_that_is_not_finite_stops_the_run_with_its_name_and_the_previous_row(run, value):
     run.collect({"loss": 0.5})

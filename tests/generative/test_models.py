@@ -198,7 +198,7 @@ def test_bits_are_of_each_colour_of_each_pixel(name, photographs):
 
 def test_a_network_that_knows_nothing_needs_eight_bits(photographs):
     model = build("pixelcnn", photographs, size=8, likelihood="softmax")
-    for p in model.ema.head.out.parameters():
+    for p in model.ema.head.output.parameters():
         p.data.zero_()
     assert float(model.measure()["eval_bits"]) == pytest.approx(8)
 

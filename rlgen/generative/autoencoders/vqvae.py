@@ -16,8 +16,8 @@ from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.autoencoders.coders import Shape, halvable, three_by_three
-from rlgen.generative.autoregressive.base import draw, nats
-from rlgen.generative.autoregressive.pixelcnn import Level, MaskedNetwork
+from rlgen.generative.autoregressive.base import nll, sample_pixels
+from rlgen.generative.autoregressive.masked import MaskedNetwork, ResidualStack
 from rlgen.generative.base import evaluating
 from rlgen.generative.ema import EMAModel
 from rlgen.generative.grids import COLUMNS, ROWS, comparison_grid, interpolation_grid, sample_grid
@@ -54,7 +54,7 @@ class VQVAE(EMAModel):
             k = self.network.codebook.nearest(z)
             e = self.network.codebook.lookup(k)
             fit = self.fit(self.network, x, z + (e - z).detach())
-            code = nats(self.code_likelihood, self.network.prior(self.levels(k), y), self.levels(k)).mean()
+            code = nll(self.code_likelihood, self.network.prior(self.levels(k), y), self.levels(k)).mean()
         commitment = (z - e).square().flatten(1).sum(1).mean()
         self.network.codebook.learn(z.detach(), k, self.noise)
         loss = self.config.commitment * commitment + code - fit.mean()
@@ -83,7 +83,7 @@ class VQVAE(EMAModel):
                 k = self.ema.codebook.nearest(self.ema.encode(x))
                 fits.append(self.fit(self.ema, x, self.ema.codebook.lookup(k)).cpu().double())
                 codes.append(
-                    nats(self.code_likelihood, self.ema.prior(self.levels(k), y), self.levels(k)).cpu().double()
+                    nll(self.code_likelihood, self.ema.prior(self.levels(k), y), self.levels(k)).cpu().double()
                 )
                 uses += self.code_counts(k).cpu()
         reconstruction, code = -torch.cat(fits).mean(), torch.cat(codes).mean()
@@ -128,7 +128,7 @@ class VQVAE(EMAModel):
             for index in torch.split(torch.arange(count), self.chunk_size(CHUNK_SIZE)):
                 y = None if labels is None else labels[index].to(self.device)
                 blank = torch.zeros(len(index), 1, height, width, device=self.device)
-                levels = draw(
+                levels = sample_pixels(
                     self.ema.prior, self.code_likelihood, blank, torch.zeros_like(blank[:, 0]).bool(), y, noise
                 )
                 k = (levels.squeeze(1) * (self.config.codebook_size - 1)).round().long()
@@ -229,7 +229,7 @@ class Prior(MaskedNetwork):
     def __init__(self, grid: tuple[int, int], config: settings.VQVAE, classes: int) -> None:
         width, blocks, size = config.prior_width, config.prior_blocks, config.codebook_size
         network = settings.PixelCNN(width=width, head_width=width, blocks=blocks, levels=1, first_kernel=5)
-        super().__init__((1, *grid), size, network, Level(network, 1, classes), input_channels=size)
+        super().__init__((1, *grid), size, network, ResidualStack(network, 1, classes), input_channels=size)
         self.codebook_size = size
 
     def encode_input(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Images one pixel after the other: p(x) = Π p(xᵢ | x₁ … xᵢ₋₁), learned by maximum likelihood, drawn row by row."""
+"""Autoregressive models: p(x) = Π p(xᵢ | x₁, …, xᵢ₋₁) over the pixels, trained by maximum likelihood."""
 
 import math
 from typing import Any
@@ -12,22 +12,23 @@ from rlgen.core.errors import UserError
 from rlgen.core.images import Grid
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
-from rlgen.generative.autoregressive.causal import Network, incremental_mode
+from rlgen.generative.autoregressive.cache import incremental_mode
+from rlgen.generative.autoregressive.causal import PixelNetwork
 from rlgen.generative.base import evaluating
 from rlgen.generative.ema import EMAModel
 from rlgen.generative.grids import ROWS, sample_grid
 from rlgen.generative.likelihoods import Likelihood, bits_per_dim, seen
 
-COMPLETION_ROWS = 4  # rows of the sheet of completions: the images, what is given of them, and as often completed
-CHUNK_SIZE = 256  # images scored or drawn at once, to bound the memory
+COMPLETIONS = 4  # of each image in the grid of completions
+CHUNK_SIZE = 256  # images evaluated or sampled at once, to bound the memory
 
 
 class Autoregressive(EMAModel):
-    """What PixelCNN and PixelRNN share: a `network` that predicts every pixel of an image from those before it."""
+    """A `network` that predicts each pixel of an image from earlier ones: the base of PixelCNN and PixelRNN."""
 
     betas, lr_warmup_steps = (0.9, 0.99), 200
-    network: Network
-    ema: Network
+    network: PixelNetwork
+    ema: PixelNetwork
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None:
         super().__init__(task, config, setup)
@@ -37,97 +38,97 @@ class Autoregressive(EMAModel):
         self.set_network(network, setup)
 
     def real(self, split: data.Split) -> data.Dataset:
-        """The images as the likelihood has them, which samples are too: black and white ones are drawn once."""
+        """The images with the levels of the likelihood, as samples have them: binarised for a Bernoulli likelihood."""
         return seen(self.load(split), self.protocol, split)
 
-    def build(self, outputs: int, classes: int) -> Network:
-        """The network: of each colour of each pixel it predicts `outputs` numbers."""
+    def build(self, outputs: int, classes: int) -> PixelNetwork:
+        """A network with `outputs` outputs for each channel of each pixel; `classes` is 0 where it takes no labels."""
         raise NotImplementedError
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
-        """The mean of -log p(x), nats of an image."""
+        """Mean of -log p(x), or of -log p(x|y) for a conditional model, in nats per image."""
         x = self.binarise_batch(x)
         with self.autocast():
             out = self.network(x, y)
-        return nats(self.likelihood, out, x).mean(), {}
+        return nll(self.likelihood, out, x).mean(), {}
 
     def measure(self) -> Metrics:
-        """-log p(x) of all test images by the averaged weights."""
-        parts, together = [], self.chunk_size(CHUNK_SIZE)
+        """-log p(x) of the EMA network, mean over all test images: nats per image and bits per dimension."""
+        losses, chunk_size = [], self.chunk_size(CHUNK_SIZE)
         with evaluating(self.ema):
-            for i in range(0, len(self.test_set), together):
-                x, y = self.test_batch(slice(i, i + together))
+            for i in range(0, len(self.test_set), chunk_size):
+                x, y = self.test_batch(slice(i, i + chunk_size))
                 x, y = x.to(self.device), None if y is None else y.to(self.device)
-                parts.append(nats(self.likelihood, self.ema(x, y), x).cpu().double())
-        mean = torch.cat(parts).mean()
+                losses.append(nll(self.likelihood, self.ema(x, y), x).cpu().double())
+        mean = torch.cat(losses).mean()
         return {"eval_nats": mean, "eval_bits": bits_per_dim(mean.item(), math.prod(self.shape))}
 
     def final(self) -> Metrics:
-        """The same, and what a model that knows nothing would have."""
+        """`measure`, and the nats and bits of a uniform distribution for comparison."""
         return {**self.measure(), **self.uniform_baseline()}
 
     def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
-        """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`.
+        """`count` images (N, C, H, W) in [0, 1] on the CPU, a function of the weights and `seed` alone.
 
-        A conditional model takes the `labels` (N,) to make, or goes through the classes in turn.
+        `labels` (N,) are the classes for a conditional model, by default all classes in turn.
         """
         x = torch.zeros(count, *self.shape)
         return self.complete(x, torch.zeros(self.shape[1:], dtype=torch.bool), seed=seed, labels=labels)
 
     def complete(self, x: Tensor, known: Tensor, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
-        """Images x (N, C, H, W) in [0, 1] with the pixels drawn anew that are not `known`, (H, W) or (N, H, W).
+        """Images x (N, C, H, W) in [0, 1] with all pixels replaced by samples except the `known` ones.
 
-        What is known stays as it is. A pixel is drawn from what comes before it, known or drawn.
+        `known` is boolean, (H, W) or (N, H, W). A sampled pixel depends on the earlier pixels, known and sampled, and
+        on no later one. Raises UserError where a shape does not fit.
         """
         if tuple(x.shape[1:]) != self.shape:
-            raise UserError(f"images of shape {tuple(x.shape[1:])} cannot be completed: it learned {self.shape}")
+            raise UserError(f"images of shape {tuple(x.shape[1:])}: this model completes images of shape {self.shape}")
         if tuple(known.shape) not in (tuple(x.shape[2:]), (len(x), *x.shape[2:])):
             raise UserError(
-                f"what is known of {tuple(x.shape)} has the shape {tuple(known.shape)}: give one flag a pixel"
+                f"a mask of known pixels of shape {tuple(known.shape)} for images {tuple(x.shape)}: its shape must be"
+                f" {tuple(x.shape[2:])} or {(len(x), *x.shape[2:])}"
             )
         labels = self.labels_for(len(x), labels)
         noise = torch_stream(seed, "samples")
         known = known.expand(len(x), *x.shape[2:])
-        parts = []
+        images = []
         with evaluating(self.ema):
-            for part in torch.split(torch.arange(len(x)), CHUNK_SIZE):
-                y = None if labels is None else labels[part].to(self.device)
-                parts.append(draw(self.ema, self.likelihood, x[part].to(self.device), known[part], y, noise).cpu())
-        return torch.cat(parts)
+            for i in torch.split(torch.arange(len(x)), CHUNK_SIZE):
+                y = None if labels is None else labels[i].to(self.device)
+                completed = sample_pixels(self.ema, self.likelihood, x[i].to(self.device), known[i], y, noise)
+                images.append(completed.cpu())
+        return torch.cat(images)
 
     def grids(self, seed: int) -> dict[str, Grid]:
-        """Samples, and test images completed from their upper half."""
+        """Samples, with a column per class for a conditional model; test images completed from their upper halves."""
         columns = self.columns
         labels = torch.arange(columns).repeat(ROWS) if self.conditional else None
         samples = self.sample(ROWS * columns, seed=seed, labels=labels)
         x, y = self.test_batch(torch.arange(columns) % len(self.test_set))
-        top = torch.zeros(self.shape[1:], dtype=torch.bool)
-        top[: self.shape[1] // 2] = True
-        labels = None if y is None else y.repeat(COMPLETION_ROWS)
-        completed = self.complete(x.repeat(COMPLETION_ROWS, 1, 1, 1), top, seed=seed, labels=labels)
+        upper = torch.zeros(self.shape[1:], dtype=torch.bool)
+        upper[: self.shape[1] // 2] = True
+        labels = None if y is None else y.repeat(COMPLETIONS)
+        completed = self.complete(x.repeat(COMPLETIONS, 1, 1, 1), upper, seed=seed, labels=labels)
+        images = torch.cat([x, x * upper + 0.5 * ~upper, completed])
+        rows = ("image", "given half", *["completion"] * COMPLETIONS)
         return {
             "samples": sample_grid(samples, self.shown_classes),
-            "completions": Grid(
-                torch.cat([x, x * top + 0.5 * ~top, completed]),
-                columns,
-                "completions",
-                ("image", "given", *["completion"] * COMPLETION_ROWS),
-            ),
+            "completions": Grid(images, columns, "completions", row_labels=rows),
         }
 
 
-def nats(likelihood: Likelihood, out: Tensor, x: Tensor) -> Tensor:
-    """-log p(x) of each image: what a network says (B, C · K, H, W), (B, C, H, W) -> (B,)."""
+def nll(likelihood: Likelihood, out: Tensor, x: Tensor) -> Tensor:
+    """-log p(x) in nats of each image: outputs of a network (B, C · K, H, W), images (B, C, H, W) -> (B,)."""
     out = out.reshape(len(x), x.shape[1], -1, *x.shape[2:]).movedim(2, -1)
     return -likelihood.log_prob(out, x).flatten(1).sum(1)
 
 
-def draw(
-    network: Network, likelihood: Likelihood, x: Tensor, known: Tensor, y: Tensor | None, noise: torch.Generator
+def sample_pixels(
+    network: PixelNetwork, likelihood: Likelihood, x: Tensor, known: Tensor, y: Tensor | None, noise: torch.Generator
 ) -> Tensor:
-    """Images x (B, C, H, W) with every pixel that is not `known`, (B, H, W), drawn in its turn from the `noise`.
+    """Images x (B, C, H, W) with every pixel that is not `known`, (B, H, W), replaced by a sample, in raster order.
 
-    A pixel costs one column of the network, which remembers what it computed for those before it.
+    A channel of a pixel costs one column of the network, as the activations at earlier pixels are cached.
     """
     batch, channels, height, width = x.shape
     x, known = x.clone(), known.to(x.device)
@@ -137,9 +138,9 @@ def draw(
             network.begin_row(x, y)
             for cache.column in range(width):
                 pixel, given = x[:, :, cache.row, cache.column], known[:, cache.row, cache.column]  # views
-                for c in range(channels):  # each colour sees those before it
-                    out = network(pixel, y).view(batch, channels, -1)[:, c]
+                for c in range(channels):  # a channel depends on the earlier channels of its pixel
+                    out = network(pixel, y).view(batch, channels, -1)[:, c]  # (B, K)
                     u = torch.rand(batch, generator=noise, dtype=x.dtype).to(x.device)
                     pixel[:, c] = torch.where(given, pixel[:, c], likelihood.sample(out, u))
-                network.remember(pixel)
+                network.append_pixel(pixel)
     return x

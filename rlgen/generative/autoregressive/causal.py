@@ -1,210 +1,153 @@
-"""Convolutions that see only what comes before, over whole images and over one pixel at a time.
+"""Masked convolutions: an output at a pixel depends on earlier pixels, and on earlier channels of the same pixel.
 
-Before means: in rows above, or to the left in the same row, or an earlier colour of the same pixel. van den Oord et al.
-2016, arXiv:1601.06759. The cache of activations: Ramachandran et al. 2017, arXiv:1704.06001.
+Raster order: row by row from the top, from left to right within a row, then by channel (red, green, blue).
+van den Oord et al. 2016, arXiv:1601.06759. The vertical and horizontal stacks: arXiv:1606.05328.
 """
 
-import itertools
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-View = Literal["raster", "vertical", "horizontal"]
+from rlgen.generative.autoregressive.cache import ActivationBuffer, CausalModule
+
+Context = Literal["raster", "vertical", "horizontal"]
 
 
-class SamplingCache:
-    """An image while it is drawn: the pixel that is next, and what was computed for those before it."""
-
-    def __init__(self, height: int, width: int) -> None:
-        self.height, self.width = height, width
-        self.row = self.column = 0
-        self.buffers: dict[nn.Module, Any] = {}
-
-
-class Causal(nn.Module):
-    """Runs on whole images (B, C, H, W), in `incremental_mode` on one pixel (B, C) or one row (B, C, 1, W)."""
-
-    cache: SamplingCache | None = None
-
-    @property
-    def active_cache(self) -> SamplingCache:
-        """The cache of the `incremental_mode` this runs in."""
-        assert self.cache is not None, "a single pixel has a meaning only within `incremental_mode`"
-        return self.cache
-
-
-class Network(Causal):
-    """Predicts each pixel from those before it: of whole images or, in `incremental_mode`, the next pixel."""
+class PixelNetwork(CausalModule):
+    """A network that predicts each pixel from earlier ones: of whole images or, in incremental mode, the next pixel."""
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) in [0, 1], (B,) -> (B, C · K, H, W), a colour's K numbers side by side; (B, C) -> (B, C · K)."""
+        """Images (B, C, H, W) in [0, 1], labels (B,) -> (B, C · K, H, W); a pixel (B, C) -> (B, C · K).
+
+        The K outputs of a channel are adjacent: they are the parameters of its distribution.
+        """
         raise NotImplementedError
 
     def begin_row(self, x: Tensor, y: Tensor | None = None) -> None:
-        """All rows of images x (B, C, H, W) above the next pixel are known now."""
+        """Process the row of images x (B, C, H, W) above the next pixel, where the network has a vertical stack."""
 
-    def remember(self, x: Tensor) -> None:
-        """The next pixel (B, C) is known now."""
+    def append_pixel(self, x: Tensor) -> None:
+        """Store the values of the next pixel (B, C), once all its channels are sampled."""
         raise NotImplementedError
 
 
-@contextmanager
-def incremental_mode(network: nn.Module, height: int, width: int) -> Iterator[SamplingCache]:
-    """Within, `network` takes pixels (B, C) or rows (B, C, 1, W) in order and remembers what later ones need."""
-    parts = [module for module in network.modules() if isinstance(module, Causal)]
-    cache = SamplingCache(height, width)
-    try:
-        for part in parts:
-            part.cache = cache
-        with torch.inference_mode():
-            yield cache
-    finally:
-        for part in parts:
-            part.cache = None
+class CausalConv(CausalModule):
+    """A convolution with the receptive field, in a kernel x kernel square, that `context` and `mask_type` allow.
 
+    raster      rows above, and pixels to the left in the same row
+    vertical    rows above, and the whole row of the pixel
+    horizontal  pixels to the left in the same row
 
-class CausalConv(Causal):
-    """A convolution whose output at a pixel sees, of a kernel x kernel square around it, only what comes before.
-
-    As `raster` sees it that is the rows above and the pixels to the left; `vertical` takes the whole row of the pixel
-    as well, `horizontal` nothing but what is to the left. The pixel itself is seen by kind B alone. Where features
-    belong to the channels of a pixel (see `channel_groups`), A lets pass those of earlier channels, B the same one too.
-    The taps below the pixel are not stored, so they cost nothing; those that remain hidden are zeroed.
+    In raster and horizontal context the pixel itself is visible by channel group (`channel_groups`): mask type A lets
+    an output depend on earlier groups, mask type B on its own group as well. Rows below the pixel are not stored, so
+    they cost no arithmetic; the other taps outside of the receptive field are multiplied by 0.
     """
+
+    mask: Tensor | None  # (O, I, rows, columns) of 0 and 1; None where no tap is masked
 
     def __init__(
         self,
-        inputs: Tensor,
-        outputs: Tensor,
+        in_groups: Tensor,
+        out_groups: Tensor,
         kernel: int = 1,
         *,
-        view: View = "raster",
-        kind: Literal["A", "B"] = "B",
+        context: Context = "raster",
+        mask_type: Literal["A", "B"] = "B",
         stride: int = 1,
-        rate: int = 1,
+        pixel_stride: int = 1,
         gain: float = 1.0,
     ) -> None:
-        """`inputs` (I,) and `outputs` (O,) name the colour of each feature; its inputs lie `rate` pixels apart."""
+        """`in_groups` (I,) and `out_groups` (O,) are the channel groups of the features.
+
+        `pixel_stride` is the distance between adjacent inputs in pixels of the image. The weights are normal with
+        variance gain² / fan-in, the fan-in being the mean number of unmasked taps of an output.
+        """
         super().__init__()
         side = kernel // 2
-        above = 0 if view == "horizontal" else side
-        right = 0 if view == "horizontal" else side
-        self.stride, self.rate = stride, rate
-        self.above, self.left, self.right = above, side, right
-        mask = torch.ones(len(outputs), len(inputs), above + 1, side + 1 + right)
-        if view != "vertical":
+        self.stride, self.pixel_stride = stride, pixel_stride
+        self.left = side  # columns of the receptive field to the left of the pixel, to its right, and rows above
+        self.above = self.right = 0 if context == "horizontal" else side
+        mask = torch.ones(len(out_groups), len(in_groups), self.above + 1, self.left + 1 + self.right)
+        if context != "vertical":
+            earlier = in_groups < out_groups[:, None] if mask_type == "A" else in_groups <= out_groups[:, None]
+            mask[:, :, -1, side] = earlier.float()
             mask[:, :, -1, side + 1 :] = 0
-            mask[:, :, -1, side] = (inputs < outputs[:, None]) if kind == "A" else (inputs <= outputs[:, None])
-        seen = max(1.0, mask.sum().item() / len(outputs))  # numbers one output sees
-        weight = torch.randn(mask.shape) * gain / math.sqrt(seen) * mask
+        fan_in = max(1.0, mask.sum().item() / len(out_groups))
+        weight = torch.randn(mask.shape) * gain / math.sqrt(fan_in) * mask
         self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
-        self.bias = nn.Parameter(torch.zeros(len(outputs)))
-        self.mask: Tensor | None
+        self.bias = nn.Parameter(torch.zeros(len(out_groups)))
         self.register_buffer("mask", None if mask.all() else mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, I, H, W) -> (B, O, H', W'), sides divided by the stride and rounded up; or a pixel or a row."""
+        """(B, I, H, W) -> (B, O, ⌈H / stride⌉, ⌈W / stride⌉); a pixel (B, I) -> (B, O); a row (B, I, 1, W)."""
         if self.cache is not None:
             return self._pixel(x) if x.dim() == 2 else self._row(x)
         if not (self.above or self.left):
-            return F.conv2d(x, self.live, self.bias)
+            return F.conv2d(x, self.masked_weight, self.bias)
         x = F.pad(x, (self.left - self.right, 0, self.above, 0))
-        y = F.conv2d(x, self.live, self.bias, self.stride, (0, self.right))
+        y = F.conv2d(x, self.masked_weight, self.bias, self.stride, (0, self.right))
         return y.contiguous(memory_format=torch.channels_last)
 
     @property
-    def live(self) -> Tensor:
-        """The weight (O, I, rows, columns) with what must stay hidden zeroed, in its gradient too."""
+    def masked_weight(self) -> Tensor:
+        """The weight (O, I, rows, columns) times the mask, so that masked taps get no gradient either."""
         return self.weight if self.mask is None else self.weight * self.mask
 
-    def remember(self, x: Tensor) -> None:
-        """Keep what is known of the next pixel (B, I), for later ones to see."""
-        past, _, _ = self._memory(x)
-        past.put(x, *self._place)
+    def append_pixel(self, x: Tensor) -> None:
+        """Store the next pixel (B, I) without an output."""
+        buffer, _, _ = self._cached(x)
+        assert buffer is not None, "a 1x1 convolution stores no pixels"
+        buffer.write_pixel(x, *self._position)
 
     def _pixel(self, x: Tensor) -> Tensor:
         """(B, I) -> (B, O) at the next pixel."""
-        past, weight, bias = self._memory(x)
-        if past is not None:
-            x = past.put(x, *self._place)
+        buffer, weight, bias = self._cached(x)
+        if buffer is not None:
+            x = buffer.write_pixel(x, *self._position)
         return torch.addmm(bias, x, weight)
 
     def _row(self, x: Tensor) -> Tensor:
-        """(B, I, 1, W) -> (B, O, 1, W'): the next row of a vertical view."""
-        past, _, _ = self._memory(x)
-        seen = x if past is None else past.put_row(x, self._place[0])
-        return F.conv2d(seen, self.live, self.bias, self.stride)
+        """(B, I, 1, W) -> (B, O, 1, ⌈W / stride⌉): the next row in vertical context."""
+        buffer, _, _ = self._cached(x)
+        rows = x if buffer is None else buffer.write_row(x, self._position[0])
+        return F.conv2d(rows, self.masked_weight, self.bias, self.stride)
 
     @property
-    def _place(self) -> tuple[int, int]:
-        """Row and column of the next pixel among its inputs."""
-        return self.active_cache.row // self.rate, self.active_cache.column // self.rate
+    def _position(self) -> tuple[int, int]:
+        """Row and column of the next pixel in the grid of the inputs."""
+        return self.active_cache.row // self.pixel_stride, self.active_cache.column // self.pixel_stride
 
-    def _memory(self, x: Tensor) -> tuple[Any, Tensor, Tensor]:
-        """What it has seen; weight (columns · rows · I, O) and bias (O,)."""
-        memory = self.active_cache.buffers
-        if self not in memory:
-            past = None
+    def _cached(self, x: Tensor) -> tuple[ActivationBuffer | None, Tensor, Tensor]:
+        """Buffer of the inputs, None for a 1x1 convolution; weight as a matrix (columns · rows · I, O); bias (O,)."""
+        cache = self.active_cache
+        if self not in cache.activations:
+            buffer = None
             if self.above or self.left:
-                columns = -(-self.active_cache.width // self.rate)
-                past = ActivationBuffer(x.new_zeros(columns, self.above + 1, *x.shape[1::-1]), self.left, self.right)
-            memory[self] = past, self.live.permute(3, 2, 1, 0).flatten(0, 2).contiguous(), self.bias
-        found: tuple[Any, Tensor, Tensor] = memory[self]
-        return found
+                columns = -(-cache.width // self.pixel_stride)
+                zeros = x.new_zeros(columns, self.above + 1, *x.shape[1::-1])
+                buffer = ActivationBuffer(zeros, self.left, self.right)
+            matrix = self.masked_weight.permute(3, 2, 1, 0).flatten(0, 2).contiguous()
+            cache.activations[self] = buffer, matrix, self.bias
+        cached: tuple[ActivationBuffer | None, Tensor, Tensor] = cache.activations[self]
+        return cached
 
 
-class ActivationBuffer:
-    """The last rows of what a convolution was told, laid out so that what an output sees is one piece of memory."""
-
-    def __init__(self, blank: Tensor, left: int, right: int) -> None:
-        """`blank` is (columns, rows, I, B); an output sees `left` columns before its own and `right` after it."""
-        columns = len(blank)
-        self.row = 0
-        self.rows = F.pad(blank, (0, 0, 0, 0, 0, 0, left, right))
-        self.newest = self.rows[left : left + columns, -1]
-        self.places = [place.T for place in self.newest]  # (B, I) each, views: where each column's newest goes
-        self.seen = [self.rows[j : j + left + 1 + right].flatten(0, 2).T for j in range(columns)]
-
-    def put(self, x: Tensor, row: int, column: int) -> Tensor:
-        """Take in a pixel (B, I). -> what an output there sees: (B, columns · rows · I)."""
-        self._reach(row)
-        self.places[column].copy_(x)
-        return self.seen[column]
-
-    def put_row(self, x: Tensor, row: int) -> Tensor:
-        """Take in a row (B, I, 1, W). -> all rows that outputs there see: (B, I, rows, left + W + right)."""
-        self._reach(row)
-        self.newest.copy_(x[:, :, 0].permute(2, 1, 0))
-        return self.rows.permute(3, 2, 1, 0)
-
-    def _reach(self, row: int) -> None:
-        """Begin a row, where it is a new one."""
-        if row > self.row:
-            self.row = row
-            above = list(self.rows.unbind(1))
-            for older, newer in itertools.pairwise(above):
-                older.copy_(newer)
-            above[-1].zero_()
-
-
-def hidden(network: nn.Module) -> int:
-    """How many weights of a network never count, for a mask hides what they would see."""
-    masks = (part.mask for part in network.modules() if isinstance(part, CausalConv))
+def masked_weight_count(network: nn.Module) -> int:
+    """Number of weights of a network that a mask multiplies by 0."""
+    masks = (module.mask for module in network.modules() if isinstance(module, CausalConv))
     return sum(int((mask == 0).sum()) for mask in masks if mask is not None)
 
 
 def channel_groups(features: int, channels: int) -> Tensor:
-    """Which of the `channels` of an image each of some `features` belongs to: (features,)."""
+    """The channel of the image each of `features` belongs to, in order and as evenly as possible: (features,)."""
     return torch.arange(features) * channels // features
 
 
 def label_bias(classes: int, features: int) -> nn.Embedding | None:
-    """What each class adds to some features, nothing at first; None where there are no classes."""
+    """A bias per class (classes, features), initially 0; None without classes."""
     if not classes:
         return None
     bias = nn.Embedding(classes, features)
@@ -212,6 +155,6 @@ def label_bias(classes: int, features: int) -> nn.Embedding | None:
     return bias
 
 
-def spread(per_image: Tensor, like: Tensor) -> Tensor:
-    """(B, C) as what can be added to pixels (B, C) or images (B, C, H, W)."""
+def expand_to_pixels(per_image: Tensor, like: Tensor) -> Tensor:
+    """(B, D) with the dimensions of `like`: a pixel (B, D), or images and rows (B, D, 1, 1)."""
     return per_image if like.dim() == 2 else per_image[:, :, None, None]

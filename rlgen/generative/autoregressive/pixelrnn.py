@@ -1,4 +1,7 @@
-"""PixelRNN: each pixel from the states of recurrent layers. van den Oord et al. 2016, arXiv:1601.06759."""
+"""PixelRNN: an autoregressive model of recurrent layers. van den Oord et al. 2016, arXiv:1601.06759.
+
+Shapes: B images, D features of a pixel, height H, width W. The four gates of an LSTM are 4D adjacent features.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -6,127 +9,139 @@ from torch import Tensor, nn
 
 from rlgen.generative import settings
 from rlgen.generative.autoregressive.base import Autoregressive
-from rlgen.generative.autoregressive.causal import Causal, CausalConv, Network, channel_groups, label_bias, spread
-from rlgen.generative.autoregressive.pixelcnn import MaskedNetwork
+from rlgen.generative.autoregressive.cache import CausalModule
+from rlgen.generative.autoregressive.causal import (
+    CausalConv,
+    PixelNetwork,
+    channel_groups,
+    expand_to_pixels,
+    label_bias,
+)
+from rlgen.generative.autoregressive.masked import MaskedNetwork
 
 
 class PixelRNN(Autoregressive):
-    """The likelihood of an image, pixel by pixel: long short-term memories that scan it by rows or diagonals."""
+    """The likelihood of an image as a product over pixels, by LSTMs that scan the image by rows or diagonals."""
 
     Config = settings.PixelRNN
+    config: settings.PixelRNN
 
-    def build(self, outputs: int, classes: int) -> Network:
-        """Recurrent layers between a masked convolution and the prediction."""
-        here = channel_groups(self.config.width, self.shape[0])
+    def build(self, outputs: int, classes: int) -> PixelNetwork:
+        """Recurrent layers with residual connections, between the input convolution and the prediction head."""
+        groups = channel_groups(self.config.width, self.shape[0])
         layer = RowLSTM if self.config.scan == "row" else DiagonalBiLSTM
-        layers = Layers(layer(here, classes) for _ in range(self.config.layers))
+        layers = ResidualLayers(layer(groups, classes) for _ in range(self.config.layers))
         return MaskedNetwork(self.shape, outputs, self.config, layers)
 
 
-class Layers(nn.ModuleList):
-    """One after the other, each added to what the one before has to say."""
+class ResidualLayers(nn.ModuleList):
+    """x ← x + layer(x) for each layer."""
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, D, H, W) -> (B, D, H, W), or a pixel (B, D) -> (B, D)."""
+        """(B, D, H, W) -> (B, D, H, W); a pixel (B, D) -> (B, D)."""
         for layer in self:
             x = x + layer(x, y)
         return x
 
 
-class RowLSTM(Causal):
-    """The state of a pixel follows from those of the three pixels above it; rows are scanned from the top.
+class RowLSTM(CausalModule):
+    """A scan from the top row to the bottom: the state of a pixel depends on the states of the three pixels above it.
 
-    Of its own row a pixel sees what is told of itself and of the one to its left.
+    gates[i, j] = Wˢ ∗ x[i, j-1 .. j] + Wʰ ∗ h[i-1, j-1 .. j+1], with input-to-state weights Wˢ and state-to-state
+    weights Wʰ. The receptive field is a triangle above the pixel.
     """
 
-    def __init__(self, here: Tensor, classes: int) -> None:
+    def __init__(self, groups: Tensor, classes: int) -> None:
         super().__init__()
-        self.input = CausalConv(here, here.repeat(4), 3, view="horizontal")
-        self.state = _weights(len(here), 3)
-        self.out = CausalConv(here, here, gain=0.5)
-        self.label = label_bias(classes, 4 * len(here))
+        self.input_to_state = CausalConv(groups, groups.repeat(4), 3, context="horizontal")
+        self.state_to_state = _state_weight(len(groups), 3)
+        self.output = CausalConv(groups, groups, gain=0.5)
+        self.label_bias = label_bias(classes, 4 * len(groups))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, D, H, W) -> (B, D, H, W), or a pixel (B, D) -> (B, D)."""
-        gates = self.input(x)
-        if self.label is not None:
-            gates = gates + spread(self.label(y), gates)
-        out: Tensor = self.out(self._states(gates) if self.cache is None else self._state(gates))
+        """(B, D, H, W) -> (B, D, H, W); a pixel (B, D) -> (B, D)."""
+        gates = self.input_to_state(x)
+        if self.label_bias is not None:
+            gates = gates + expand_to_pixels(self.label_bias(y), gates)
+        out: Tensor = self.output(self._scan(gates) if self.cache is None else self._next_state(gates))
         return out
 
-    def _states(self, gates: Tensor) -> Tensor:
-        """(B, 4D, H, W) -> (B, D, H, W)."""
+    def _scan(self, gates: Tensor) -> Tensor:
+        """h of all pixels: (B, 4D, H, W) -> (B, D, H, W)."""
         h = c = torch.zeros_like(gates[:, : gates.shape[1] // 4, 0])  # (B, D, W), above the image
         rows = []
         for row in gates.unbind(2):
-            h, c = lstm(row + F.conv1d(h, self.state, padding=1), c)
+            h, c = lstm(row + F.conv1d(h, self.state_to_state, padding=1), c)
             rows.append(h)
         return torch.stack(rows, 2)
 
-    def _state(self, gates: Tensor) -> Tensor:
-        """(B, 4D) -> (B, D) at the next pixel."""
+    def _next_state(self, gates: Tensor) -> Tensor:
+        """h of the next pixel: (B, 4D) -> (B, D)."""
         cache, batch, features = self.active_cache, len(gates), gates.shape[1] // 4
-        if self not in cache.buffers:  # h and c of every pixel, in a margin of zeros
-            cache.buffers[self] = gates.new_zeros(2, batch, features, cache.height + 1, cache.width + 2)
-        past, i, j = cache.buffers[self], cache.row, cache.column
-        above = past[0, :, :, i, j : j + 3].reshape(batch, -1)
-        h, c = lstm(gates + F.linear(above, self.state.flatten(1)), past[1, :, :, i, j + 1])
-        past[0, :, :, i + 1, j + 1], past[1, :, :, i + 1, j + 1] = h, c
+        if self not in cache.activations:  # h and c of every pixel, padded by zeros above, left and right
+            cache.activations[self] = gates.new_zeros(2, batch, features, cache.height + 1, cache.width + 2)
+        states, i, j = cache.activations[self], cache.row, cache.column
+        above = states[0, :, :, i, j : j + 3].reshape(batch, -1)
+        h, c = lstm(gates + F.linear(above, self.state_to_state.flatten(1)), states[1, :, :, i, j + 1])
+        states[0, :, :, i + 1, j + 1], states[1, :, :, i + 1, j + 1] = h, c
         return h
 
 
-class DiagonalBiLSTM(Causal):
-    """Two scans along the diagonals, which together miss no pixel but one: the last of the row above.
+class DiagonalBiLSTM(CausalModule):
+    """Two scans along the diagonals, whose receptive fields together cover all earlier pixels except one.
 
-    In the first, the state of a pixel follows from the one above it and the one to its left. In the second, from the
-    one above and the one to its right; what it finds is heard one row further down. What is told of a row's pixels has
-    seen those before them, so its last pixel is seen by the image's own convolution alone, if that is wide enough.
+    left to right  the state of a pixel depends on the states of the pixel above it and the pixel to its left
+    right to left  ... on the states of the pixel above it and the pixel to its right
+
+    The states of the second scan are added one row further down, so that they are of earlier rows. As the inputs of
+    the last pixel of a row do not depend on that pixel itself, the last pixel of the row above is missed, unless it is
+    within the kernel of the input convolution.
     """
 
-    def __init__(self, here: Tensor, classes: int) -> None:
+    def __init__(self, groups: Tensor, classes: int) -> None:
         super().__init__()
-        nothing = torch.zeros_like(here)  # rows above may be heard by every colour
-        self.left = CausalConv(here, here.repeat(4))
-        self.right = CausalConv(nothing, nothing.repeat(4))
-        self.states = nn.ParameterList([_weights(len(here), 2), _weights(len(here), 2)])  # from above and beside
-        self.out = CausalConv(here, here, gain=0.5)
-        self.label = label_bias(classes, 4 * len(here))
+        first = torch.zeros_like(groups)  # the second scan is of earlier rows, so any channel may depend on it
+        self.left_input_to_state = CausalConv(groups, groups.repeat(4))
+        self.right_input_to_state = CausalConv(first, first.repeat(4))
+        self.state_to_state = nn.ParameterList([_state_weight(len(groups), 2), _state_weight(len(groups), 2)])
+        self.output = CausalConv(groups, groups, gain=0.5)
+        self.label_bias = label_bias(classes, 4 * len(groups))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, D, H, W) -> (B, D, H, W), or a pixel (B, D) -> (B, D)."""
-        gates = self.left(x)
-        if self.label is not None:
-            gates = gates + spread(self.label(y), gates)
-        out: Tensor = self.out(self._states(gates, x) if self.cache is None else self._state(gates, x))
+        """(B, D, H, W) -> (B, D, H, W); a pixel (B, D) -> (B, D)."""
+        gates = self.left_input_to_state(x)
+        if self.label_bias is not None:
+            gates = gates + expand_to_pixels(self.label_bias(y), gates)
+        out: Tensor = self.output(self._scan(gates, x) if self.cache is None else self._next_state(gates, x))
         return out
 
-    def _states(self, gates: Tensor, x: Tensor) -> Tensor:
-        """What both scans say of all pixels: (B, 4D, H, W), (B, D, H, W) -> (B, D, H, W)."""
-        left = scan(gates, self.states[0])
-        right = scan(self.right(x).flip(3), self.states[1]).flip(3)
+    def _scan(self, gates: Tensor, x: Tensor) -> Tensor:
+        """Sum of h of both scans at all pixels: (B, 4D, H, W), (B, D, H, W) -> (B, D, H, W)."""
+        left = diagonal_scan(gates, self.state_to_state[0])
+        right = diagonal_scan(self.right_input_to_state(x).flip(3), self.state_to_state[1]).flip(3)
         return left + F.pad(right, (0, 0, 1, -1))
 
-    def _state(self, gates: Tensor, x: Tensor) -> Tensor:
-        """The same of the next pixel: (B, 4D), (B, D) -> (B, D)."""
-        cache, (height, width) = self.active_cache, (self.active_cache.height, self.active_cache.width)
-        if self not in cache.buffers:  # h and c of every pixel in both scans, in a margin of zeros; what was told of it
-            states = x.new_zeros(2, 2, *x.shape, height + 1, width + 1)
-            cache.buffers[self] = states, x.new_zeros(*x.shape, height, width)
-        (left, right), told = cache.buffers[self]
-        i, j = cache.row, cache.column
-        if i > 0 and j == 0:
-            row = self.right(told[:, :, i - 1 : i]).squeeze(2)  # (B, 4D, W)
+    def _next_state(self, gates: Tensor, x: Tensor) -> Tensor:
+        """Sum of h of both scans at the next pixel: (B, 4D), (B, D) -> (B, D)."""
+        cache = self.active_cache
+        if self not in cache.activations:  # h and c of every pixel in both scans, padded by zeros; the inputs x
+            states = x.new_zeros(2, 2, *x.shape, cache.height + 1, cache.width + 1)
+            cache.activations[self] = states, x.new_zeros(*x.shape, cache.height, cache.width)
+        (left, right), inputs = cache.activations[self]
+        i, j, width = cache.row, cache.column, cache.width
+        if i > 0 and j == 0:  # the row above is complete: scan it from the right
+            row = self.right_input_to_state(inputs[:, :, i - 1 : i]).squeeze(2)  # (B, 4D, W)
             for k in range(width):
-                _cell(row[..., width - 1 - k], right, i - 1, k, self.states[1])
-        told[..., i, j] = x
-        h: Tensor = _cell(gates, left, i, j, self.states[0]) + right[0, ..., i, width - j]
+                _step(row[..., width - 1 - k], right, i - 1, k, self.state_to_state[1])
+        inputs[..., i, j] = x
+        h: Tensor = _step(gates, left, i, j, self.state_to_state[0]) + right[0, ..., i, width - j]
         return h
 
 
-def scan(gates: Tensor, weight: Tensor) -> Tensor:
-    """h of every pixel from those above and to the left: (B, 4D, H, W), (4D, D, 2) -> (B, D, H, W).
+def diagonal_scan(gates: Tensor, weight: Tensor) -> Tensor:
+    """h of every pixel from the states above and to the left: (B, 4D, H, W), (4D, D, 2) -> (B, D, H, W).
 
-    Rows are skewed, each by one column more than the one above, so that a diagonal becomes a column.
+    Each row is shifted to the right by one column more than the row above it, so that a diagonal becomes a column.
     """
     batch, features, height, width = gates.shape
     diagonals = width + height - 1
@@ -136,25 +151,28 @@ def scan(gates: Tensor, weight: Tensor) -> Tensor:
     for column in skewed.unbind(3):
         h, c = lstm(column + F.conv1d(F.pad(h, (1, 0)), weight), c)
         columns.append(h)
-    straight = F.pad(torch.stack(columns, 3).flatten(2), (0, height))
-    return straight.reshape(batch, -1, height, width + height)[..., :width]
+    unskewed = F.pad(torch.stack(columns, 3).flatten(2), (0, height))
+    return unskewed.reshape(batch, -1, height, width + height)[..., :width]
 
 
 def lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """c' = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c'): (B, 4D, ...), (B, D, ...) -> h and c', (B, D, ...)."""
+    """c' = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c'): gates i f o g (B, 4D, ...), c (B, D, ...) -> h and c'."""
     i, f, o, g = gates.chunk(4, 1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c
 
 
-def _cell(gates: Tensor, past: Tensor, i: int, j: int, weight: Tensor) -> Tensor:
-    """(B, 4D) -> (B, D) at the j-th pixel that a scan meets in row i; `past` is (2, B, D, 1 + H, 1 + W)."""
-    seen = torch.stack([past[0, ..., i, j + 1], past[0, ..., i + 1, j]], 2)  # above and beside
-    h, c = lstm(gates + F.linear(seen.flatten(1), weight.flatten(1)), past[1, ..., i + 1, j])
-    past[0, ..., i + 1, j + 1], past[1, ..., i + 1, j + 1] = h, c
+def _step(gates: Tensor, states: Tensor, i: int, j: int, weight: Tensor) -> Tensor:
+    """h (B, D) of the j-th pixel of row i in the order of a diagonal scan; stores h and c.
+
+    `gates` is (B, 4D), `states` (2, B, D, 1 + H, 1 + W) is padded by zeros above and on the side where the scan begins.
+    """
+    neighbours = torch.stack([states[0, ..., i, j + 1], states[0, ..., i + 1, j]], 2)  # above, and before in the row
+    h, c = lstm(gates + F.linear(neighbours.flatten(1), weight.flatten(1)), states[1, ..., i + 1, j])
+    states[0, ..., i + 1, j + 1], states[1, ..., i + 1, j + 1] = h, c
     return h
 
 
-def _weights(features: int, taps: int) -> nn.Parameter:
-    """From states to gates, (4D, D, taps)."""
+def _state_weight(features: int, taps: int) -> nn.Parameter:
+    """State-to-state weight (4D, D, taps), normal with variance 1 / fan-in."""
     return nn.Parameter(torch.randn(4 * features, features, taps) / (features * taps) ** 0.5)

@@ -1,7 +1,7 @@
-"""Show the discriminator changed images, real and generated alike, so that few images do not make it certain.
+"""Augmentation of the images of a discriminator, real and generated alike, against overfitting to few images.
 
-DiffAugment: Zhao et al. 2020, arXiv:2006.10738. Adaptive: Karras et al. 2020, arXiv:2006.06676. All of it is
-differentiable, for the generator learns through it; images are (B, C, H, W) in [0, 1].
+DiffAugment: Zhao et al. 2020, arXiv:2006.10738. Adaptive (ADA): Karras et al. 2020, arXiv:2006.06676. Both are
+differentiable, as the generator is trained through them. Images are (B, C, H, W) in [0, 1].
 """
 
 import functools
@@ -13,29 +13,30 @@ from torch import Tensor
 
 from rlgen.core.state import Stateful
 
-EVERY = 4  # batches between two looks at how certain the discriminator is
-TARGET = 0.6  # of the mean sign of the logits of real images, the paper's
+ADAPT_INTERVAL = 4  # minibatches between two changes of the probability
+TARGET_SIGN = 0.6  # mean sign of the logits of real images that ADA aims at
 
 
-class Unchanged(Stateful):
-    """Images as they are."""
+class NoAugmentation(Stateful):
+    """The identity, and the interface of the others."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same."""
+        """(B, C, H, W) -> (B, C, H, W)."""
         return x
 
-    def listen(self, sign: Tensor) -> None:
-        """Take note of the signs (B,) of the logits of real images, 1 or -1."""
+    def adapt(self, sign: Tensor) -> None:
+        """Adjust the strength to the signs (B,), -1 to 1, of the logits of real images; by default no change."""
 
 
-class DiffAugment(Unchanged):
-    """Colour, a shift and a hole, always and on every image. Zhao et al. 2020."""
+class DiffAugment(NoAugmentation):
+    """Every image gets another brightness, saturation and contrast, a translation and a cutout. Zhao et al. 2020."""
 
     def __init__(self, stream: torch.Generator) -> None:
-        self.stream = stream  # on the CPU; the model saves it
+        """`stream` is a CPU generator; the model saves it."""
+        self.stream = stream
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> changed images of that shape."""
+        """(B, C, H, W) -> (B, C, H, W); by up to 1/8 of each side translated, at most half of each side cut out."""
         count, _, height, width = x.shape
         brightness, saturation, contrast, down, right, top, left = (
             torch.rand(7, count, 1, 1, 1, generator=self.stream).to(x.device).unbind()
@@ -43,85 +44,84 @@ class DiffAugment(Unchanged):
         x = x + (brightness - 0.5) / 2
         x = x.mean(1, keepdim=True).lerp(x, 2 * saturation)
         x = x.mean((1, 2, 3), keepdim=True).lerp(x, contrast + 0.5)
-        rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
-        x = _shifted(x, _steps(down, height // 8), _steps(right, width // 8))
+        x = _translate(x, _symmetric_integers(down, height // 8), _symmetric_integers(right, width // 8))
         y0, x0 = (top * (height + 1)).long() - height // 4, (left * (width + 1)).long() - width // 4
-        inside_y, inside_x = rows - y0.view(-1, 1), columns - x0.view(-1, 1)  # (B, H), (B, W)
-        hole = ((inside_y >= 0) & (inside_y < height // 2))[:, :, None] & ((inside_x >= 0) & (inside_x < width // 2))[
-            :, None, :
-        ]
-        return x * ~hole[:, None]
+        rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
+        i, j = rows - y0.view(-1, 1), columns - x0.view(-1, 1)  # (B, H), (B, W): position relative to the cutout
+        cutout = ((i >= 0) & (i < height // 2))[:, :, None] & ((j >= 0) & (j < width // 2))[:, None, :]
+        return x * ~cutout[:, None]
 
 
-class Adaptive(Unchanged):
-    """Each change with a probability that rises while the discriminator is too certain of real images.
+class AdaptiveAugment(NoAugmentation):
+    """Each transformation with probability p, which grows while the discriminator overfits. Karras et al. 2020.
 
-    Every four batches p grows or shrinks so that it could go from 0 to 1 in `images` images. Changes are those the
-    paper found to matter: flips, quarter turns, shifts; scale, rotation, stretch; brightness, contrast, and of colours
-    luma flip, hue and saturation. All that moves pixels is one affine map, all that colours them another.
+    p starts at 0 and needs `images` real images to reach 1. Transformations are those of the paper's best pipeline:
+    flips, quarter turns, translation, scale, rotation, anisotropic scale; brightness, contrast, luma flip, hue and
+    saturation. All geometric ones are composed to one affine map, all colour ones to another.
     """
 
-    state = ("p", "heard", "batches")
+    state = ("p", "sign_sum", "batches")
 
     def __init__(self, stream: torch.Generator, images: int) -> None:
+        """`stream` is a CPU generator; the model saves it."""
         self.stream, self.images = stream, images
         self.p = torch.zeros(())
-        self.heard = torch.zeros(2)  # sum of the signs since the last look, and how many they are
+        self.sign_sum = torch.zeros(2)  # sum and number of the signs since the last change of p
         self.batches = 0
 
-    def listen(self, sign: Tensor) -> None:
-        """p ← p + sign(E[sign D(x)] - 0.6) · images seen since the last look / `images`, within [0, 1]."""
-        self.heard += torch.stack([sign.sum(), torch.tensor(len(sign), device=sign.device)]).cpu()
+    def adapt(self, sign: Tensor) -> None:
+        """p ← p + sign(E[sign D(x)] - 0.6) · n / images in [0, 1], every four batches, n images since the last time."""
+        self.sign_sum += torch.stack([sign.sum(), torch.tensor(len(sign), device=sign.device)]).cpu()
         self.batches += 1
-        if self.batches % EVERY == 0:
-            total, count = self.heard
-            self.p = (self.p + torch.sign(total / count - TARGET) * count / self.images).clamp(0, 1)
-            self.heard = torch.zeros(2)
+        if self.batches % ADAPT_INTERVAL == 0:
+            total, count = self.sign_sum
+            self.p = (self.p + torch.sign(total / count - TARGET_SIGN) * count / self.images).clamp(0, 1)
+            self.sign_sum = torch.zeros(2)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> changed images of that shape; the same where p is 0."""
+        """(B, C, H, W) -> (B, C, H, W); the identity where p is 0."""
         if not self.p:
             return x
-        moved = F.grid_sample(
-            x, F.affine_grid(self._places(len(x))[:, :2].to(x), list(x.shape), align_corners=False),
-            padding_mode="reflection", align_corners=False,
-        )  # fmt: skip
-        colour = self._colours(len(x), x.shape[1]).to(x)  # (B, C, C + 1)
+        affine = self._geometry(len(x))[:, :2].to(x)
+        grid = F.affine_grid(affine, list(x.shape), align_corners=False)
+        moved = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+        colour = self._colour(len(x), x.shape[1]).to(x)
         return torch.einsum("bdc,bchw->bdhw", colour[:, :, :-1], moved) + colour[:, :, -1, None, None]
 
-    def _places(self, count: int) -> Tensor:
-        """(B, 3, 3): where each place of the new image is looked up in the old one, in [-1, 1]."""
-        flip = 1 - 2 * self._pick(count) * self._integers(count, 2)
-        quarter = self._pick(count) * self._integers(count, 4) * math.pi / 2
-        angle = self._pick(count) * (2 * self._uniform(count) - 1) * math.pi
-        zoom = torch.exp2(0.2 * self._pick(count) * self._normal(count))
-        stretch = torch.exp2(0.2 * self._pick(count) * self._normal(count))
-        shift = self._pick(count)[:, None] * 0.25 * torch.randn(count, 2, generator=self.stream)  # an eighth, of 2
-        one, none = torch.ones(count), torch.zeros(count)
+    def _geometry(self, count: int) -> Tensor:
+        """(B, 3, 3): homogeneous coordinates in the output to those in the input, both in [-1, 1]."""
+        flip = 1 - 2 * self._selected(count) * self._integers(count, 2)
+        quarter = self._selected(count) * self._integers(count, 4) * math.pi / 2
+        angle = self._selected(count) * (2 * self._uniform(count) - 1) * math.pi
+        scale = torch.exp2(0.2 * self._selected(count) * self._normal(count))
+        stretch = torch.exp2(0.2 * self._selected(count) * self._normal(count))
+        # a standard deviation of 1/8 of the side, whose length is 2
+        shift = self._selected(count)[:, None] * 0.25 * torch.randn(count, 2, generator=self.stream)
+        one, zero = torch.ones(count), torch.zeros(count)
         maps = [
-            _matrix([[flip, none, none], [none, one, none], [none, none, one]]),
-            _turn(quarter + angle),
-            _matrix([[zoom * stretch, none, none], [none, zoom / stretch, none], [none, none, one]]),
-            _matrix([[one, none, shift[:, 0]], [none, one, shift[:, 1]], [none, none, one]]),
+            _matrix([[flip, zero, zero], [zero, one, zero], [zero, zero, one]]),
+            _rotation(quarter + angle),
+            _matrix([[scale * stretch, zero, zero], [zero, scale / stretch, zero], [zero, zero, one]]),
+            _matrix([[one, zero, shift[:, 0]], [zero, one, shift[:, 1]], [zero, zero, one]]),
         ]
         return functools.reduce(torch.matmul, maps)
 
-    def _colours(self, count: int, channels: int) -> Tensor:
-        """(B, C, C + 1): each new channel as a sum of the old ones and a constant."""
-        brightness = 0.1 * self._pick(count) * self._normal(count)  # 0.2 on the paper's [-1, 1]
-        contrast = torch.exp2(0.5 * self._pick(count) * self._normal(count))
+    def _colour(self, count: int, channels: int) -> Tensor:
+        """(B, C, C + 1): each output channel as a linear combination of the input channels, and a constant."""
+        brightness = 0.1 * self._selected(count) * self._normal(count)  # 0.2 on the paper's scale [-1, 1]
+        contrast = torch.exp2(0.5 * self._selected(count) * self._normal(count))
         linear = contrast[:, None, None] * torch.eye(channels).expand(count, -1, -1)
         if channels == 3:
-            grey = torch.full((3, 3), 1 / 3)  # the part along the luma axis
-            luma = 1 - 2 * self._pick(count) * self._integers(count, 2)
-            hue = self._pick(count) * (2 * self._uniform(count) - 1) * math.pi
-            saturation = torch.exp2(self._pick(count) * self._normal(count))
-            off_axis = saturation[:, None, None] * (_spin(hue) @ (torch.eye(3) - grey))
-            linear = linear @ (luma[:, None, None] * grey + off_axis)
-        middle = 0.5 * (1 - linear.sum(2)) + brightness[:, None]  # contrast and flips leave middle grey where it is
-        return torch.cat([linear, middle[:, :, None]], 2)
+            luma_axis = torch.full((3, 3), 1 / 3)  # projection on the axis of greys
+            luma = 1 - 2 * self._selected(count) * self._integers(count, 2)
+            hue = self._selected(count) * (2 * self._uniform(count) - 1) * math.pi
+            saturation = torch.exp2(self._selected(count) * self._normal(count))
+            off_axis = saturation[:, None, None] * (_hue_rotation(hue) @ (torch.eye(3) - luma_axis))
+            linear = linear @ (luma[:, None, None] * luma_axis + off_axis)
+        constant = 0.5 * (1 - linear.sum(2)) + brightness[:, None]  # contrast and luma flip keep middle grey
+        return torch.cat([linear, constant[:, :, None]], 2)
 
-    def _pick(self, count: int) -> Tensor:
+    def _selected(self, count: int) -> Tensor:
         """(B,) of 1 with probability p, else 0."""
         return (self._uniform(count) < self.p).float()
 
@@ -135,20 +135,20 @@ class Adaptive(Unchanged):
         return torch.randint(below, (count,), generator=self.stream).float()
 
 
-def _steps(uniform: Tensor, most: int) -> Tensor:
-    """(B, 1, 1, 1) in [0, 1) to whole numbers (B,) from -most to most."""
-    return (uniform.flatten() * (2 * most + 1)).long() - most
+def _symmetric_integers(uniform: Tensor, maximum: int) -> Tensor:
+    """Numbers (B, 1, 1, 1) in [0, 1) to integers (B,) from -maximum to maximum."""
+    return (uniform.flatten() * (2 * maximum + 1)).long() - maximum
 
 
-def _shifted(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Images (B, C, H, W) moved by (B,) pixels each way, black where nothing comes from."""
+def _translate(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Images (B, C, H, W) moved by (B,) pixels down and to the right, padded by black."""
     count, _, height, width = x.shape
-    rows = torch.arange(height, device=x.device) - down[:, None] + 1  # (B, H), in an image with a black rim
+    rows = torch.arange(height, device=x.device) - down[:, None] + 1  # (B, H), in the padded image
     columns = torch.arange(width, device=x.device) - right[:, None] + 1
-    rimmed = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1)
+    padded = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1)
     image = torch.arange(count, device=x.device)[:, None, None]
     rows, columns = rows.clamp(0, height + 1), columns.clamp(0, width + 1)
-    return rimmed[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _matrix(rows: list[list[Tensor]]) -> Tensor:
@@ -156,13 +156,14 @@ def _matrix(rows: list[list[Tensor]]) -> Tensor:
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
 
 
-def _turn(angle: Tensor) -> Tensor:
-    c, s, none = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    return _matrix([[c, -s, none], [s, c, none], [none, none, none + 1]])
+def _rotation(angle: Tensor) -> Tensor:
+    """Rotations of the plane by angles (B,) in radians, in homogeneous coordinates: (B, 3, 3)."""
+    c, s, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    return _matrix([[c, -s, zero], [s, c, zero], [zero, zero, zero + 1]])
 
 
-def _spin(angle: Tensor) -> Tensor:
-    """(B, 3, 3) rotations about the axis of greys (Rodrigues)."""
+def _hue_rotation(angle: Tensor) -> Tensor:
+    """Rotations of RGB space about the axis of greys by angles (B,) in radians, by Rodrigues' formula: (B, 3, 3)."""
     axis = torch.full((3,), 3**-0.5)
     cross = torch.tensor([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     s, c = angle.sin()[:, None, None], angle.cos()[:, None, None]

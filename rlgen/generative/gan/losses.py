@@ -1,6 +1,6 @@
-"""What generator and discriminator play for, and what keeps the discriminator smooth. Logits are (B,), high is real.
+"""Adversarial losses of a GAN, and gradient penalties of its discriminator.
 
-A game is a value: three functions of logits. A penalty takes the discriminator and the images it was shown.
+Logits are (B,); a high logit means real. A loss is a value: three functions of logits and a decision threshold.
 """
 
 from collections.abc import Callable
@@ -14,63 +14,64 @@ Critic = Callable[[Tensor, Tensor | None], Tensor]  # images (B, C, H, W), label
 
 
 @dataclass(frozen=True)
-class Game:
-    """Mean losses of logits (B,)."""
+class AdversarialLoss:
+    """Means over a batch of logits (B,)."""
 
-    real: Callable[[Tensor], Tensor]  # of the discriminator, on real images
-    fake: Callable[[Tensor], Tensor]  # of the discriminator, on the generator's
-    made: Callable[[Tensor], Tensor]  # of the generator, on its own
-    boundary: float | None = 0.0  # above it the discriminator says real; a Wasserstein critic says no such thing
+    real_loss: Callable[[Tensor], Tensor]  # of the discriminator, on logits of real images
+    fake_loss: Callable[[Tensor], Tensor]  # of the discriminator, on logits of generated images
+    generator_loss: Callable[[Tensor], Tensor]  # on logits of generated images
+    decision_threshold: float | None = 0.0  # logit above which an image is classified as real; None: no classifier
 
 
-GAMES = {
-    # -log D(x) - log(1 - D(G(z))), D the sigmoid of the logit; -log D(G(z)) does not saturate while the discriminator
-    # wins, as log(1 - D(G(z))) would. Goodfellow et al. 2014, arXiv:1406.2661.
-    "non-saturating": Game(
-        real=lambda logit: F.softplus(-logit).mean(),
-        fake=lambda logit: F.softplus(logit).mean(),
-        made=lambda logit: F.softplus(-logit).mean(),
+LOSSES = {
+    # -log D(x) - log(1 - D(G(z))), where D is the sigmoid of the logit; the generator minimises -log D(G(z)), which has
+    # a gradient where D(G(z)) is near 0, unlike log(1 - D(G(z))). Goodfellow et al. 2014, arXiv:1406.2661.
+    "non-saturating": AdversarialLoss(
+        real_loss=lambda logit: F.softplus(-logit).mean(),
+        fake_loss=lambda logit: F.softplus(logit).mean(),
+        generator_loss=lambda logit: F.softplus(-logit).mean(),
     ),
     # ½ (D(x) - 1)² + ½ D(G(z))²; ½ (D(G(z)) - 1)². Mao et al. 2017, arXiv:1611.04076, equation 9.
-    "lsgan": Game(
-        real=lambda logit: 0.5 * (logit - 1).square().mean(),
-        fake=lambda logit: 0.5 * logit.square().mean(),
-        made=lambda logit: 0.5 * (logit - 1).square().mean(),
-        boundary=0.5,
+    "lsgan": AdversarialLoss(
+        real_loss=lambda logit: 0.5 * (logit - 1).square().mean(),
+        fake_loss=lambda logit: 0.5 * logit.square().mean(),
+        generator_loss=lambda logit: 0.5 * (logit - 1).square().mean(),
+        decision_threshold=0.5,
     ),
     # max(0, 1 - D(x)) + max(0, 1 + D(G(z))); -D(G(z)). Lim & Ye 2017, arXiv:1705.02894.
-    "hinge": Game(
-        real=lambda logit: F.relu(1 - logit).mean(),
-        fake=lambda logit: F.relu(1 + logit).mean(),
-        made=lambda logit: -logit.mean(),
+    "hinge": AdversarialLoss(
+        real_loss=lambda logit: F.relu(1 - logit).mean(),
+        fake_loss=lambda logit: F.relu(1 + logit).mean(),
+        generator_loss=lambda logit: -logit.mean(),
     ),
-    # D(G(z)) - D(x); -D(G(z)). Arjovsky et al. 2017, arXiv:1701.07875.
-    "wgan": Game(
-        real=lambda logit: -logit.mean(),
-        fake=lambda logit: logit.mean(),
-        made=lambda logit: -logit.mean(),
-        boundary=None,
+    # D(G(z)) - D(x); -D(G(z)). The critic estimates a distance and does not classify. Arjovsky et al. 2017,
+    # arXiv:1701.07875.
+    "wgan": AdversarialLoss(
+        real_loss=lambda logit: -logit.mean(),
+        fake_loss=lambda logit: logit.mean(),
+        generator_loss=lambda logit: -logit.mean(),
+        decision_threshold=None,
     ),
 }
 
 
 def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, y: Tensor | None, mix: Tensor) -> Tensor:
-    """Mean of (‖∇D(x̂)‖ - 1)², x̂ between a real and a generated image. Gulrajani et al. 2017, arXiv:1704.00028.
+    """E[(‖∇D(x̂)‖ - 1)²] at x̂ = mix · real + (1 - mix) · fake. Gulrajani et al. 2017, arXiv:1704.00028.
 
-    `mix` (B,) in [0, 1] says where between, once for all numbers of an image.
+    Images are (B, C, H, W); `mix` (B,) in [0, 1] is one weight per image.
     """
-    gradient = _gradient(critic, torch.lerp(fake, real, mix.view(-1, 1, 1, 1)), y)
+    gradient = _image_gradient(critic, torch.lerp(fake, real, mix.view(-1, 1, 1, 1)), y)
     norm: Tensor = torch.linalg.vector_norm(gradient, dim=1)
     return (norm - 1).square().mean()
 
 
 def r1_penalty(critic: Critic, real: Tensor, y: Tensor | None) -> Tensor:
-    """Mean of ½ ‖∇D(x)‖² at real images. Mescheder et al. 2018, arXiv:1801.04406."""
-    return 0.5 * _gradient(critic, real, y).square().sum(1).mean()
+    """E[½ ‖∇D(x)‖²] at real images (B, C, H, W). Mescheder et al. 2018, arXiv:1801.04406."""
+    return 0.5 * _image_gradient(critic, real, y).square().sum(1).mean()
 
 
-def _gradient(critic: Critic, x: Tensor, y: Tensor | None) -> Tensor:
-    """(B, CHW) of each image's logit in its own pixels; can itself be descended."""
+def _image_gradient(critic: Critic, x: Tensor, y: Tensor | None) -> Tensor:
+    """∇D(x) of each image: (B, C, H, W) -> (B, CHW), differentiable with respect to the weights of D."""
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x, y).sum(), x, create_graph=True)
     return gradient.flatten(1)

@@ -79,7 +79,7 @@ class FeatureClassifier:
             network={key: value.detach() for key, value in network.state_dict().items()},
             accuracy=accuracy,
             mean=features.double().mean(0),
-            covariance=features.double().T.cov(),
+            covariance=features.double().T.cov() if len(features) > 1 else torch.zeros(2 * (FEATURES,)).double(),
             shares=torch.zeros(0) if train.labels is None else _shares(train.labels, len(train.classes)),
             reference=features[shuffled(len(train))[:KEPT]].clone(),
             test_features=test_features,

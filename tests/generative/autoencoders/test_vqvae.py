@@ -9,8 +9,8 @@ from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders import vqvae
 from rlgen.generative.autoencoders.vqvae import VQVAE, Codebook, perplexity
-from rlgen.generative.autoregressive.base import nats
-from rlgen.generative.autoregressive.causal import incremental_mode
+from rlgen.generative.autoregressive.base import nll
+from rlgen.generative.autoregressive.cache import incremental_mode
 
 SMALL = {"batch": 50, "width": 4, "codebook_size": 3, "code_dim": 2, "prior_width": 6, "prior_blocks": 1}
 
@@ -105,7 +105,7 @@ def test_commitment_draws_what_is_encoded_to_its_word():
 def test_the_prior_does_not_teach_the_encoder():
     model = build()
     k = model.network.codebook.nearest(model.network.encode(model.data.next()[0]))
-    nats(model.code_likelihood, model.network.prior(model.levels(k)), model.levels(k)).mean().backward()
+    nll(model.code_likelihood, model.network.prior(model.levels(k)), model.levels(k)).mean().backward()
     assert all(p.grad is not None for p in model.network.prior.parameters())
     assert all(p.grad is None for p in (*model.network.encoder.parameters(), *model.network.decoder.parameters()))
 
@@ -120,7 +120,7 @@ def test_the_prior_is_a_distribution_over_all_grids():
     k = grids(model)
     with torch.no_grad():
         out = model.ema.prior.double()(model.levels(k).double(), torch.full((81,), 4))
-    probability = (-nats(model.code_likelihood, out, model.levels(k))).exp()
+    probability = (-nll(model.code_likelihood, out, model.levels(k))).exp()
     assert probability.sum().item() == pytest.approx(1, abs=1e-6)
     assert probability.max() > 2 / 81  # and no uniform one
 
@@ -135,7 +135,7 @@ def test_words_drawn_one_by_one_are_predicted_alike():
     with incremental_mode(prior, 2, 2) as cache:
         for cache.row, cache.column in itertools.product(range(2), repeat=2):
             got[..., cache.row, cache.column] = prior(x[..., cache.row, cache.column])
-            prior.remember(x[..., cache.row, cache.column])
+            prior.append_pixel(x[..., cache.row, cache.column])
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -145,7 +145,7 @@ def test_what_is_told_is_a_bound_on_the_likelihood():
     model.test_set = type(model.test_set)("few", model.test_set.images[:7], None)
     k = grids(model)
     with torch.no_grad():
-        code = -nats(model.code_likelihood, model.ema.prior(model.levels(k)), model.levels(k)).double()  # (81,)
+        code = -nll(model.code_likelihood, model.ema.prior(model.levels(k)), model.levels(k)).double()  # (81,)
         e = model.ema.codebook.lookup(k)
         x, _ = model.test_batch(slice(7))
         fits = torch.stack([model.fit(model.ema, image.expand(81, -1, -1, -1), e) for image in x])  # (7, 81)

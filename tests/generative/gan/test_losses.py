@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from rlgen.generative.gan.losses import GAMES, gradient_penalty, r1_penalty
+from rlgen.generative.gan.losses import LOSSES, gradient_penalty, r1_penalty
 
 REAL, FAKE = torch.tensor([0.3, -1.0, 2.0]), torch.tensor([2.0, -0.5, -3.0])
 
@@ -13,45 +13,52 @@ def _seeded():
     torch.manual_seed(0)
 
 
-def by_hand(name):
-    """What discriminator and generator lose on REAL and FAKE, one logit at a time."""
-    log_sigmoid = [lambda t: math.log(1 / (1 + math.exp(-t))), lambda t: math.log(1 - 1 / (1 + math.exp(-t)))]
-    real, fake, made = {
-        "non-saturating": (lambda t: -log_sigmoid[0](t), lambda t: -log_sigmoid[1](t), lambda t: -log_sigmoid[0](t)),
-        "lsgan": (lambda t: (t - 1) ** 2 / 2, lambda t: t**2 / 2, lambda t: (t - 1) ** 2 / 2),
-        "hinge": (lambda t: max(0, 1 - t), lambda t: max(0, 1 + t), lambda t: -t),
-        "wgan": (lambda t: -t, lambda t: t, lambda t: -t),
-    }[name]
-    a, b = REAL.tolist(), FAKE.tolist()
-    return sum(map(real, a)) / 3, sum(map(fake, b)) / 3, sum(map(made, b)) / 3
+def log_sigmoid(t):
+    return math.log(1 / (1 + math.exp(-t)))
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_games_are_those_of_the_papers(name):
-    game = GAMES[name]
-    assert (game.real(REAL).item(), game.fake(FAKE).item(), game.made(FAKE).item()) == pytest.approx(by_hand(name))
+EQUATIONS = {  # discriminator on real images, on generated ones; generator: each of one logit
+    "non-saturating": (lambda t: -log_sigmoid(t), lambda t: -log_sigmoid(-t), lambda t: -log_sigmoid(t)),
+    "lsgan": (lambda t: (t - 1) ** 2 / 2, lambda t: t**2 / 2, lambda t: (t - 1) ** 2 / 2),
+    "hinge": (lambda t: max(0, 1 - t), lambda t: max(0, 1 + t), lambda t: -t),
+    "wgan": (lambda t: -t, lambda t: t, lambda t: -t),
+}
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_means_of_the_equations_of_the_papers(name):
+    loss, (real, fake, generator) = LOSSES[name], EQUATIONS[name]
+    assert loss.real_loss(REAL).item() == pytest.approx(sum(map(real, REAL.tolist())) / 3)
+    assert loss.fake_loss(FAKE).item() == pytest.approx(sum(map(fake, FAKE.tolist())) / 3)
+    assert loss.generator_loss(FAKE).item() == pytest.approx(sum(map(generator, FAKE.tolist())) / 3)
+
+
+def test_the_decision_threshold_lies_halfway_between_the_targets():
+    """LSGAN's targets are 0 and 1, those of a sigmoid and a hinge symmetric; a Wasserstein critic has none."""
+    thresholds = {name: loss.decision_threshold for name, loss in LOSSES.items()}
+    assert thresholds == {"non-saturating": 0.0, "lsgan": 0.5, "hinge": 0.0, "wgan": None}
+
+
+@pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("logit", [-100.0, 100.0])
-def test_games_push_however_wrong_the_discriminator_is(name, logit):
+def test_losses_have_a_full_gradient_where_the_discriminator_is_wrong(name, logit):
     def slope(loss):
         value = torch.tensor([logit], dtype=torch.float64, requires_grad=True)
         loss(value).backward()
         assert value.grad.isfinite()
         return value.grad.item()
 
-    game = GAMES[name]
-    if logit < 0:  # a real image taken for a fake, and a fake that convinces nobody, get the full slope
-        assert slope(game.real) <= -1
-        assert slope(game.made) <= -1
+    loss = LOSSES[name]
+    if logit < 0:  # a real image classified as generated, or a generated one
+        assert slope(loss.real_loss) <= -1
+        assert slope(loss.generator_loss) <= -1
     else:
-        assert slope(game.fake) >= 1
+        assert slope(loss.fake_loss) >= 1
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 5, 2), (2, 1, 1)])
 def test_penalties_of_a_linear_critic(shape):
-    """D(x) = w·x has the gradient w everywhere: (‖w‖ - 1)² and ½ ‖w‖², whatever the batch and the shape."""
+    """D(x) = w·x has the gradient w everywhere: (‖w‖ - 1)² and ½ ‖w‖², for every batch size and shape."""
     w = torch.randn(shape, dtype=torch.float64)
     real, fake = torch.randn(2, 7, *shape, dtype=torch.float64)
     critic = lambda x, y: (w * x).sum((1, 2, 3))  # noqa: E731
@@ -61,8 +68,8 @@ def test_penalties_of_a_linear_critic(shape):
     assert r1_penalty(critic, real, None).item() == pytest.approx(norm**2 / 2)
 
 
-def test_penalties_look_where_they_should():
-    """D(x) = ½ ‖x‖² has the gradient x: the point itself is seen, one `mix` for all numbers of an image."""
+def test_penalties_are_evaluated_at_the_points_of_the_papers():
+    """D(x) = ½ ‖x‖² has the gradient x, which is the point itself; `mix` is one weight per image."""
     real, fake, mix = torch.randn(5, 2, 3, 3), torch.randn(5, 2, 3, 3), torch.rand(5)
     critic = lambda x, y: 0.5 * x.square().sum((1, 2, 3))  # noqa: E731
     between = torch.stack([m * r + (1 - m) * f for m, r, f in zip(mix, real, fake, strict=True)])
@@ -72,8 +79,8 @@ def test_penalties_look_where_they_should():
 
 
 @pytest.mark.parametrize("penalty", ["gradient", "r1"])
-def test_penalties_teach_the_critic_and_nobody_else(penalty):
-    """For D(x) = w·x the slopes are 2 (‖w‖ - 1) w / ‖w‖ and w; the images get none."""
+def test_penalties_have_gradients_in_the_critic_alone(penalty):
+    """For D(x) = w·x they are 2 (‖w‖ - 1) w / ‖w‖ and w."""
     w = torch.randn(1, 2, 2, requires_grad=True)
     x = torch.randn(4, 1, 2, 2, requires_grad=True)
     critic = lambda x, y: (w * x).sum((1, 2, 3))  # noqa: E731
@@ -87,8 +94,9 @@ def test_penalties_teach_the_critic_and_nobody_else(penalty):
     assert x.grad is None
 
 
-def test_labels_reach_the_critic():
+def test_penalties_are_of_the_logit_of_the_label():
     w = torch.tensor([1.0, 5.0])
     critic = lambda x, y: w[y] * x.flatten(1).sum(1)  # noqa: E731
     x, y = torch.randn(2, 1, 1, 1), torch.tensor([0, 1])
     assert r1_penalty(critic, x, y).item() == pytest.approx((1 + 25) / 4)
+    assert gradient_penalty(critic, x, x, y, torch.rand(2)).item() == pytest.approx((0 + 16) / 2)

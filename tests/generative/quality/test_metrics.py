@@ -111,6 +111,16 @@ def test_too_few_samples_for_a_covariance():
     assert result["classes_found"] == 10
 
 
+def test_a_dataset_of_two_images(recwarn):
+    """One for training, one for the test: distances are left out, and nothing advises a smaller step size."""
+    one = [replace(part, images=part.images[:1], labels=None, classes=()) for part in (TRAIN, TEST)]
+    result = metrics.evaluate(model(TEST.images[:1], train=one[0], test=one[1]))
+    assert result["samples"] == 1
+    assert "256 are needed" in result["left_out"]["distances"]
+    assert result["nearest_distance"] == result["real_data_reference"]["nearest_distance"]
+    assert not recwarn.list
+
+
 def test_the_floor_is_of_as_many_images():
     few, many = (metrics.evaluate(model(TEST.images[ORDER]), count) for count in (260, 299))
     assert few["lenet_fid"] == pytest.approx(few["real_data_reference"]["lenet_fid"], abs=1e-6)
