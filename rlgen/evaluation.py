@@ -121,7 +121,7 @@ def _agent_report(agent: Any, episodes: int, seed: int) -> Report:
 
 def _model_report(model: Any, count: int, seed: int, progress: Progress) -> Report:
     from rlgen.generative.quality import metrics
-    from rlgen.report.tables import table
+    from rlgen.core.tables import table
 
     tensors = {name: torch.as_tensor(value) for name, value in model.final().items()}
     own: dict[str, Any] = {name: value.item() for name, value in tensors.items() if value.ndim == 0}

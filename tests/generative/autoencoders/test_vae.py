@@ -116,7 +116,7 @@ def test_more_samples_give_a_tighter_bound_and_are_really_drawn(trained, monkeyp
     x, _ = trained.test_batch(torch.arange(3))
     with torch.no_grad():
         at_once = trained.log_weights(x, None, 10, torch.Generator().manual_seed(0))
-        monkeypatch.setattr(vae, "DECODED", 7)  # images at once make no difference
+        monkeypatch.setattr(vae, "IWAE_CHUNK_SIZE", 7)  # images at once make no difference
         in_parts = trained.log_weights(x, None, 10, torch.Generator().manual_seed(0))
     torch.testing.assert_close(in_parts, at_once)
 
