@@ -16,7 +16,7 @@ from rlgen.core.device import fuse
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
-from rlgen.generative.autoregressive.causal import hidden
+from rlgen.generative.autoregressive.causal import masked_weight_count
 from rlgen.generative.base import Generative
 from rlgen.generative.likelihoods import binarise, bits_per_dim, likelihood, protocol, stored_images, uniform
 from rlgen.generative.minibatches import Minibatches
@@ -100,7 +100,7 @@ class EMAModel(Generative):
 
     def parameter_count(self) -> int:
         """Number of trainable parameters, those without effect behind a mask left out."""
-        return count(self.network) - hidden(self.network)
+        return count(self.network) - masked_weight_count(self.network)
 
 
 @torch.no_grad()

@@ -164,7 +164,7 @@ class Categorical:
 
 
 def likelihood(name: str, components: int = 10) -> Likelihood:
-    """The likelihood called `bernoulli`, `logistic`, `mixture` (of `components` logistics) or `softmax` (256 levels)."""
+    """The likelihood `name`: bernoulli, logistic, mixture (of `components` logistics) or softmax (256 levels)."""
     known: dict[str, Likelihood] = {
         "bernoulli": Bernoulli(),
         "logistic": Logistic(),
@@ -215,7 +215,7 @@ def check_binary(dataset: Dataset) -> None:
     """Raise UserError for grey levels, whose cross-entropy is not a likelihood."""
     if any(((chunk > 0) & (chunk < 255)).any() for chunk in torch.split(dataset.images, CHUNK_SIZE)):
         raise UserError(
-            f"--likelihood bernoulli: {dataset.name} has grey levels, and this is a likelihood of black and white alone:"
+            f"--likelihood bernoulli: {dataset.name} has grey levels, and this is a likelihood of black and white:"
             " --binarise dynamic binarises them, --likelihood logistic takes them as they are"
         )
 

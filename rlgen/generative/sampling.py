@@ -19,7 +19,7 @@ class Sampler(Protocol):
 
     num_classes: int  # 0 where it takes no labels
 
-    def sample(self, count: int, *, seed: int, labels: Labels | None) -> Tensor:
+    def sample(self, count: int | None = None, *, seed: int = 0, labels: Labels | None = None) -> Tensor:
         """Images (count, C, H, W) in [0, 1]."""
         ...
 
@@ -57,6 +57,7 @@ def sample_batches(model: Sampler, count: int, seed: int = 0, labels: Labels | N
     """
     for start in range(0, count, CHUNK_SIZE):
         size = min(CHUNK_SIZE, count - start)
+        given: Labels | None
         if labels is None:
             _, given = label_tensor(model.num_classes, size, None, start)
         elif isinstance(labels, int):

@@ -79,7 +79,7 @@ class Autoencoder(LatentModel):
         return metrics
 
     def prior(self) -> tuple[Tensor, Tensor]:
-        """A Gaussian fitted to the codes of training images. Training does not make codes Gaussian: samples are rough."""
+        """A Gaussian fitted to codes of training images, which are not Gaussian by training: samples are rough."""
         z = self.encode(from_bytes(self.data.images[:PRIOR_IMAGES].permute(0, 3, 1, 2))).double()
         covariance = z.T.cov().reshape(len(z.T), -1) if len(z) > 1 else torch.eye(len(z.T), dtype=z.dtype)
         shift = JITTER * covariance.diagonal().mean().clamp(min=1e-6)

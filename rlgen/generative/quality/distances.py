@@ -40,7 +40,7 @@ def frechet(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: Tens
 def kernel_distance(x: Tensor, y: Tensor) -> float:
     """Squared maximum mean discrepancy of features (N, D), (M, D), unbiased. Bińkowski et al. 2018, arXiv:1801.01401.
 
-    E k(x, x') + E k(y, y') - 2 E k(x, y) with k(a, b) = (a·b/D + 1)³, over all pairs, so without subsets drawn at random.
+    E k(x, x') + E k(y, y') - 2 E k(x, y) with k(a, b) = (a·b/D + 1)³, over all pairs, without random subsets.
     """
     x, y = x.double(), y.double()
 

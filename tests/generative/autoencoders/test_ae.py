@@ -123,7 +123,7 @@ def test_pictures_of_the_code():
     torch.testing.assert_close(lines[:, 0], model.reconstruct(model.test_batch(starts)[0]))
     with pytest.raises(UserError, match="--latent 2"):
         build().manifold()
-    with pytest.raises(UserError, match="cannot be encoded"):
+    with pytest.raises(UserError, match="this model encodes images of shape"):
         model.encode(torch.zeros(1, 1, 28, 28))
 
 

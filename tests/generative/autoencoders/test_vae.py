@@ -258,7 +258,7 @@ def test_a_conditional_model_makes_what_it_is_told():
     samples = model.evaluate()["samples"]
     assert samples.images.shape == (80, 1, 8, 8)
     assert samples.column_labels == model.classes
-    with pytest.raises(UserError, match="4 samples want 4 labels of 0 to 9"):
+    with pytest.raises(UserError, match="4 samples take 4 labels from 0 to 9"):
         model.sample(4, labels=torch.tensor([0, 1, 2, 10]))
     with pytest.raises(UserError, match="trained without --conditional"):
         build().sample(2, labels=torch.tensor([0, 1]))
