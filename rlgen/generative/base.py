@@ -38,6 +38,7 @@ class Generative(Stateful):
         self.device = device.choose(setup, accelerate=True)
         self.task = data.resolve(task)
         dataset, self.test_set = self.load("train"), self.load("test")
+        self.digest = dataset.digest
         self.classes = dataset.classes
         if self.conditional and not self.classes:
             raise UserError(
@@ -74,6 +75,7 @@ class Generative(Stateful):
             "images": f"{len(self.data.images):,} for training, {len(self.test_set):,} for tests ({split})",
             "classes": f"{len(self.classes)}:{_names(self.classes)}" if self.classes else "none",
             "shape": f"{width}x{height} pixels, {depth}",
+            **({"fingerprint": self.digest[:12]} if self.digest else {}),  # of files that may change
         }
 
     def label(self, name: str) -> int:
