@@ -42,7 +42,8 @@ class Frames:
         self.action_mask = np.zeros(
             (slots, mask_width if mask_width > 1 else 0), bool
         )  # nothing where all actions always are
-        self.age = np.zeros(slots, np.uint8)  # how far back its episode began, counted up to the stack's height
+        # Rows since the start of the episode, counted up to frame_stack - 1.
+        self.age = np.zeros(slots, np.uint8 if frame_stack <= 256 else np.int32)
         self.aside: dict[int, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
         self.back = np.arange(frame_stack)[::-1]
         self.all = torch.ones((), dtype=torch.bool, device=device)
@@ -72,7 +73,7 @@ class Frames:
         if self.frame_stack == 1 or not time:
             self.age[here] = ~is_first if time else 0
         else:
-            age = np.minimum(self.age[self.row(time - 1)], self.frame_stack - 2) + np.uint8(1)
+            age = np.minimum(self.age[self.row(time - 1)], self.frame_stack - 2) + 1
             self.age[here] = np.where(is_first, 0, age)
         if step.done.any():
             nowhere = np.flatnonzero(step.terminated)  # never used, but what is no number would spread,
@@ -112,7 +113,7 @@ class Frames:
 
     def starts(self, slot: Slots) -> NDArray[np.bool_]:
         """Where an episode begins."""
-        return np.equal(self.age.take(slot), 0)
+        return np.asarray(self.age.take(slot) == 0)
 
     def state_dict(self, rows: int) -> State:
         """The first `rows` rows, and what was set aside."""

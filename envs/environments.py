@@ -1,4 +1,4 @@
-"""What `Lanes` steps: L environments side by side, and the loop over those that gymnasium makes."""
+"""The environments inside a `VectorEnv`: their protocol, and the loop over environments made by gymnasium."""
 
 import dataclasses
 import os
@@ -9,43 +9,50 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.wrappers import FlattenObservation
 from numpy.typing import NDArray
-from rlgen.envs.names import specification
+from rlgen.envs.names import refuse_raw_atari, specification
 from rlgen.envs.preprocessing import Preprocessing
 
 from rlgen.core.errors import UserError
 
+# Frames (N, *frame), rewards (N,), terminated (N,), truncated (N,).
 StepArrays = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]
 
 
 class Environments(Protocol):
-    """L environments without memory of episodes, scores, limits or stacks of frames: `Lanes` sees to these.
+    """N environments; episodes, returns, time limits and frame stacks are the work of `VectorEnv`.
 
-    `legal` and `lives` are new arrays after every call that changes them.
+    `action_mask` and `lives` are replaced by new arrays, never changed in place.
     """
 
     preprocessing: Preprocessing
-    actions: int
-    first_action: int
-    max_episode_steps: int | None  # steps after which an episode of this environment is cut off
-    fps: float
-    action_mask: NDArray[np.bool_]  # (L, A) the actions allowed now, or (L, 1) where all always are
-    lives: NDArray[np.int64] | None  # (L,) left now, where they are counted
+    num_actions: int
+    first_action: int  # number of the environment's first action; that of an agent is 0
+    max_episode_steps: int | None  # steps after which an episode is truncated, in the registry of environments
+    fps: float  # frames per second of a recorded episode
+    action_mask: NDArray[np.bool_]  # (N, A) the actions allowed now, or (N, 1) True without action masks
+    lives: NDArray[np.int64] | None  # (N,) lives left, 0 where unknown; None without lives
 
     def reset(self, indices: NDArray[np.int64], seeds: list[int]) -> NDArray[Any]:
-        """Begin an episode from its seed in each of these n lanes: its first frame, (n, *frame)."""
+        """Begin an episode in the n environments at `indices`, one seed each: the first frames, (n, *frame)."""
 
-    def step(self, actions: NDArray[np.int64], live: NDArray[np.bool_]) -> StepArrays:
-        """Frames (L, *frame), rewards, terminated and truncated (L,), of use for the lanes that live."""
+    def step(self, actions: NDArray[np.int64], running: NDArray[np.bool_]) -> StepArrays:
+        """One step of the `running` (N,) environments; the rows of all others are meaningless."""
 
     def render(self, index: int) -> NDArray[np.uint8]:
-        """A picture (H, W, 3)."""
+        """The picture (H, W, 3) of one environment."""
 
     def close(self) -> None:
-        """Free what is held, windows for example."""
+        """Release windows, threads and emulators."""
 
 
 class GymEnvironments:
-    """A loop over environments made by gymnasium. Raises UserError for one that cannot be made or used."""
+    """A loop over N environments made by gymnasium.
+
+    Action masks are read from `info["action_mask"]`, lives from `info["lives"]`, of every reset and step. An
+    environment without a mask in its info allows all actions; lives without an entry are unchanged.
+    Raises UserError for an environment that cannot be made, fails, has actions that are not discrete, or has its
+    first action mask later than in the info of the first resets, when the agent's replay buffer has no room for it.
+    """
 
     def __init__(
         self,
@@ -59,9 +66,7 @@ class GymEnvironments:
         self.envs = [_make(name, render_mode, repeat_action_probability) for _ in range(num_envs)]
         env = self.envs[0]
         if not isinstance(env.action_space, Discrete):
-            raise UserError(
-                f"{name} has the actions {env.action_space}: only discrete ones so far, like those of CartPole"
-            )
+            raise UserError(f"{name} has the actions {env.action_space}: only Discrete ones are supported")
         self.num_actions, self.first_action = int(env.action_space.n), int(env.action_space.start)
         self.preprocessing = Preprocessing(name, env.observation_space)
         if not isinstance(env.observation_space, Box):
@@ -70,35 +75,35 @@ class GymEnvironments:
         self.fps = float(env.metadata.get("render_fps") or 30)
         self.action_mask = np.ones((num_envs, 1), bool)
         self.lives: NDArray[np.int64] | None = None
-        self.infos_needed: bool | None = None  # the infos hold masks or lives; seen at the first of them
+        self.started = False  # whether the first resets, which decide about the action masks, are over
 
     def reset(self, indices: NDArray[np.int64], seeds: list[int]) -> NDArray[Any]:
-        """Begin an episode from its seed in each of these lanes: (n, *frame)."""
-        raw, infos = np.zeros((len(indices), *self.preprocessing.raw), self.preprocessing.dtype), {}
+        """Begin an episode in the n environments at `indices`, one seed each: the first frames, (n, *frame)."""
+        raw = np.zeros((len(indices), *self.preprocessing.raw), self.preprocessing.dtype)
+        infos: dict[int, dict[str, Any]] = {}
         for i, (index, seed) in enumerate(zip(indices.tolist(), seeds, strict=True)):
             try:
                 raw[i], infos[index] = self.envs[index].reset(seed=seed)
             except Exception as error:
                 raise failed(self.name, "reset", error) from error
-        if self.infos_needed is None:
-            self.infos_needed = bool({"action_mask", "lives"} & set(infos[index]))
-            if "action_mask" in infos[index]:
-                self.action_mask = np.ones((len(self.envs), self.num_actions), bool)
-            if "lives" in infos[index]:
-                self.lives = np.zeros(len(self.envs), np.int64)
-        if self.infos_needed:
-            self._read_infos(infos, "reset")
+        if not self.started and any("action_mask" in info for info in infos.values()):
+            self.action_mask = np.ones((len(self.envs), self.num_actions), bool)
+        self.started = True
+        if self.lives is not None:
+            self.lives = self.lives.copy()
+            self.lives[indices] = 0
+        self._read_infos(infos, "reset")
         return self.preprocessing.to_frames(raw)
 
-    def step(self, actions: NDArray[np.int64], live: NDArray[np.bool_]) -> StepArrays:
-        """One step of the lanes that live."""
+    def step(self, actions: NDArray[np.int64], running: NDArray[np.bool_]) -> StepArrays:
+        """One step of the `running` (N,) environments."""
         num_envs = len(self.envs)
         raw = np.zeros((num_envs, *self.preprocessing.raw), self.preprocessing.dtype)
         reward = np.zeros(num_envs)
         terminated, truncated = np.zeros(num_envs, bool), np.zeros(num_envs, bool)
-        infos = {}
+        infos: dict[int, dict[str, Any]] = {}
         for index, action in enumerate(actions.tolist()):
-            if live[index]:
+            if running[index]:
                 try:
                     raw[index], value, terminated[index], truncated[index], infos[index] = self.envs[index].step(
                         action + self.first_action
@@ -106,52 +111,63 @@ class GymEnvironments:
                 except Exception as error:
                     raise failed(self.name, "step", error) from error
                 reward[index] = float(value)
-        if self.infos_needed:
-            self._read_infos(infos, "step")
+        self._read_infos(infos, "step")
         return self.preprocessing.to_frames(raw), reward, terminated, truncated
 
     def render(self, index: int) -> NDArray[np.uint8]:
-        """The picture (H, W, 3) of a lane made with `render_mode="rgb_array"`."""
+        """The picture (H, W, 3) of one environment made with `render_mode="rgb_array"`."""
         try:
             return np.asarray(self.envs[index].render(), np.uint8)
         except Exception as error:
             raise failed(self.name, "render", error) from error
 
     def close(self) -> None:
-        """Free what the environments hold."""
+        """Release what the environments hold."""
         for env in self.envs:
             env.close()
 
-    def _read_infos(self, infos: dict[int, dict[str, Any]], where: str) -> None:
-        """Take masks and lives from what the environments tell beside their observations."""
-        action_mask, lives = self.action_mask.copy(), None if self.lives is None else self.lives.copy()
+    def _read_infos(self, infos: dict[int, dict[str, Any]], method: str) -> None:
+        """Update the action masks and lives from the infos of the environments that were reset or stepped."""
+        masks = {index: info["action_mask"] for index, info in infos.items() if "action_mask" in info}
+        lives = {index: info["lives"] for index, info in infos.items() if "lives" in info}
+        if masks and self.action_mask.shape[1] == 1:
+            raise UserError(
+                f"{self.name} has an action_mask in the info of {method}(), but had none in that of its first reset():"
+                " an environment with action masks must return one from its first reset() on"
+            )
         try:
-            for index, info in infos.items():
-                if action_mask.shape[1] > 1:
-                    action_mask[index] = np.asarray(info["action_mask"], bool)
-                if lives is not None:
-                    lives[index] = info["lives"]
+            if self.action_mask.shape[1] > 1:
+                action_mask = self.action_mask.copy()
+                for index in infos:
+                    action_mask[index] = np.asarray(masks.get(index, True), bool)
+                self.action_mask = action_mask
+            if lives:
+                self.lives = np.zeros(len(self.envs), np.int64) if self.lives is None else self.lives.copy()
+                for index, count in lives.items():
+                    self.lives[index] = count
         except Exception as error:
-            raise failed(self.name, where, error) from error
-        self.action_mask, self.lives = action_mask, lives
+            raise failed(self.name, method, error) from error
 
 
-def failed(name: str, where: str, error: Exception) -> UserError:
-    """A fault of an environment in one line."""
-    return UserError(f"{name} failed in {where}(): {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+def failed(name: str, method: str, error: Exception) -> UserError:
+    """An exception of an environment as one line."""
+    return UserError(f"{name} failed in {method}(): {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
 
 
 def _make(name: str, render_mode: str | None, repeat_action_probability: float | None) -> gym.Env[Any, Any]:
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures are drawn in memory, a window is never opened
-    wanted: dict[str, Any] = {"render_mode": render_mode} if render_mode else {}  # not all know the word
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws in memory and opens no window
+    options: dict[str, Any] = {"render_mode": render_mode} if render_mode else {}  # some take no such argument
     if repeat_action_probability is not None:
-        wanted["repeat_action_probability"] = repeat_action_probability
+        options["repeat_action_probability"] = repeat_action_probability
     try:
-        # Lanes keeps to the order of calls and cuts episodes off, so the wrappers that do are left out.
+        # VectorEnv keeps the order of calls and the time limit, so gymnasium's wrappers for them are left out.
         spec = dataclasses.replace(
             specification(name), max_episode_steps=None, order_enforce=False, disable_env_checker=True
         )
-        return gym.make(spec, **wanted)
+        refuse_raw_atari(spec, name)
+        return gym.make(spec, **options)
+    except UserError:
+        raise
     except (gym.error.Error, ImportError) as error:
         hint = str(error).rstrip(".").replace("gymnasium[box2d]", "rlgen[box2d]")
         if isinstance(error, ModuleNotFoundError):

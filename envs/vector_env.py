@@ -1,8 +1,8 @@
-"""Environments side by side, restarted when they end, and saved exactly without pickle.
+"""N environments stepped together, restarted at the end of each episode, and saved exactly without pickle.
 
-Episode number e of lane l always starts from the seed made of (seed, l, e), and an
-environment's future follows from its seed and the actions since. So these are all
-there is to save: restoring plays the actions again and compares where they lead.
+Episode e of environment i always begins from the seed derived from (seed, i, e), and an environment is
+deterministic given its seed and actions. So the state is (episode number, actions since its start): loading it
+repeats the actions and compares the observation reached with the saved one.
 """
 
 import logging
@@ -20,37 +20,46 @@ from rlgen.envs.names import resolve
 from rlgen.core.errors import UserError
 from rlgen.core.state import State
 
-LIMIT = 10_000  # steps, for environments without a limit: a greedy agent may go in circles for ever
-MANY = 3  # lanes from which CartPole's physics pays in numpy
+LIMIT = 10_000  # steps per episode of an environment without a time limit: a greedy policy may go in circles
+MANY = 3  # environments from which on CartPole as arrays is faster than a loop
 
 
 class Step(NamedTuple):
-    """What one step of L lanes brings. `next_obs` is the true successor, also at an episode's end."""
+    """The result of one step of N environments."""
 
-    reward: NDArray[np.float32]  # (L,) what is learned from: clipped to its sign where asked
-    terminated: NDArray[np.bool_]  # (L,) nothing follows: the episode ended, or a life where asked
-    done: NDArray[np.bool_]  # (L,) terminated, or cut off by a time limit: no return reaches across
-    episode_end: NDArray[np.bool_]  # (L,) the episode itself ended: done, but for lives lost in its midst
-    next_obs: NDArray[Any]  # (L, *observation)
-    next_action_mask: NDArray[np.bool_]  # (L, A), or (L, 1) True where all actions always are
-    episode_return: NDArray[
-        np.float64
-    ]  # (L,) undiscounted, unclipped return of the episode so far; where over, its return
+    reward: NDArray[np.float32]  # (N,) for learning: with `clip_reward` the sign of the reward
+    terminated: NDArray[np.bool_]  # (N,) the successor has no value: the episode, or with `life_loss` a life, ended
+    done: NDArray[np.bool_]  # (N,) terminated, or truncated by a time limit: the end of an n-step return
+    episode_end: NDArray[np.bool_]  # (N,) the episode ended: `done` without lost lives
+    next_obs: NDArray[Any]  # (N, *observation) the successor; at the end of an episode its last observation
+    next_action_mask: NDArray[np.bool_]  # (N, A) allowed actions there, or (N, 1) True without action masks
+    episode_return: NDArray[np.float64]  # (N,) sum of the environment's rewards from the start of the episode
 
 
 class VectorEnv:
-    """L copies of an environment; `obs` (L, *observation) is always where each lane stands now.
+    """N copies of an environment with discrete actions.
 
-    `legal` (L, A) has the actions allowed there, (L, 1) True in worlds without such masks, and
-    `start` (L,) is True where an episode begins. An observation is of `dtype` and `shape`: the last
-    `stack` frames joined along their first axis, oldest first, and before there are so many, the
-    first one repeated. Pixels stand for their value divided by `scale`.
+    Arguments:
+    `name`: short name or gymnasium id.
+    `num_envs`: number N of copies.
+    `seed`: of all episodes.
+    `restart`: whether an environment begins its next episode at once when one ends; otherwise it stays in its
+        terminal state, with reward 0 and the same observation, until `reset`.
+    `render_mode`: "rgb_array" for pictures from `render`.
+    `frame_stack`: number of frames per observation, joined along the first axis, oldest first; the first
+        frame of an episode is repeated until there are enough.
+    `repeat_action_probability`: of the previous action instead of the current one, in Atari and MinAtar;
+        None for the environment's own.
+    `max_episode_steps`: steps after which an episode is truncated; None for the environment's own limit.
+    `clip_reward`: whether `Step.reward` is the sign of the reward. Episode returns are not affected.
+    `life_loss`: whether a lost life terminates the return that is learned. Episodes are not affected.
 
-    With `restart=False` a lane plays one episode and then stays where it ended, its reward 0.
-    `limit` cuts episodes off after so many steps; None takes the environment's own limit. `sticky`
-    is the probability that the last action is repeated, in games that know it. `clip_reward` and
-    `life_loss` (a lost life terminates) are for learning: scores and episodes take no notice.
-    Raises UserError for an environment that is unknown, cannot be made, or has no discrete actions.
+    Attributes between two steps: `obs` (N, *observation), values of `dtype` and `shape`, divided by `scale` at the
+    input of a network; `action_mask` (N, A), or (N, 1) True without action masks; `is_first` (N,), whether `obs` is
+    the first of its episode; `episode_return` (N,) so far; `episode_end` (N,), environments in a terminal state.
+
+    Raises UserError for an environment that is unknown, cannot be made, fails, has actions that are not discrete, or
+    lacks what an option needs.
     """
 
     def __init__(
@@ -70,40 +79,36 @@ class VectorEnv:
         self.name, self.seed, self.restart = resolve(name), seed, restart
         self.frame_stack, self.clip_reward, self.life_loss = frame_stack, clip_reward, life_loss
         self.environments = _environments(self.name, num_envs, render_mode, repeat_action_probability)
-        self.num_actions, self.first_action, self.fps = (
-            self.environments.num_actions,
-            self.environments.first_action,
-            self.environments.fps,
-        )
-        preprocessing = self.environments.preprocessing
-        self.dtype, self.scale = preprocessing.dtype, preprocessing.scale
-        self.shape = (frame_stack * preprocessing.shape[0], *preprocessing.shape[1:])
-        self.max_episode_steps = max_episode_steps or self.environments.max_episode_steps or _no_limit(self.name, LIMIT)
+        self.num_actions, self.first_action = self.environments.num_actions, self.environments.first_action
+        self.fps = self.environments.fps
+        self.preprocessing = self.environments.preprocessing
+        self.dtype, self.scale = self.preprocessing.dtype, self.preprocessing.scale
+        self.shape = (frame_stack * self.preprocessing.shape[0], *self.preprocessing.shape[1:])
+        limit = max_episode_steps or self.environments.max_episode_steps
+        self.max_episode_steps, self.unlimited = limit or LIMIT, limit is None
         self.obs = np.zeros((num_envs, *self.shape), self.dtype)
-        self.episode = np.full(num_envs, -1, np.int64)
+        self.episode = np.full(num_envs, -1, np.int64)  # number of the episode, from 0
         self.episode_return = np.zeros(num_envs)
-        self.episode_end = np.zeros(num_envs, bool)  # lanes that stay where they ended
-        self.restarted: NDArray[np.bool_] = (
-            self.episode_end
-        )  # that `load_state_dict` could not bring back to where they stood
-        self.action_history: list[
-            NDArray[np.int64]
-        ] = []  # the actions (L,) of every step since the oldest running episode
-        self.time = 0  # steps of these lanes
-        self.episode_start = np.zeros(num_envs, np.int64)  # when each lane's episode began
+        self.episode_end = np.zeros(num_envs, bool)
+        self.restarted: NDArray[np.bool_] = self.episode_end  # (N,) not restored by the last `load_state_dict`
+        self.action_history: list[NDArray[np.int64]] = []  # actions (N,) of all steps since the oldest running episode
+        self.time = 0  # steps of every environment
+        self.episode_start = np.zeros(num_envs, np.int64)  # `time` at the start of each running episode
         self.last_length = np.zeros(num_envs, np.int64)  # steps of the episodes that ended in the latest step
         self._begin(np.ones(num_envs, bool))
         self.is_first = np.ones(num_envs, bool)
+        if life_loss and self.environments.lives is None:
+            raise UserError(f"{self.name} has no lives: leave out --life-loss")
 
     def step(self, actions: NDArray[np.int64]) -> Step:
-        """One step of every lane by its action, shape (L,) with values from 0 to `actions` - 1."""
-        live, lives = ~self.episode_end, self.environments.lives
-        frames, reward, terminated, truncated = self.environments.step(actions, live)
+        """One step of every environment; actions (N,) from 0 to `num_actions` - 1."""
+        running, lives = ~self.episode_end, self.environments.lives
+        frames, reward, terminated, truncated = self.environments.step(actions, running)
         self.action_history.append(actions.copy())
         self.time += 1
         episode_end = terminated | truncated
         if self.time >= self.due:
-            episode_end |= self.length >= self.max_episode_steps
+            episode_end |= self._too_long(running & ~episode_end)
         action_mask = self.environments.action_mask
         if action_mask.shape[1] > 1:
             action_mask = _check(self.name, action_mask, terminated | self.episode_end)
@@ -114,7 +119,7 @@ class VectorEnv:
         self.episode_return = episode_return = self.episode_return + reward
         done = episode_end
         if self.life_loss and lives is not None and self.environments.lives is not None:
-            terminated = terminated | (live & (self.environments.lives < lives))
+            terminated = terminated | (running & (self.environments.lives < lives))
             done = episode_end | terminated
         learned = np.sign(reward) if self.clip_reward else reward
         self.obs, self.action_mask, self.is_first = next_obs, action_mask, episode_end
@@ -124,29 +129,51 @@ class VectorEnv:
                 self.obs = next_obs.copy()
                 self._begin(episode_end)
             else:
-                self.episode_end = episode_end
+                self.episode_end, self.is_first = episode_end, np.zeros(len(episode_end), bool)
         return Step(learned.astype(np.float32), terminated, done, episode_end, next_obs, action_mask, episode_return)
+
+    def reset(self) -> None:
+        """With `restart=False`: begin the next episode in the environments that are in a terminal state."""
+        which = self.episode_end
+        if which.any():
+            self.episode_end, self.obs = np.zeros(len(which), bool), self.obs.copy()
+            self._begin(which)
+            self.is_first = self.is_first | which
 
     @property
     def length(self) -> NDArray[np.int64]:
-        """(L,) steps of each lane's episode so far."""
+        """(N,) steps of each environment's episode so far."""
         return self.time - self.episode_start
 
     def preprocess_observation(self, observation: NDArray[Any] | int) -> tuple[NDArray[Any], bool]:
-        """One observation or several, bare or as the agent sees them, as (n, *observation); and whether it was one."""
-        return self.environments.preprocessing.preprocess(observation, self.frame_stack)
+        """One observation or n of them, raw or preprocessed, as (n, *observation); and whether it was a single one."""
+        return self.preprocessing.preprocess(observation, self.frame_stack)
+
+    def describe(self) -> dict[str, str]:
+        """Short name, observation and action spaces, and time limit, in words."""
+        start = f", the first one {self.first_action}" if self.first_action else ""
+        masks = ", with action masks" if self.action_mask.shape[1] > 1 else ""
+        return {
+            "id": self.name,
+            "observations": self.preprocessing.describe(self.frame_stack),
+            "actions": f"Discrete({self.num_actions}){start}{masks}",
+            "episode limit": f"{self.max_episode_steps:,} steps",
+        }
 
     def render(self, index: int = 0) -> NDArray[np.uint8]:
-        """The picture (H, W, 3) of a lane made with `render_mode="rgb_array"`."""
+        """The picture (H, W, 3) of one environment made with `render_mode="rgb_array"`.
+
+        With `restart=False` that of the terminal state after the last step of an episode.
+        """
         return self.environments.render(index)
 
     def close(self) -> None:
-        """Free what the environments hold, windows for example."""
+        """Release what the environments hold, windows for example."""
         self.environments.close()
 
     def state_dict(self) -> State:
-        """The episode each lane is in, the actions that led to where it stands, and that place itself."""
-        action_history = np.array(self.action_history, np.int32).reshape(-1, len(self.obs))  # (steps, L)
+        """The episode number of each environment, its actions so far, and the observation reached."""
+        action_history = np.array(self.action_history, np.int32).reshape(-1, len(self.obs))  # (steps, N)
         return {
             "episode": torch.from_numpy(self.episode.copy()),
             "action_history": [
@@ -157,9 +184,9 @@ class VectorEnv:
         }
 
     def load_state_dict(self, saved: State) -> None:
-        """Play the saved actions again. Where they lead elsewhere, say so and start that lane's next episode.
+        """Repeat the saved actions. Where another observation is reached, log it and begin the next episode.
 
-        The lanes do this together, those with less to play beginning later, so that all arrive at once.
+        All environments are stepped together; those with fewer actions start later, so that all arrive at once.
         """
         action_history = [actions.numpy().astype(np.int64) for actions in saved["action_history"]]
         length = np.array([len(actions) for actions in action_history])
@@ -169,28 +196,34 @@ class VectorEnv:
             script[longest - len(actions) :, index] = actions
         self.episode = saved["episode"].numpy() - 1
         restart, self.restart = self.restart, False
-        self.episode_end = np.ones(len(action_history), bool)  # not yet begun
+        self.episode_end = np.ones(len(action_history), bool)  # none has started
         for left in range(longest, -1, -1):
             if (begin := length == left).any():
                 self.episode_end = self.episode_end & ~begin
                 self._begin(begin)
             if left:
                 self.step(script[longest - left])
-        self.restart, there = restart, saved["obs"].numpy()
-        same = [np.array_equal(here, then, equal_nan=True) for here, then in zip(self.obs, there, strict=True)]
+        self.restart, expected = restart, saved["obs"].numpy()
+        same = [np.array_equal(own, other, equal_nan=True) for own, other in zip(self.obs, expected, strict=True)]
         self.restarted = self.episode_end | ~np.array(same, bool)
         self.episode_end, self.is_first = np.zeros(len(action_history), bool), length == 0
-        for _ in np.flatnonzero(self.restarted):
+        if count := np.count_nonzero(self.restarted):
             logging.getLogger("rlgen").warning(
-                f"{self.name} does not repeat itself from the same seed and actions: its episode is started again,"
-                " and the run will differ from one that never stopped"
+                f"{self.name} is not deterministic given its seed and actions: {count} of {len(length)} episodes in"
+                " progress start again, and the run will differ from one without interruption"
             )
-        if self.restarted.any():
             self._begin(self.restarted)
             self.is_first |= self.restarted
 
+    def _too_long(self, running: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(N,) environments whose episode has reached the limit; the first time at LIMIT is logged."""
+        too_long = self.length >= self.max_episode_steps
+        if self.unlimited and (too_long & running).any():
+            _warn_once(self.name, self.max_episode_steps)
+        return too_long
+
     def _begin(self, which: NDArray[np.bool_]) -> None:
-        """Begin the next episode in these lanes (L,)."""
+        """Begin the next episode in these environments (N,)."""
         (indices,) = which.nonzero()
         self.episode[indices] += 1
         seeds = [
@@ -202,7 +235,7 @@ class VectorEnv:
         self.episode_return = np.where(which, 0.0, self.episode_return)
         self.episode_start[indices] = self.time
         oldest = min(self.episode_start.tolist())
-        self.due = oldest + self.max_episode_steps  # before this time no episode is too long
+        self.due = oldest + self.max_episode_steps  # the earliest time at which an episode reaches the limit
         del self.action_history[: len(self.action_history) - (self.time - oldest)]
         self.action_mask = self.environments.action_mask
         if self.action_mask.shape[1] > 1:
@@ -214,30 +247,30 @@ def _environments(
 ) -> Environments:
     if name.split(":")[-1].startswith("ALE/"):
         return Atari(name, num_envs, render_mode=render_mode, repeat_action_probability=repeat_action_probability)
-    if repeat_action_probability and not name.startswith("MinAtar/"):
-        raise UserError(f"{name} knows no sticky actions: leave out --repeat-action-probability")
+    minatar = name.startswith("MinAtar/")
+    if repeat_action_probability and not minatar:
+        raise UserError(f"{name} has no repeated actions: leave out --repeat-action-probability")
     if name in NAMES and num_envs >= MANY and not render_mode:
         return VectorCartPole(name, num_envs)
     return GymEnvironments(
         name,
         num_envs,
         render_mode=render_mode,
-        repeat_action_probability=repeat_action_probability if name.startswith("MinAtar/") else None,
+        repeat_action_probability=repeat_action_probability if minatar else None,
     )
 
 
 def _check(name: str, action_mask: NDArray[np.bool_], ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Masks (L, A) with an action everywhere, for where nothing follows none need be legal."""
+    """Action masks (N, A) with at least one action in each row; rows without any are allowed where `ended` (N,)."""
     empty: NDArray[np.bool_] = action_mask.sum(1, keepdims=True) == 0
     if (empty[:, 0] & ~ended).any():
-        raise UserError(f"{name} gives an action_mask without any legal action")
+        raise UserError(f"{name} returned an action_mask that allows no action")
     return np.logical_or(action_mask, empty)
 
 
 @cache
-def _no_limit(name: str, max_episode_steps: int) -> int:
+def _warn_once(name: str, max_episode_steps: int) -> None:
     logging.getLogger("rlgen").warning(
-        f"{name} has no time limit: its episodes are cut off after {max_episode_steps:,} steps,"
-        " --max-episode-steps sets another"
+        f"{name} has no time limit: an episode was truncated after {max_episode_steps:,} steps,"
+        " --max-episode-steps sets another limit"
     )
-    return max_episode_steps

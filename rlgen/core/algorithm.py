@@ -1,7 +1,7 @@
 """What the training loop, the command line and Python ask of an algorithm."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -94,12 +94,10 @@ class Agent(Algorithm, Protocol):
 class Model(Algorithm, Protocol):
     """A generative model of images."""
 
-    num_classes: int  # of the labels that `sample` takes; 0 where it takes none
-    columns: int  # of the grid of samples
+    conditional: bool  # whether `sample` takes labels
+    columns: int  # of the sample grids
 
-    def sample(
-        self, count: int | None = None, *, seed: int = 0, labels: Tensor | Sequence[int] | int | None = None
-    ) -> Tensor:
+    def sample(self, count: int, *, seed: int, labels: Tensor | None) -> Tensor:
         """Images (N, C, H, W) in [0, 1], the same for the same weights and `seed`."""
         ...
 

@@ -1,7 +1,6 @@
-"""Models with one loss: Adam, an annealed learning rate, and an exponential moving average (EMA) of the weights.
+"""Models with one loss: Adam with a step size that falls, and the average of the weights, which is what is scored.
 
-Averaging of weights: Polyak & Juditsky 1992, doi:10.1137/0330046. Cosine annealing: Loshchilov & Hutter 2017,
-arXiv:1608.03983.
+Averaging: Polyak & Juditsky 1992, doi:10.1137/0330046. Half a cosine: Loshchilov & Hutter 2017, arXiv:1608.03983.
 """
 
 import copy
@@ -17,97 +16,70 @@ from rlgen.core.schedule import cosine
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.autoregressive.causal import masked_weight_count
-from rlgen.generative.base import Generative
-from rlgen.generative.likelihoods import binarise, bits_per_dim, likelihood, protocol, stored_images, uniform
-from rlgen.generative.minibatches import Minibatches
+from rlgen.generative.base import MAX_OUTPUTS, Generative, Minibatches, update_ema
+from rlgen.generative.likelihoods import binarise, bits_per_dim, likelihood, protocol, seen, uniform
 
-FINAL_LR = 0.01  # learning rate at the end of annealing, as a share of the one at the start
-CONDITIONAL = ", conditional on the class: -log p(x given y)"  # addition to the name of a protocol
-MAX_OUTPUTS = 2**25  # float32 outputs of a network at once, to bound the memory: 128 MiB
+FLOOR = 0.01  # share of the step size that is left at the end
 
 
 class EMAModel(Generative):
-    """A `network` trained on one loss, and `ema`, the moving average of its weights, which is evaluated and sampled.
+    """A `network`, whose `loss` each step descends, and its `average`."""
 
-    A model implements `loss`, `measure`, `draw_samples` and `grids`, and calls `set_network` in its constructor.
-    """
-
-    state = ("data", "noise", "network", "ema", "optimizer", "steps", "time")
+    state = ("data", "noise", "network", "ema", "optimizer", "time")
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam
-    lr_warmup_steps: ClassVar[int] = 1  # gradient steps over which the learning rate rises to its full value
-    outputs: int = 1  # outputs of the network per channel of a pixel
+    lr_warmup_steps: ClassVar[int] = 1  # gradient steps in which the step size grows to its full length
+    predicted: int = 1  # numbers the network says of each of an image's
     network: Any
     ema: Any
 
     def set_network(self, network: nn.Module, setup: Setup) -> None:
-        """Train `network`, whose initial weights are drawn already."""
+        """`network` is the one to train; its weights have just been drawn."""
         self.network = network.to(self.device)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         if self.config.compile:
-            fuse(self.device, self.network, *self.network.children())  # models call the whole or single children
+            fuse(self.device, self.network, *self.network.children())  # some are called whole, some part by part
         self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr, betas=self.betas, fused=True)
         self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device
-        self.steps = 0  # gradient steps
 
     def prepare_data(self, setup: Setup) -> None:
-        """Choose the likelihood and binarise the images as it needs them."""
+        """Take images as the likelihood that is asked for has them."""
         self.likelihood = likelihood(self.config.likelihood, self.config.components)
-        self.outputs = self.likelihood.width
-        self.binarisation = protocol(self.likelihood, self.config.binarise)
-        self.protocol = self.binarisation + (CONDITIONAL if self.conditional else "")
-        self.test_set = stored_images(self.test_set, self.binarisation, "test")  # one draw, so that results compare
-        if self.binarisation in ("static", "binary"):
-            images = stored_images(self.load("train"), self.binarisation, "train")
+        self.predicted = self.likelihood.width
+        self.protocol = protocol(self.likelihood, self.config.binarise)
+        self.test_set = seen(self.test_set, self.protocol, "test")  # drawn once, so that numbers compare
+        if self.protocol in ("static", "binary"):
+            images = seen(self.load("train"), self.protocol, "train")
             self.data = Minibatches(images, self.config.batch, setup.seed, self.device)
 
     def binarise_batch(self, x: Tensor) -> Tensor:
-        """Training images (B, C, H, W) as the likelihood takes them: with dynamic binarisation a fresh draw."""
-        return binarise(x, self.noise) if self.binarisation == "dynamic" else x
+        """A minibatch (B, C, H, W) of grey images as the likelihood has it: drawn anew where that is dynamic."""
+        return binarise(x, self.noise) if self.protocol == "dynamic" else x
 
-    def chunk_size(self, largest: int) -> int:
-        """Number of images, at most `largest`, for which the outputs of the network fit in memory."""
-        return max(1, min(largest, MAX_OUTPUTS // (math.prod(self.shape) * self.outputs)))
+    def chunk_size(self, most: int) -> int:
+        """How many images can be predicted at once, `most` at most, for the numbers to fit in memory."""
+        return max(1, min(most, MAX_OUTPUTS // (math.prod(self.shape) * self.predicted)))
 
     def uniform_baseline(self) -> Metrics:
-        """-log p(x) of the uniform distribution: nats per image and bits per dimension."""
+        """What a model that knows nothing would have: nats and bits of levels all alike."""
         dims = math.prod(self.shape)
         nats = uniform(self.likelihood, dims)
         return {"uniform_nats": nats, "uniform_bits": bits_per_dim(nats, dims)}
 
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
-        """One gradient step on images (B, C, H, W), with labels (B,) for a conditional model."""
-        self.steps += 1
+        """One gradient step on images (B, C, H, W), and their labels (B,) for a conditional model."""
+        config, steps = self.config, self.time // self.config.batch
+        lr = cosine(config.lr, FLOOR * config.lr, config.lr_anneal, self.time) if config.lr_anneal else config.lr
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = lr * min(1.0, (steps + 1) / self.lr_warmup_steps)
         loss, metrics = self.loss(x, y)
         norm = descend(self.optimizer, loss)
-        update_ema(self.ema, self.network, self.ema_decay())
+        update_ema(self.ema, self.network, min(config.ema, steps / (10 + steps)))  # young averages forget faster
         return {"loss": loss.detach(), "gradient_norm": norm, **metrics}
 
-    def learning_rate(self) -> float:
-        """The learning rate of this step: half a cosine over `lr_anneal` images, times a linear warm-up."""
-        config = self.config
-        lr = cosine(config.lr, FINAL_LR * config.lr, config.lr_anneal, self.time) if config.lr_anneal else config.lr
-        return float(lr * min(1.0, (self.steps + 1) / self.lr_warmup_steps))
-
-    def ema_decay(self) -> float:
-        """The decay of this step: below `ema` at first, so that the average leaves the initial weights sooner."""
-        return float(min(self.config.ema, self.steps / (10 + self.steps)))
-
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
-        """The loss of images (B, C, H, W), with labels (B,) for a conditional model; and metrics."""
+        """What the model minimises, and what it has to say about it."""
         raise NotImplementedError
 
     def parameter_count(self) -> int:
-        """Number of trainable parameters, those without effect behind a mask left out."""
+        """Trainable numbers of the network; those a mask hides are none."""
         return count(self.network) - masked_weight_count(self.network)
-
-
-@torch.no_grad()
-def update_ema(ema: nn.Module, module: nn.Module, decay: float) -> None:
-    """ema ← decay · ema + (1 - decay) · module, for weights and batch statistics alike; integers are copied."""
-    averaged, current = ema.state_dict(), module.state_dict()
-    floats = [name for name, value in averaged.items() if value.is_floating_point()]
-    torch._foreach_lerp_([averaged[name] for name in floats], [current[name] for name in floats], 1 - decay)
-    for name in averaged.keys() - set(floats):
-        averaged[name].copy_(current[name])

@@ -1,4 +1,4 @@
-"""Tiny environments whose every number a test can work out by itself."""
+"""Tiny environments with results that a test can compute by itself: `Test...-v0` in the registry of gymnasium."""
 
 import itertools
 import warnings
@@ -11,14 +11,14 @@ import numpy as np
 from gymnasium import spaces
 
 with warnings.catch_warnings(), suppress(ImportError):
-    warnings.simplefilter("ignore")  # where warnings are errors, the first import of Box2D ends in a crash
+    warnings.simplefilter("ignore")  # with warnings as errors the first import of Box2D crashes
     import Box2D  # noqa: F401
 
 
 class Counting(gym.Env):
-    """Observes (episode, t). Length, rewards and the way it ends are drawn anew for each episode.
+    """Observes (number of the episode, t). Each episode draws its length, its rewards and the kind of its end.
 
-    `finished` keeps the true (return, length) of every episode of every copy, in the order of their ends.
+    `finished` lists the true (return, length) of every episode of every copy, in the order of their ends.
     """
 
     observation_space = spaces.Box(0, np.inf, (2,), np.float32)
@@ -37,19 +37,19 @@ class Counting(gym.Env):
         self.t += 1
         reward = float(self.np_random.random())
         self.total += reward
-        over = self.t == self.length
-        if over:
+        end = self.t == self.length
+        if end:
             self.finished.append((self.total, self.t))
-        return self._observe(), reward, over and self.terminates, over and not self.terminates, {}
+        return self._observe(), reward, end and self.terminates, end and not self.terminates, {}
 
     def _observe(self):
         return np.array([self.episode, self.t], np.float32)
 
 
 class Ring(gym.Env):
-    """Five places in a circle, one step each, always reward 1: a return of 5 where it is cut off after 5 steps.
+    """Five states in a circle, each step to the next one with reward 1: a return of 5 where truncated after 5 steps.
 
-    Where nothing terminates, every place is worth 1 / (1 - γ).
+    Without termination the value of every state is 1 / (1 - γ).
     """
 
     observation_space = spaces.Discrete(5)
@@ -69,7 +69,7 @@ class Ring(gym.Env):
 
 
 class Identity(gym.Env):
-    """Reward 1 for the action that is named by the observation, which is then drawn anew."""
+    """Reward 1 for the action with the number of the observation; observations are independent draws."""
 
     observation_space = spaces.Discrete(4)
     action_space = spaces.Discrete(4)
@@ -88,9 +88,9 @@ class Identity(gym.Env):
 
 
 class Chain(gym.Env):
-    """Five places in a row: action 1 goes right, 0 left; leaving at the right end brings 1 and ends it.
+    """Five states in a row, a random one at the start: action 1 moves right, 0 left, at the left end not at all.
 
-    At the left end one stays. It starts anywhere.
+    A move beyond the right end has reward 1 and terminates.
     """
 
     observation_space = spaces.Discrete(5)
@@ -102,19 +102,19 @@ class Chain(gym.Env):
         return self.place, {}
 
     def step(self, action):
-        self.place, reward, over = chain(self.place, int(action))
-        return self.place, reward, over, False, {}
+        self.place, reward, terminated = chain(self.place, int(action))
+        return self.place, reward, terminated, False, {}
 
 
 def chain(place: int, action: int) -> tuple[int, float, bool]:
-    """Where an action leads in the Chain, its reward, and whether that ends the episode."""
+    """The next state of the Chain, the reward, and whether the episode terminates."""
     if action == 0:
         return max(place - 1, 0), 0.0, False
     return (place, 1.0, True) if place == 4 else (place + 1, 0.0, False)
 
 
-class Forgetful(gym.Env):
-    """Its observations do not follow from its seed: a resumed one stands elsewhere."""
+class Nondeterministic(gym.Env):
+    """Its observations do not depend on the seed, so repeated actions reach other observations."""
 
     observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
     action_space = spaces.Discrete(2)
@@ -128,13 +128,13 @@ class Forgetful(gym.Env):
         return self.outside.random(1).astype(np.float32), 1.0, False, False, {}
 
 
-class Brittle(Forgetful):
-    """Ends after the next number of steps in `lives`, whatever its seed, and bears no step beyond."""
+class UnstableLength(Nondeterministic):
+    """Terminates after the next number of steps in `lengths`, whatever the seed; a later step is an error."""
 
-    lives: ClassVar[Iterator[int]] = itertools.repeat(9)
+    lengths: ClassVar[Iterator[int]] = itertools.repeat(9)
 
     def reset(self, *, seed=None, options=None):
-        self.left = next(self.lives)
+        self.left = next(self.lengths)
         return super().reset(seed=seed)
 
     def step(self, action):
@@ -143,8 +143,8 @@ class Brittle(Forgetful):
         return np.zeros(1, np.float32), 1.0, self.left == 0, False, {}
 
 
-class Observed(gym.Env):
-    """Observes a sample of any space, by its seed; whatever is done ends after four steps."""
+class Sampled(gym.Env):
+    """Observes samples of any space; rewards are 1, and the registered time limit ends the episode."""
 
     def __init__(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any] | None = None) -> None:
         self.observation_space, self.action_space = observation_space, action_space or spaces.Discrete(3, start=2)
@@ -159,8 +159,8 @@ class Observed(gym.Env):
         return self.observation_space.sample(), 1.0, False, False, {}
 
 
-class Faulty(Forgetful):
-    """Fails where it is told to."""
+class Failing(Nondeterministic):
+    """Raises ValueError in the method `where`."""
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
 
@@ -170,7 +170,7 @@ class Faulty(Forgetful):
 
     def _fail(self, here: str) -> None:
         if self.where == here:
-            raise ValueError("a wheel\ncame off")
+            raise ValueError("first line\nsecond line")
 
     def reset(self, *, seed=None, options=None):
         self._fail("reset")
@@ -186,30 +186,43 @@ class Faulty(Forgetful):
 
 
 class Lives(gym.Env):
-    """Observes the time as one-hot; every third step costs one of three lives, and the game ends with the last."""
+    """Observes the time as one-hot; every third step costs one of three lives, and the last one ends the episode.
+
+    The lives are in the info of steps that change them, and in that of a reset of the even copies only.
+    """
 
     observation_space = spaces.Discrete(10)
     action_space = spaces.Discrete(2)
+    copies: ClassVar[Iterator[int]] = itertools.count()
+
+    def __init__(self, everywhere: bool = True) -> None:
+        self.everywhere, self.copy = everywhere, next(self.copies)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.t = 0
-        return 0, {"lives": 3}
+        return 0, {"lives": 3} if self.everywhere or self.copy % 2 == 0 else {}
 
     def step(self, action):
         self.t += 1
         lives = 3 - self.t // 3
-        return self.t, (5.0, -2.0, 0.0)[self.t % 3], lives == 0, False, {"lives": lives}
+        info = {"lives": lives} if self.everywhere or self.t % 3 != 1 else {}
+        return self.t, (5.0, -2.0, 0.0)[self.t % 3], lives == 0, False, info
 
 
 class Masked(gym.Env):
-    """Allows its first action only, and none after step `none`; ends at its fourth step, if it `ends`."""
+    """Allows its first action only, and none after step `none`; terminates at its fourth step, if it `ends`.
+
+    Its mask, of the size `width`, is in the info of the even copies from time `first` on.
+    """
 
     observation_space = spaces.Discrete(5)
     action_space = spaces.Discrete(3)
+    copies: ClassVar[Iterator[int]] = itertools.count()
 
-    def __init__(self, none: int = 4, ends: bool = True, width: int = 3) -> None:
-        self.none, self.ends, self.width = none, ends, width
+    def __init__(self, none: int = 4, ends: bool = True, width: int = 3, first: int = 0, odd: bool = True) -> None:
+        self.none, self.ends, self.width, self.first = none, ends, width, first
+        self.masked = next(self.copies) % 2 == 0 or odd
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -221,6 +234,8 @@ class Masked(gym.Env):
         return self.t, 1.0, self.ends and self.t == 4, False, self._mask()
 
     def _mask(self):
+        if self.t < self.first or not self.masked:
+            return {}
         mask = np.zeros(self.width, np.int8)
         mask[0] = self.t < self.none
         return {"action_mask": mask}
@@ -239,31 +254,37 @@ _register("Terminated", Ring, terminates=True)
 _register("Both", Ring, 5, terminates=True)
 _register("Identity", Identity, 10)
 _register("Chain", Chain, 20)
-_register("Forgetful", Forgetful, 50)
-_register("Brittle", Brittle)
+_register("Nondeterministic", Nondeterministic, 50)
+_register("UnstableLength", UnstableLength)
 for _where in ("make", "reset", "step", "render"):
-    _register(f"Faulty-{_where}", Faulty, 50, where=_where)
-_register("Vector", Observed, 4, observation_space=BOX)
-_register("Image", Observed, 4, observation_space=spaces.Box(0, 255, (4, 4, 3), np.uint8))
-_register("Discrete", Observed, 4, observation_space=spaces.Discrete(4, start=2))
-_register("MultiDiscrete", Observed, 4, observation_space=spaces.MultiDiscrete([2, 3]))
-_register("Tuple", Observed, 4, observation_space=spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)]))
-_register("Dict", Observed, 4, observation_space=spaces.Dict(place=spaces.Discrete(3), speed=BOX))
-_register("Sequence", Observed, 4, observation_space=spaces.Sequence(spaces.Discrete(3)))
-_register("Graph", Observed, 4, observation_space=spaces.Graph(BOX, None))
-_register("Continuous", Observed, 4, observation_space=BOX, action_space=BOX)
-_register("Buttons", Observed, 4, observation_space=BOX, action_space=spaces.MultiDiscrete([2, 2]))
+    _register(f"Failing-{_where}", Failing, 50, where=_where)
+_register("Vector", Sampled, 4, observation_space=BOX)
+_register("Image", Sampled, 4, observation_space=spaces.Box(0, 255, (4, 4, 3), np.uint8))
+_register("Discrete", Sampled, 4, observation_space=spaces.Discrete(4, start=2))
+_register("MultiDiscrete", Sampled, 4, observation_space=spaces.MultiDiscrete([2, 3]))
+_register("Tuple", Sampled, 4, observation_space=spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)]))
+_register("Dict", Sampled, 4, observation_space=spaces.Dict(place=spaces.Discrete(3), speed=BOX))
+_register("Sequence", Sampled, 4, observation_space=spaces.Sequence(spaces.Discrete(3)))
+_register("Graph", Sampled, 4, observation_space=spaces.Graph(BOX, None))
+_register("Continuous", Sampled, 4, observation_space=BOX, action_space=BOX)
+_register("Buttons", Sampled, 4, observation_space=BOX, action_space=spaces.MultiDiscrete([2, 2]))
 _register(
-    "Screen", Observed, 7, observation_space=spaces.Box(0, 255, (2, 3, 5), np.uint8), action_space=spaces.Discrete(3)
+    "Screen", Sampled, 7, observation_space=spaces.Box(0, 255, (2, 3, 5), np.uint8), action_space=spaces.Discrete(3)
 )
-_register("Planes", Observed, 4, observation_space=spaces.Box(0, 1, (2, 3, 5), bool))
-_register("Film", Observed, 6, observation_space=spaces.Box(0, 255, (36, 36, 1), np.uint8))
-_register("Grey", Observed, 4, observation_space=spaces.Box(0, 255, (4, 6), np.uint8))
-_register("Heat", Observed, 4, observation_space=spaces.Box(-1, 1, (4, 5, 3), np.float32))
-_register("Table", Observed, 4, observation_space=spaces.Box(-1, 1, (2, 4), np.float32))
-_register("Memory", Observed, 4, observation_space=spaces.Box(0, 255, (7,), np.uint8))
+_register("Planes", Sampled, 4, observation_space=spaces.Box(0, 1, (2, 3, 5), bool))
+_register("SmallImage", Sampled, 6, observation_space=spaces.Box(0, 255, (36, 36, 1), np.uint8))
+_register("GrayImage", Sampled, 4, observation_space=spaces.Box(0, 255, (4, 6), np.uint8))
+_register("FloatImage", Sampled, 4, observation_space=spaces.Box(-1, 1, (4, 5, 3), np.float32))
+_register("FloatMatrix", Sampled, 4, observation_space=spaces.Box(-1, 1, (2, 4), np.float32))
+_register("Bytes", Sampled, 4, observation_space=spaces.Box(0, 255, (7,), np.uint8))
+BYTES = spaces.Box(0, 255, (2,), np.uint8)
+_register("MixedBytes", Sampled, 4, observation_space=spaces.Dict(memory=BYTES, place=spaces.Discrete(3)))
+_register("SmallBytes", Sampled, 4, observation_space=spaces.Box(0, 7, (3,), np.uint8))
 _register("Lives", Lives, 30)
+_register("SomeLives", Lives, 30, everywhere=False)
 _register("Masked", Masked, 30)
+_register("MaskedEven", Masked, 30, odd=False)
+_register("MaskedLate", Masked, 30, first=2)
 _register("MaskedStart", Masked, 30, none=0)
 _register("MaskedStep", Masked, 30, none=2)
 _register("MaskedCut", Masked, 4, ends=False)

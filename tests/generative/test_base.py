@@ -5,9 +5,7 @@ import torch
 from torch import nn
 
 from rlgen.data import Dataset
-from rlgen.generative.base import evaluating
-from rlgen.generative.ema import update_ema
-from rlgen.generative.minibatches import Minibatches
+from rlgen.generative.base import Minibatches, evaluating, update_ema
 
 CPU = torch.device("cpu")
 
