@@ -91,7 +91,7 @@ class Session:
             )
             with display:
                 display.start(f"{self.entry.name} on {info['task']}", self.facts())
-                run.listeners.append(display)
+                run.row_callbacks.append(display)
                 run.describe(plan=_plain(self.plan), result=None)
                 torch.manual_seed(info["seed"])  # of every draw without a stream of its own
                 try:

@@ -109,6 +109,24 @@ def test_a_run_stopped_in_every_way_equals_an_uninterrupted_one(tmp_path, straig
     assert not list(run.rglob(".*"))
 
 
+def contents(run):
+    return {path.relative_to(run): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_refused_resume_writes_nothing_into_the_folder_of_a_run_in_training(tmp_path):
+    given = {name.replace("-", "_"): value for name, value in OPTIONS.items()}
+    run = prepare("dqn", "CartPole", given, runs=tmp_path, name="run").run
+    (run.directory / "log.txt").write_text("a line of the training\n")
+    with run:
+        before = contents(run.directory)
+        process = rlgen("resume", "run", "--runs", tmp_path, "--budget", 10 * BUDGET)
+        _, errors = process.communicate()
+        assert process.returncode == 2
+        assert errors.endswith(f"run is being trained by process {os.getpid()}: wait for its end, or stop it\n")
+        assert contents(run.directory) == before
+    assert Folder(run.directory).info["plan"]["budget"] == BUDGET
+
+
 @pytest.mark.slow
 def test_killed_twenty_times(tmp_path, straight):
     run, draw, kills = tmp_path / "run", random.Random(1), 0

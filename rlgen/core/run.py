@@ -43,7 +43,7 @@ class Run(Folder, Stateful):
         self.started = clock.perf_counter()
         self.flushed = (0, 0.0)  # time and seconds of the last line
         self.progress = Progress()
-        self.listeners: list[Callable[[int, Row], None]] = []  # told of every line of the log
+        self.row_callbacks: list[Callable[[int, Row], None]] = []  # called with the time and values of every row
         self.write_grid: Callable[[Grid, Path, int], object] | None = None  # draws the grid of an evaluation at a time
 
     def __enter__(self) -> Self:
@@ -98,8 +98,8 @@ class Run(Folder, Stateful):
             raise Diverged(f"at {time:,} {broken}, after {(self.rows() or [{}])[-1]}: try a smaller --lr{more}")
         if row:
             self._append("metrics.jsonl", {"time": time, **row})
-        for listener in self.listeners:
-            listener(time, row)
+        for callback in self.row_callbacks:
+            callback(time, row)
         if score is not None:
             scores = _present(row[score])
             self.score = sum(scores) / len(scores)

@@ -46,7 +46,7 @@ def activity(
 class Display:
     """A run in training: messages to stderr and, within `with`, to its log.txt; a status line by the clock.
 
-    As a listener of the run it is called with every row of metrics. `quiet` leaves warnings and log.txt. Rates count
+    The run calls it with every row of metrics. `quiet` leaves warnings and log.txt. Rates count
     the steps of all `seeds` that are trained side by side.
     """
 

@@ -136,10 +136,10 @@ def test_grids_go_to_the_writer_and_numbers_to_the_log(run, monkeypatch):
 
 
 def test_callbacks_get_every_row(run):
-    told = []
-    run.listeners.append(lambda time, row: told.append((time, row)))
+    rows = []
+    run.row_callbacks.append(lambda time, row: rows.append((time, row)))
     run.record(5, {"eval_return": torch.tensor([1.0, 3.0])})
-    assert told == [(5, {"eval_return": [1.0, 3.0]})]
+    assert rows == [(5, {"eval_return": [1.0, 3.0]})]
 
 
 def test_the_best_is_the_first_with_the_highest_mean_over_seeds(run):
