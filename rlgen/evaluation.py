@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rlgen.core.algorithm import Agent, Algorithm, Model, Progress, Report
@@ -17,9 +16,7 @@ def report(algorithm: Algorithm, count: int, seed: int = 0, progress: Progress =
     """Final scores on `count` fresh episodes of an agent, or on the test images and `count` samples of a model."""
     if hasattr(algorithm, "report"):
         return algorithm.report(count, seed, progress)
-    return _model_report(algorithm, count, seed, progress) if hasattr(algorithm, "sample") else _agent_report(
-        algorithm, count, seed
-    )  # fmt: skip
+    return _agent_report(algorithm, count, seed)
 
 
 def describe_task(algorithm: Any) -> dict[str, str]:
@@ -40,14 +37,13 @@ def samples(
 
     `label` is the name or number of the class of all of them.
     """
-    from rlgen.generative.base import sample_batches
+    from rlgen.generative.sampling import sample_batches
 
-    labels = None if label is None else torch.full((count,), model.label(label))
     start = 0
-    for part in sample_batches(model, count, seed, labels):  # type: ignore[arg-type]
-        yield start, part.cpu().numpy()
-        start += len(part)
-        progress(len(part))
+    for chunk in sample_batches(model, count, seed, None if label is None else model.label(label)):
+        yield start, chunk.cpu().numpy()
+        start += len(chunk)
+        progress(len(chunk))
 
 
 def grid(model: Model, name: str, seed: int = 0) -> NDArray[np.uint8]:
@@ -117,32 +113,6 @@ def _agent_report(agent: Any, episodes: int, seed: int) -> Report:
         )
         lines.append(f"optimum {_number(best)}: no policy does better within the time limit; the interval {where}")
     return Report(values, lines, {"returns": returns.reshape(-1).tolist()})
-
-
-def _model_report(model: Any, count: int, seed: int, progress: Progress) -> Report:
-    from rlgen.generative.quality import metrics
-    from rlgen.report.tables import table
-
-    tensors = {name: torch.as_tensor(value) for name, value in model.final().items()}
-    own: dict[str, Any] = {name: value.item() for name, value in tensors.items() if value.ndim == 0}
-    protocol = {"protocol": model.protocol} if model.protocol else {}
-    if not count:
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in own.items())
-        return Report({**own, **protocol}, [f"scores  {numbers}" + (f"  ({model.protocol})" if protocol else "")])
-    found = metrics.evaluate(model, min(count, len(model.test_set)), seed, progress)
-    real, accuracy, classifier = (
-        found[name] for name in ("real_data_reference", "classifier_accuracy", "feature_classifier")
-    )
-    right = "untrained" if accuracy is None else f"{accuracy:.1%} of the test images right"
-    lines = [f"{found['samples']:,} samples, and as many real test images, scored by {classifier} ({right})"]
-    rows = [[name, f"{found[name]:.4g}", f"{real[name]:.4g}", metrics.MEANING[name]] for name in real]
-    lines += table(["measure", "samples", "real", ""], rows)
-    if found["classes"]:
-        lines.append("classes  " + "  ".join(f"{name} {share:.1%}" for name, share in found["classes"].items()))
-    lines += [f"no {what}: {why}" for what, why in found["left_out"].items()]
-    whose = f"the model's own{', ' + model.protocol if protocol else ''}"
-    lines.append(f"{whose}  " + "  ".join(f"{name} {v:.4g}" for name, v in own.items()))
-    return Report({**own, **protocol, **found}, lines)
 
 
 def _number(x: Any) -> str:

@@ -7,13 +7,13 @@ from rlgen.core.state import Stateful
 
 
 class Walk(Stateful):
-    """The smallest algorithm: every step takes the next of `strides` and moves some weights at random."""
+    """A minimal algorithm: a step takes the time of the next of `strides` and adds noise to the weights."""
 
     score = "eval_score"
     state = ("weights", "rng", "time")
 
-    def __init__(self, strides=(1,), at=None):
-        self.strides, self.at = strides, at or {}  # time -> what happens inside the step that gets there
+    def __init__(self, strides=(1,), at=None, facts=None):
+        self.strides, self.at, self.facts = strides, at or {}, facts or {}  # `at`: time -> call within the step
         self.weights, self.rng, self.time, self.steps = torch.zeros(4), torch_stream(0, "walk"), 0, 0
 
     def step(self):
@@ -22,6 +22,9 @@ class Walk(Stateful):
         self.steps += 1
         self.at.get(self.time, lambda: None)()
         return {"loss": self.weights.square().mean(), "time_squared": float(self.time**2)}
+
+    def describe_task(self):
+        return self.facts
 
     def evaluate(self):
         return {"eval_score": float(self.time)}

@@ -13,7 +13,7 @@ from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, numbe
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
-from rlgen.report.tables import table
+from rlgen.core.tables import table
 
 SHOWN = 1_024  # samples in a picture, at most
 
@@ -178,7 +178,7 @@ def probe_codes(
     from rlgen.report.console import activity
 
     _, load = _load("probe", runs, run, checkpoint)
-    with activity("classifying", probe.PARTS, "classifiers") as more:
+    with activity("classifying", 100, "%") as more:
         result = probe.probe(load(), images, seed, more)
     if json_:
         print(json.dumps(result))

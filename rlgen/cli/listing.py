@@ -11,7 +11,7 @@ from rlgen import catalog
 from rlgen.cli.options import Json, Runs, examples
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.folder import Folder
-from rlgen.report.tables import table
+from rlgen.core.tables import table
 
 Table = tuple[list[str], list[list[str]]]  # heads of the columns, and rows
 WIDTH = 78  # columns of the short list

@@ -1,7 +1,7 @@
 """What the training loop, the command line and Python ask of an algorithm."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -94,10 +94,12 @@ class Agent(Algorithm, Protocol):
 class Model(Algorithm, Protocol):
     """A generative model of images."""
 
-    conditional: bool  # whether `sample` takes labels
-    columns: int  # of the sample grids
+    num_classes: int  # of the labels that `sample` takes; 0 where it takes none
+    columns: int  # of the grid of samples
 
-    def sample(self, count: int, *, seed: int, labels: Tensor | None) -> Tensor:
+    def sample(
+        self, count: int | None = None, *, seed: int = 0, labels: Tensor | Sequence[int] | int | None = None
+    ) -> Tensor:
         """Images (N, C, H, W) in [0, 1], the same for the same weights and `seed`."""
         ...
 

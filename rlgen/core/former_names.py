@@ -97,7 +97,9 @@ STATE: dict[str, dict[str, str]] = {
 }
 
 # algorithm class -> key at the top of its checkpoint -> its value, from the rest of a checkpoint that lacks it
-ADDED: dict[str, dict[str, Callable[[State], Any]]] = {}
+ADDED: dict[str, dict[str, Callable[[State], Any]]] = {
+    "EMAModel": {"steps": lambda state: _steps(state["optimizer"])},
+}
 
 METRICS = {"eval_active": "eval_active_units"}
 
@@ -124,6 +126,11 @@ def current_state(of: type, state: State) -> State:
 def current_metrics(row: Mapping[str, Any]) -> dict[str, Any]:
     """A line of metrics.jsonl by current names."""
     return _renamed(row, METRICS)
+
+
+def _steps(optimizer: State) -> int:
+    """Gradient steps of an optimiser, by its count for any of the parameters."""
+    return next((int(moments["step"]) for moments in optimizer["state"].values()), 0)
 
 
 def _inherited(table: Mapping[str, Mapping[str, Any]], of: type) -> dict[str, Any]:

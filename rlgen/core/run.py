@@ -1,4 +1,4 @@
-"""The folder of a run as the one who trains there writes it: logs, pictures, checkpoints."""
+"""The folder of a run in training: logs, sample grids and checkpoints are written here."""
 
 import itertools
 import json
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from rlgen.core import checkpoint, former_names
 from rlgen.core.algorithm import Algorithm, Evaluation, StepMetrics
@@ -19,6 +18,7 @@ from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFin
 from rlgen.core.files import PARTIAL, replacing, sync
 from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
+from rlgen.core.metrics import numbers, present, reduce_steps, rounded, stack
 from rlgen.core.progress import Progress
 from rlgen.core.state import State, Stateful
 
@@ -28,20 +28,20 @@ LOGS = ("metrics.jsonl", "timing.jsonl", "episodes.jsonl")
 
 
 class Run(Folder, Stateful):
-    """A folder that remembers what was trained, how it went and where it stopped."""
+    """A run folder that is written to: rows of metrics between checkpoints, and the scores so far."""
 
     state = ("pending", "score", "best", "best_time", "seconds", "flushed")
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.pending: dict[str, list[Any]] = {}  # metrics of the steps since the last line
+        self.pending: dict[str, list[Any]] = {}  # metrics of the steps since the last row, by name
         self.score: float | None = None  # of the latest evaluation, higher being better
-        self.best: float | None = None  # the highest score so far ...
-        self.best_time: int | None = None  # ... and when it was reached
-        self.saved: tuple[float | None, int | None] = (None, None)  # best and its time, as far as in a checkpoint
-        self.seconds = 0.0  # spent training, up to `started`
+        self.best: float | None = None  # highest score so far
+        self.best_time: int | None = None  # time of the highest score
+        self.saved: tuple[float | None, int | None] = (None, None)  # best and best_time of the newest checkpoint
+        self.seconds = 0.0  # of training, up to `started`
         self.started = clock.perf_counter()
-        self.flushed = (0, 0.0)  # time and seconds of the last line
+        self.flushed = (0, 0.0)  # time and seconds of the last row
         self.progress = Progress()
         self.row_callbacks: list[Callable[[int, Row], None]] = []  # called with the time and values of every row
         self.write_grid: Callable[[Grid, Path, int], object] | None = None  # draws the grid of an evaluation at a time
@@ -52,10 +52,10 @@ class Run(Folder, Stateful):
         return self
 
     def collect(self, metrics: StepMetrics) -> None:
-        """Keep a step's metrics until `flush`, without waiting for the device.
+        """Keep the metrics of a step until `flush`, without synchronisation with the device.
 
-        A metric is a number, numbers (S,) of S seeds, or `totals` (2, S): sums over items and their counts. Rows are
-        lines of NAME.jsonl, a log of its own: each has its time.
+        A metric is a number, numbers (S,) of S seeds, totals (2, S): sums over items and their counts, or rows, which
+        are lines of a log of its own, NAME.jsonl, each with its time.
         """
         pending = self.pending
         for name, value in metrics.items():
@@ -65,14 +65,14 @@ class Run(Folder, Stateful):
                 pending[name] = [value]
 
     def flush(self, time: int) -> None:
-        """Write the mean of every metric since the last line. Raises Diverged where one is not finite.
+        """Write a row with the mean of every metric over the steps since the last row.
 
-        Of `totals` it is the mean over all items since the last line, None for a seed without any.
+        The mean of totals is over their items: None for a seed without any. Raises Diverged where one is not finite.
         """
         self._write_rows()
         if not self.pending:
             return
-        means = {name: _reduced(_stack(values)) for name, values in self.pending.items()}
+        means = {name: reduce_steps(stack(values)) for name, values in self.pending.items()}
         self.pending = {}
         self.record(time, means)
         seconds = self.elapsed()
@@ -90,9 +90,9 @@ class Run(Folder, Stateful):
             if isinstance(value, Grid):
                 if self.write_grid is not None:
                     self.write_grid(value, self.directory / name / f"{time:09d}.png", time)
-            elif (numbers := _numbers(value)) is not None:
-                row[name] = numbers
-        broken = {name: value for name, value in row.items() if not all(map(math.isfinite, _present(value)))}
+            elif (values := numbers(value)) is not None:
+                row[name] = values
+        broken = {name: value for name, value in row.items() if not all(map(math.isfinite, present(value)))}
         if broken:
             more = ", or more test images" if all(name.startswith("eval_") for name in broken) else ""
             raise Diverged(f"at {time:,} {broken}, after {(self.rows() or [{}])[-1]}: try a smaller --lr{more}")
@@ -101,17 +101,21 @@ class Run(Folder, Stateful):
         for callback in self.row_callbacks:
             callback(time, row)
         if score is not None:
-            scores = _present(row[score])
+            scores = present(row[score])
             self.score = sum(scores) / len(scores)
             if self.best is None or self.score > self.best:
                 self.best, self.best_time = self.score, time
 
     def elapsed(self) -> float:
-        """Seconds spent training, those before a resume included."""
+        """Seconds of training, including those before a resume."""
         return self.seconds + clock.perf_counter() - self.started
 
     def save(self, algorithm: Algorithm, last: bool = False) -> None:
-        """Write a checkpoint; keep the newest two and the best. A full disk costs this one, or the run if `last`."""
+        """Write a checkpoint, and delete all but the newest two and the best.
+
+        Where it cannot be written, training continues with a warning, and the best score is again the best in a
+        checkpoint; for the `last` one StorageError is raised. Raises Diverged where a weight is not finite.
+        """
         self.seconds, self.started = self.elapsed(), clock.perf_counter()
         folder = self.directory / "checkpoints"
         try:
@@ -124,13 +128,13 @@ class Run(Folder, Stateful):
         except NotFinite as error:
             raise Diverged(f"at {algorithm.time:,} {error}: try a smaller --lr") from None
         except (OSError, StorageError) as error:
-            message = f"the checkpoint at {algorithm.time:,} could not be written ({error})"
+            message = f"the checkpoint at {algorithm.time:,} was not written ({error})"
             if last:
                 raise StorageError(
-                    f"{message}; the one before it is intact: make room, then `rlgen resume {self.directory}`"
+                    f"{message}; the checkpoint before it is intact: make room, then `rlgen resume {self.directory}`"
                 ) from None
-            log.warning(f"{message}; training goes on")
-            self.best, self.best_time = self.saved  # a score without a checkpoint is not claimed
+            log.warning(f"{message}; training continues")
+            self.best, self.best_time = self.saved  # run.json names a best checkpoint only if there is one
             return
         self.saved = self.best, self.best_time
         for old in checkpoint.newest_first(folder)[2:]:
@@ -138,11 +142,13 @@ class Run(Folder, Stateful):
                 shutil.rmtree(old)
 
     def resume(self, algorithm: Algorithm) -> None:
-        """Continue from the newest checkpoint that is whole, forgetting what was written after it."""
+        """Continue from the newest undamaged checkpoint; discard everything written after it."""
+        self._check_fingerprint(algorithm)
+        self.describe(fingerprint=_fingerprint(algorithm))
         saved = self.newest(type(algorithm))
         if saved is not None:
             self.load_state_dict(saved.pop("run"))
-            self._give(saved, algorithm)
+            self._restore(saved, algorithm)
             self.saved = self.best, self.best_time
             self.describe(best=self.best, best_time=self.best_time)
         for name in LOGS:
@@ -154,21 +160,22 @@ class Run(Folder, Stateful):
         named = 9 * "[0-9]" + "*"
         dated = (*self.directory.glob(f"*/{named}.png"), *self.directory.glob(f"checkpoints/{named}"))
         dated = tuple(path for path in dated if path.stem.isdecimal())
-        halves = (*self.directory.glob(f"{PARTIAL}*"), *self.directory.glob(f"*/{PARTIAL}*"))
-        for path in (*(p for p in dated if int(p.stem) > algorithm.time), *halves):
+        unfinished = (*self.directory.glob(f"{PARTIAL}*"), *self.directory.glob(f"*/{PARTIAL}*"))
+        for path in (*(p for p in dated if int(p.stem) > algorithm.time), *unfinished):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self.started = clock.perf_counter()
 
     def load(self, algorithm: Algorithm, which: str = "last") -> None:
-        """Give `algorithm` the state of the `last` or `best` checkpoint, the folder left as it is."""
+        """Restore `algorithm` from the `last` or `best` checkpoint; the folder is unchanged. Raises CheckpointError."""
         saved = self.best_checkpoint(type(algorithm)) if which == "best" else self.newest(type(algorithm))
+        self._check_fingerprint(algorithm)
         if saved is None:
-            raise CheckpointError(f"{self.name} has no checkpoint yet: wait for its first, or train longer")
+            raise CheckpointError(f"{self.name} has no checkpoint: wait for the first, or train longer")
         del saved["run"]
-        self._give(saved, algorithm)
+        self._restore(saved, algorithm)
 
     def newest(self, algorithm: type[Algorithm]) -> State | None:
-        """The state in the newest whole checkpoint of this class of algorithm; None without any checkpoint.
+        """The state in the newest undamaged checkpoint, for this class of algorithm; None without any checkpoint.
 
         Raises CheckpointError where all are damaged, or where a later version of rlgen wrote one.
         """
@@ -204,8 +211,8 @@ class Run(Folder, Stateful):
             raise CheckpointError(f"the best checkpoint of {self.name}: {error}; use the last checkpoint") from None
 
     def state_dict(self) -> State:
-        """What a resumed run goes on from; the metrics of unfinished lines as tensors."""
-        pending = {name: _stack(values) for name, values in self.pending.items()}
+        """The scores, the clock, the metrics of an unfinished row as tensors, and torch's global random streams."""
+        pending = {name: stack(values) for name, values in self.pending.items()}
         torch_states = {
             "cpu": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -213,7 +220,7 @@ class Run(Folder, Stateful):
         return {**super().state_dict(), "pending": pending, "torch": torch_states}
 
     def load_state_dict(self, saved: State) -> None:
-        """Take over what `state_dict` gave, torch's own random streams included."""
+        """Restore the result of `state_dict`, including torch's global random streams."""
         streams = saved.pop("torch")
         torch.set_rng_state(streams["cpu"])
         if streams["cuda"] and torch.cuda.is_available():
@@ -221,17 +228,28 @@ class Run(Folder, Stateful):
         super().load_state_dict(saved)
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
 
-    def _give(self, saved: State, algorithm: Algorithm) -> None:
+    def _check_fingerprint(self, algorithm: Algorithm) -> None:
+        """Warn where the files of the dataset changed since the training."""
+        then, now = self.info.get("fingerprint"), _fingerprint(algorithm)
+        if then is not None and then != now:
+            log.warning(
+                f"the files of {self.info.get('task')} changed since {self.name} was trained on them"
+                f" (fingerprint {then} then, {now} now): scores of then and now do not compare"
+            )
+
+    def _restore(self, saved: State, algorithm: Algorithm) -> None:
         try:
             algorithm.load_state_dict(saved)
         except (KeyError, IndexError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"the checkpoint of {self.name} is not of this rlgen: {error}") from None
+            raise CheckpointError(
+                f"the checkpoint of {self.name} does not fit its settings or this version of rlgen: {error}"
+            ) from None
 
     def _write_rows(self) -> None:
-        """Append the rows since the last call to their logs, so that a checkpoint holds none."""
+        """Append the collected rows to their logs: a checkpoint holds none."""
         for name in [name for name, values in self.pending.items() if isinstance(values[0], list)]:
             rows = itertools.chain(*self.pending.pop(name))
-            self._append(f"{name}.jsonl", *({key: _rounded(value) for key, value in row.items()} for row in rows))
+            self._append(f"{name}.jsonl", *({key: rounded(value) for key, value in row.items()} for row in rows))
 
     def _append(self, name: str, *rows: Row) -> None:
         try:
@@ -247,34 +265,7 @@ def _load(folder: Path, algorithm: type[Algorithm]) -> State:
     return checkpoint.load(folder, lambda state: former_names.current_state(algorithm, state))
 
 
-def _stack(values: list[Tensor | float]) -> Tensor:
-    """In double precision on the CPU, what is on a device fetched at once."""
-    distant = [value for value in values if isinstance(value, Tensor) and value.device.type != "cpu"]
-    fetched = iter(torch.stack(distant).cpu() if distant else ())
-    near = (next(fetched) if isinstance(value, Tensor) and value.device.type != "cpu" else value for value in values)
-    return torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in near])
-
-
-def _reduced(values: Tensor) -> Tensor:
-    """The mean over steps, (steps,) -> () or (steps, S) -> (S,); of totals their sum, (steps, 2, S) -> (2, S)."""
-    return values.sum(0) if values.ndim == 3 else values.mean(0)
-
-
-def _rounded(number: float) -> float:
-    """To six significant digits; a whole number stays as it is."""
-    return number if isinstance(number, int) else float(f"{number:.6g}")
-
-
-def _numbers(value: Tensor | float) -> float | list[float | None] | None:
-    """Six significant digits: one number, or one per seed where there are several; None where there is none."""
-    values = _stack([value])[0]
-    means, counts = (values[0] / values[1], values[1]) if values.ndim == 2 else (values, torch.ones_like(values))
-    pairs = zip(means.reshape(-1).tolist(), counts.reshape(-1).tolist(), strict=True)
-    numbers = [_rounded(mean) if count else None for mean, count in pairs]
-    if len(numbers) == 1 or not any(counts.reshape(-1).tolist()):
-        return numbers[0]
-    return numbers
-
-
-def _present(value: float | list[float | None]) -> list[float]:
-    return [number for number in (value if isinstance(value, list) else [value]) if number is not None]
+def _fingerprint(algorithm: Algorithm) -> str | None:
+    """Of the files of a dataset that may change; None without such files."""
+    facts = algorithm.describe_task() if hasattr(algorithm, "describe_task") else {}
+    return facts.get("fingerprint")

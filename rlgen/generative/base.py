@@ -1,6 +1,5 @@
-"""What every generative model shares: minibatches in, metrics and samples out. Images are in [0, 1] everywhere."""
+"""The base of all generative models: data, labels, training step, evaluation and report. Images are in [0, 1]."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -10,72 +9,42 @@ from torch import Tensor, nn
 
 from rlgen import data
 from rlgen.core import device
-from rlgen.core.algorithm import Evaluation, Metrics
+from rlgen.core.algorithm import Evaluation, Metrics, Progress, Report
 from rlgen.core.errors import UserError, did_you_mean
-from rlgen.core.images import Grid
+from rlgen.core.images import Grid, from_bytes
 from rlgen.core.seeds import derive
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
+from rlgen.core.tables import table
 from rlgen.generative.grids import COLUMNS, MAX_COLUMNS
+from rlgen.generative.minibatches import Minibatches
+from rlgen.generative.quality import metrics as quality
+from rlgen.generative.sampling import Labels, label_tensor
 
-log = logging.getLogger("rlgen")
-CHUNK_SIZE = 1_000  # samples made at once
-MAX_OUTPUTS = 2**25  # float32 outputs of a network at once, to bound the memory: 128 MiB
-MAX_NAMES = 12  # classes named in an error message
-
-
-class Minibatches(Stateful):
-    """All images of a dataset once per epoch, each epoch in an order of its own.
-
-    The order follows from (seed, epoch), so the epoch and a position in it are all there is to save.
-    """
-
-    state = ("epoch", "position")
-
-    def __init__(self, dataset: data.Dataset, batch: int, seed: int, device: torch.device) -> None:
-        self.images = dataset.images.permute(0, 2, 3, 1).contiguous().to(device)  # (N, H, W, C) suits convolutions
-        self.labels = None if dataset.labels is None else dataset.labels.to(device)
-        self.batch, self.seed = batch, seed
-        self.epoch = self.position = 0
-        self._order: tuple[int, Tensor] | None = None  # of which epoch, and its permutation
-
-    def next(self) -> tuple[Tensor, Tensor | None]:
-        """(B, C, H, W) in [0, 1] and (B,) labels; the last of an epoch may be a smaller batch."""
-        if self.epoch == self.position == 0 and self.batch > len(self.images):
-            log.warning(
-                f"--batch {self.batch:,} is more than the {len(self.images):,} training images: each step takes all"
-            )
-        if self.position >= len(self.images):
-            self.epoch, self.position = self.epoch + 1, 0
-        index = self._permutation()[self.position : self.position + self.batch]
-        self.position += len(index)
-        x = self.images[index].permute(0, 3, 1, 2).float().div_(255)
-        return x, None if self.labels is None else self.labels[index]
-
-    def _permutation(self) -> Tensor:
-        if self._order is None or self._order[0] != self.epoch:
-            stream = torch.Generator().manual_seed(derive(self.seed, f"order of epoch {self.epoch}"))
-            self._order = (self.epoch, torch.randperm(len(self.images), generator=stream).to(self.images.device))
-        return self._order[1]
+MAX_NAMES = 12  # classes named in a message
 
 
 class Generative(Stateful):
-    """Trains on one minibatch per step."""
+    """A generative model of the images of a dataset, trained on one minibatch per step.
 
-    score: ClassVar[str | None] = None  # no number yet ranks samples
-    protocol: str = ""  # what a likelihood is of: static or dynamic binarisation, or 8-bit
+    A model implements `update`, `measure`, `sample` and `grids`.
+    """
+
+    score: ClassVar[str | None] = None  # no single metric ranks generative models
+    protocol: str = ""  # of likelihoods: static or dynamic binarisation or 8-bit, conditional or not
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None:
         self.config, self.seed, self.time = config, setup.seed, 0
         self.device = device.choose(setup, accelerate=True)
         self.task = data.resolve(task)
         dataset, self.test_set = self.load("train"), self.load("test")
+        self.digest = dataset.digest
         self.classes = dataset.classes
         if self.conditional and not self.classes:
             raise UserError(
                 f"--conditional: {self.task} has no labels; put the images of each class into a folder of its own"
             )
-        self.num_classes = len(self.classes) if self.conditional else 0  # classes that networks hear of
+        self.num_classes = len(self.classes) if self.conditional else 0  # input labels of the networks
         self.shown_classes = self.classes[:MAX_COLUMNS] if self.conditional else ()  # columns of a grid of samples
         self.columns = len(self.shown_classes) or COLUMNS
         channels, height, width = dataset.images.shape[1:]
@@ -89,103 +58,107 @@ class Generative(Stateful):
         return bool(getattr(self.config, "conditional", False))
 
     def load(self, split: data.Split) -> data.Dataset:
-        """The images of a split."""
+        """The images of a split as they are stored."""
         config = self.config
         return data.load(self.task, split, data=config.data, size=config.size, skip_bad=config.skip_bad)
 
     def real(self, split: data.Split) -> data.Dataset:
-        """What the samples of a perfect model would look like; they are judged beside it."""
+        """The images of a split in the form of the model's samples, for comparison with them."""
         return self.load(split)
+
+    def describe_task(self) -> dict[str, str]:
+        """Facts about the dataset: number of images, classes, shape of an image, split."""
+        channels, height, width = self.shape
+        depth = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
+        split = "by a hash of the file names" if self.task.startswith("folder:") else "as published"
+        return {
+            "images": f"{len(self.data.images):,} for training, {len(self.test_set):,} for tests ({split})",
+            "classes": f"{len(self.classes)}:{_names(self.classes)}" if self.classes else "none",
+            "shape": f"{width}x{height} pixels, {depth}",
+            **({"fingerprint": self.digest[:12]} if self.digest else {}),  # of files that may change
+        }
 
     def label(self, name: str) -> int:
         """The number of the class called `name`, or with that number. Raises UserError where there is none."""
         if not self.conditional:
-            raise UserError(f"this model was trained without --conditional: it cannot be told to make {name}")
+            raise UserError(f"this model was trained without --conditional: it has no samples of class {name} alone")
         if name in self.classes:
             return self.classes.index(name)
         if name.isdecimal() and int(name) < len(self.classes):
             return int(name)
         hint = "" if len(self.classes) <= MAX_NAMES else did_you_mean(name, self.classes)
-        raise UserError(f"{self.task} has no class {name}{hint or _choices(self.classes)}")
+        raise UserError(f"{self.task} has no class {name}{hint or f': there are{_names(self.classes)}'}")
 
-    def labels_for(self, count: int, labels: Tensor | None) -> Tensor | None:
-        """The labels (count,) to make: those given, or the classes in turn; None for who is not conditional."""
-        if not self.conditional:
-            if labels is not None:
-                raise UserError("this model was trained without --conditional: it takes no labels")
-            return None
-        labels = torch.arange(count) % self.num_classes if labels is None else labels
-        if len(labels) != count or labels.min() < 0 or labels.max() >= self.num_classes:
-            raise UserError(f"{count} samples want {count} labels of 0 to {self.num_classes - 1}")
-        return labels
+    def labels_for(self, count: int | None, labels: Labels | None) -> tuple[int, Tensor | None]:
+        """Number and labels (count,) of samples; see `label_tensor`."""
+        return label_tensor(self.num_classes, count, labels)
 
     def test_batch(self, which: Tensor | slice) -> tuple[Tensor, Tensor | None]:
         """Test images (N, C, H, W) in [0, 1], and their labels (N,) for a conditional model; on the CPU."""
         labels = self.test_set.labels if self.conditional else None
-        return self.test_set.images[which] / 255, None if labels is None else labels[which]
+        return from_bytes(self.test_set.images[which]), None if labels is None else labels[which]
 
     def step(self) -> Metrics:
-        """One minibatch, one update."""
+        """One gradient step on one minibatch."""
         x, y = self.data.next()
         self.time += len(x)
         return self.update(x, y if self.conditional else None)
 
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
-        """One gradient step on images (B, C, H, W), and their labels (B,) for a conditional model."""
+        """One gradient step on images (B, C, H, W), with labels (B,) for a conditional model."""
         raise NotImplementedError
 
-    def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
-        """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`.
+    def sample(self, count: int | None = None, *, seed: int = 0, labels: Labels | None = None) -> Tensor:
+        """`count` samples (N, C, H, W) in [0, 1] on the CPU, the same for the same weights and `seed`.
 
-        A conditional model takes the `labels` (N,) to make, or goes through the classes in turn.
+        A conditional model takes `labels`: a tensor or list of class numbers, or one number for all. By default the
+        classes take turns. Without `count` there is one sample per label.
         """
+        count, labels = self.labels_for(count, labels)
+        return self.draw_samples(count, labels, seed)
+
+    def draw_samples(self, count: int, labels: Tensor | None, seed: int) -> Tensor:
+        """Samples (count, C, H, W) in [0, 1] on the CPU, with labels (count,) for a conditional model."""
         raise NotImplementedError
 
     def grids(self, seed: int) -> dict[str, Grid]:
-        """Every grid of images there is of a model, by its name: the same noise for the same `seed`."""
+        """Every grid of images of this kind of model, by name, the same for the same weights and `seed`."""
         raise NotImplementedError
 
     def evaluate(self) -> Evaluation:
-        """Measures and pictures that depend on weights and seed alone; touches no training state."""
+        """Metrics and grids that depend on weights and seed alone; the training state stays as it is."""
         return {**self.measure(), **self.grids(derive(self.seed, "sheet"))}
 
     def measure(self) -> Metrics:
-        """How good the model is on test images."""
+        """Metrics of the test images."""
         raise NotImplementedError
 
     def final(self) -> Metrics:
-        """What is told at the end, and by `rlgen eval`: the same, longer where there is something to measure longer."""
+        """The metrics of a report: those of `measure`, with more samples where that makes them more precise."""
         return self.measure()
 
+    def report(self, count: int, seed: int, progress: Progress) -> Report:
+        """Final metrics on the test images and, for a `count` above 0, the quality of so many samples.
+
+        At most as many samples as there are test images are taken.
+        """
+        own: dict[str, Any] = {name: float(value) for name, value in self.final().items()}
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in own.items())
+        protocol = {"protocol": self.protocol} if self.protocol else {}
+        if not count:
+            return Report({**own, **protocol}, [f"scores  {numbers}" + (f"  ({self.protocol})" if protocol else "")])
+        found = quality.evaluate(self, min(count, len(self.test_set)), seed, progress)
+        lines = [*_quality_lines(found), f"own metrics{f', {self.protocol}' if protocol else ''}  {numbers}"]
+        return Report({**own, **protocol, **found}, lines)
+
     def autocast(self) -> torch.autocast:
-        """Within it, convolutions and matrix products may be computed in bfloat16; weights stay as they are."""
+        """Context in which convolutions and matrix products may be computed in bfloat16; weights stay float32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
-
-
-def sample_batches(model: Generative, count: int, seed: int = 0, labels: Tensor | None = None) -> Iterator[Tensor]:
-    """`count` images of a model, a thousand at a time: any number fits in memory. Those of `labels` (N,), if given.
-
-    The first thousand are those of `model.sample(1_000, seed=seed)`, the later ones have seeds of their own.
-    """
-    for start in range(0, count, CHUNK_SIZE):
-        size = min(CHUNK_SIZE, count - start)
-        given = {} if labels is None else {"labels": labels[start : start + size]}
-        yield model.sample(size, seed=derive(seed, f"samples from {start}") if start else seed, **given)
-
-
-@torch.no_grad()
-def update_ema(ema: nn.Module, module: nn.Module, decay: float) -> None:
-    """ema ← decay · ema + (1 - decay) · module, in weights and batch statistics alike."""
-    ours, theirs = ema.state_dict(), module.state_dict()
-    floats = [name for name, value in ours.items() if value.is_floating_point()]
-    torch._foreach_lerp_([ours[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
-    for name in ours.keys() - set(floats):  # a count of batches has no average
-        ours[name].copy_(theirs[name])
 
 
 @contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """No gradients, and no batch or power iteration that leaves a trace in `modules`."""
+    """No gradients, and `modules` in evaluation mode, without updates of batch statistics or power iterations."""
     training = [module.training for module in modules]
     try:
         with torch.no_grad():
@@ -197,5 +170,21 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
             module.train(mode)
 
 
-def _choices(classes: tuple[str, ...]) -> str:
-    return f": there are {', '.join(classes[:MAX_NAMES])}{', ...' if len(classes) > MAX_NAMES else ''}"
+def _quality_lines(found: dict[str, Any]) -> list[str]:
+    """The result of `quality.evaluate` as text."""
+    real, accuracy = found["real_data_reference"], found["classifier_accuracy"]
+    classifier = "untrained" if accuracy is None else f"{accuracy:.1%} of the test images right"
+    lines = [
+        f"{found['samples']:,} samples beside as many real test images;"
+        f" feature classifier {found['feature_classifier']} ({classifier})"
+    ]
+    rows = [[name, f"{found[name]:.4g}", f"{real[name]:.4g}", quality.MEANING[name]] for name in real]
+    lines += table(["measure", "samples", "real", ""], rows)
+    if found["classes"]:
+        lines.append("classes  " + "  ".join(f"{name} {share:.1%}" for name, share in found["classes"].items()))
+    return [*lines, *(f"no {what}: {why}" for what, why in found["left_out"].items())]
+
+
+def _names(classes: tuple[str, ...]) -> str:
+    """` 0, 1, 2, ...`"""
+    return f" {', '.join(classes[:MAX_NAMES])}{', ...' if len(classes) > MAX_NAMES else ''}"

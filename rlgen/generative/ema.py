@@ -1,6 +1,7 @@
-"""Models with one loss: Adam with a step size that falls, and the average of the weights, which is what is scored.
+"""Models with one loss: Adam, an annealed learning rate, and an exponential moving average (EMA) of the weights.
 
-Averaging: Polyak & Juditsky 1992, doi:10.1137/0330046. Half a cosine: Loshchilov & Hutter 2017, arXiv:1608.03983.
+Averaging of weights: Polyak & Juditsky 1992, doi:10.1137/0330046. Cosine annealing: Loshchilov & Hutter 2017,
+arXiv:1608.03983.
 """
 
 import copy
@@ -16,70 +17,97 @@ from rlgen.core.schedule import cosine
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.autoregressive.causal import masked_weight_count
-from rlgen.generative.base import MAX_OUTPUTS, Generative, Minibatches, update_ema
-from rlgen.generative.likelihoods import binarise, bits_per_dim, likelihood, protocol, seen, uniform
+from rlgen.generative.base import Generative
+from rlgen.generative.likelihoods import binarise, bits_per_dim, likelihood, protocol, stored_images, uniform
+from rlgen.generative.minibatches import Minibatches
 
-FLOOR = 0.01  # share of the step size that is left at the end
+FINAL_LR = 0.01  # learning rate at the end of annealing, as a share of the one at the start
+CONDITIONAL = ", conditional on the class: -log p(x given y)"  # addition to the name of a protocol
+MAX_OUTPUTS = 2**25  # float32 outputs of a network at once, to bound the memory: 128 MiB
 
 
 class EMAModel(Generative):
-    """A `network`, whose `loss` each step descends, and its `average`."""
+    """A `network` trained on one loss, and `ema`, the moving average of its weights, which is evaluated and sampled.
 
-    state = ("data", "noise", "network", "ema", "optimizer", "time")
+    A model implements `loss`, `measure`, `draw_samples` and `grids`, and calls `set_network` in its constructor.
+    """
+
+    state = ("data", "noise", "network", "ema", "optimizer", "steps", "time")
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam
-    lr_warmup_steps: ClassVar[int] = 1  # gradient steps in which the step size grows to its full length
-    predicted: int = 1  # numbers the network says of each of an image's
+    lr_warmup_steps: ClassVar[int] = 1  # gradient steps over which the learning rate rises to its full value
+    outputs: int = 1  # outputs of the network per channel of a pixel
     network: Any
     ema: Any
 
     def set_network(self, network: nn.Module, setup: Setup) -> None:
-        """`network` is the one to train; its weights have just been drawn."""
+        """Train `network`, whose initial weights are drawn already."""
         self.network = network.to(self.device)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         if self.config.compile:
-            fuse(self.device, self.network, *self.network.children())  # some are called whole, some part by part
+            fuse(self.device, self.network, *self.network.children())  # models call the whole or single children
         self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr, betas=self.betas, fused=True)
         self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device
+        self.steps = 0  # gradient steps
 
     def prepare_data(self, setup: Setup) -> None:
-        """Take images as the likelihood that is asked for has them."""
+        """Choose the likelihood and binarise the images as it needs them."""
         self.likelihood = likelihood(self.config.likelihood, self.config.components)
-        self.predicted = self.likelihood.width
-        self.protocol = protocol(self.likelihood, self.config.binarise)
-        self.test_set = seen(self.test_set, self.protocol, "test")  # drawn once, so that numbers compare
-        if self.protocol in ("static", "binary"):
-            images = seen(self.load("train"), self.protocol, "train")
+        self.outputs = self.likelihood.width
+        self.binarisation = protocol(self.likelihood, self.config.binarise)
+        self.protocol = self.binarisation + (CONDITIONAL if self.conditional else "")
+        self.test_set = stored_images(self.test_set, self.binarisation, "test")  # one draw, so that results compare
+        if self.binarisation in ("static", "binary"):
+            images = stored_images(self.load("train"), self.binarisation, "train")
             self.data = Minibatches(images, self.config.batch, setup.seed, self.device)
 
     def binarise_batch(self, x: Tensor) -> Tensor:
-        """A minibatch (B, C, H, W) of grey images as the likelihood has it: drawn anew where that is dynamic."""
-        return binarise(x, self.noise) if self.protocol == "dynamic" else x
+        """Training images (B, C, H, W) as the likelihood takes them: with dynamic binarisation a fresh draw."""
+        return binarise(x, self.noise) if self.binarisation == "dynamic" else x
 
-    def chunk_size(self, most: int) -> int:
-        """How many images can be predicted at once, `most` at most, for the numbers to fit in memory."""
-        return max(1, min(most, MAX_OUTPUTS // (math.prod(self.shape) * self.predicted)))
+    def chunk_size(self, largest: int) -> int:
+        """Number of images, at most `largest`, for which the outputs of the network fit in memory."""
+        return max(1, min(largest, MAX_OUTPUTS // (math.prod(self.shape) * self.outputs)))
 
     def uniform_baseline(self) -> Metrics:
-        """What a model that knows nothing would have: nats and bits of levels all alike."""
+        """-log p(x) of the uniform distribution: nats per image and bits per dimension."""
         dims = math.prod(self.shape)
         nats = uniform(self.likelihood, dims)
         return {"uniform_nats": nats, "uniform_bits": bits_per_dim(nats, dims)}
 
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
-        """One gradient step on images (B, C, H, W), and their labels (B,) for a conditional model."""
-        config, steps = self.config, self.time // self.config.batch
-        lr = cosine(config.lr, FLOOR * config.lr, config.lr_anneal, self.time) if config.lr_anneal else config.lr
+        """One gradient step on images (B, C, H, W), with labels (B,) for a conditional model."""
+        self.steps += 1
         for group in self.optimizer.param_groups:
-            group["lr"] = lr * min(1.0, (steps + 1) / self.lr_warmup_steps)
+            group["lr"] = self.learning_rate()
         loss, metrics = self.loss(x, y)
         norm = descend(self.optimizer, loss)
-        update_ema(self.ema, self.network, min(config.ema, steps / (10 + steps)))  # young averages forget faster
+        update_ema(self.ema, self.network, self.ema_decay())
         return {"loss": loss.detach(), "gradient_norm": norm, **metrics}
 
+    def learning_rate(self) -> float:
+        """The learning rate of this step: half a cosine over `lr_anneal` images, times a linear warm-up."""
+        config = self.config
+        lr = cosine(config.lr, FINAL_LR * config.lr, config.lr_anneal, self.time) if config.lr_anneal else config.lr
+        return float(lr * min(1.0, (self.steps + 1) / self.lr_warmup_steps))
+
+    def ema_decay(self) -> float:
+        """The decay of this step: below `ema` at first, so that the average leaves the initial weights sooner."""
+        return float(min(self.config.ema, self.steps / (10 + self.steps)))
+
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
-        """What the model minimises, and what it has to say about it."""
+        """The loss of images (B, C, H, W), with labels (B,) for a conditional model; and metrics."""
         raise NotImplementedError
 
     def parameter_count(self) -> int:
-        """Trainable numbers of the network; those a mask hides are none."""
+        """Number of trainable parameters, those without effect behind a mask left out."""
         return count(self.network) - masked_weight_count(self.network)
+
+
+@torch.no_grad()
+def update_ema(ema: nn.Module, module: nn.Module, decay: float) -> None:
+    """ema ← decay · ema + (1 - decay) · module, for weights and batch statistics alike; integers are copied."""
+    averaged, current = ema.state_dict(), module.state_dict()
+    floats = [name for name, value in averaged.items() if value.is_floating_point()]
+    torch._foreach_lerp_([averaged[name] for name in floats], [current[name] for name in floats], 1 - decay)
+    for name in averaged.keys() - set(floats):
+        averaged[name].copy_(current[name])

@@ -320,14 +320,14 @@ def test_a_model_from_training_to_samples(rlgen, monkeypatch):
 
 def test_samples_of_one_class_and_more_than_a_picture_holds(rlgen, monkeypatch):
     from rlgen.cli import inspect as cli
-    from rlgen.generative import base
+    from rlgen.generative import sampling
 
     small = ["--budget", "64", "--batch", "64", "--size", "8", "--width", "4", "--discriminator-width", "4", "-q"]
     assert rlgen("gan", "digits", *small, "--conditional")[0] == 0
     assert rlgen("sample", "latest", "--count", 30, "--label", "seven")[0] == 2
     assert "digits has no class 10: there are 0, 1, 2" in rlgen("sample", "latest", "--label", "10")[2]
     rlgen("sample", "latest", "--count", 8, "--label", 7, "--npy", "whole.npy")
-    monkeypatch.setattr(base, "CHUNK_SIZE", 8)
+    monkeypatch.setattr(sampling, "CHUNK_SIZE", 8)
     monkeypatch.setattr(cli, "SHOWN", 12)
     code, _, err = rlgen("sample", "latest", "--count", 20, "--label", 7, "--npy", "parts.npy", "--out", "some.png")
     assert code == 0

@@ -248,9 +248,9 @@ def test_a_full_disk_ends_only_the_last_checkpoint(recorded, walk, monkeypatch, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rlgen.core.checkpoint.save_file", full)
-    with pytest.raises(StorageError, match="the checkpoint at 100 could not be written"):
+    with pytest.raises(StorageError, match="the checkpoint at 100 was not written"):
         fit(worse(walk()), recorded, PLAN)
-    assert [record.getMessage().split(" could")[0] for record in caplog.records] == [
+    assert [record.getMessage().split(" was")[0] for record in caplog.records] == [
         f"the checkpoint at {time}"
         for time in (25, 30, 50, 60, 75, 90)  # no best is saved, so each evaluation is the best
     ]

@@ -276,7 +276,7 @@ def test_with_damaged_checkpoints_only_nothing_is_loaded(run, walk):
 
 
 def test_without_a_checkpoint(run, walk):
-    with pytest.raises(CheckpointError, match="has no checkpoint yet"):
+    with pytest.raises(CheckpointError, match="has no checkpoint: wait for the first"):
         run.load(walk())
     run.collect({"loss": 1.0})
     run.flush(5)
@@ -312,6 +312,35 @@ def test_resuming_discards_everything_after_the_checkpoint(run, walk):
     assert {path.name for path in run.directory.iterdir()} == {
         "run.json", "metrics.jsonl", "timing.jsonl", "samples", "checkpoints",
     }  # fmt: skip
+
+
+def test_files_that_changed_since_the_training_are_announced_in_one_line(run, walk, caplog):
+    original, changed = walk(facts={"fingerprint": "1234"}), walk(facts={"fingerprint": "abcd"})
+    run.resume(original)
+    run.save(original)
+    assert run.info["fingerprint"] == "1234"
+    run.describe(task="folder:/cats")
+    for attempt in (Run(run.directory).load, Run(run.directory).resume):
+        attempt(walk(facts={"fingerprint": "1234"}))
+    assert not caplog.records
+    Run(run.directory).load(changed)
+    Run(run.directory).load(changed)
+    assert run.info["fingerprint"] == "1234"  # loading changes nothing
+    Run(run.directory).resume(changed)
+    assert run.info["fingerprint"] == "abcd"  # what is trained on from here
+    line = (
+        "the files of folder:/cats changed since walk-1 was trained on them (fingerprint 1234 then, abcd now):"
+        " scores of then and now do not compare"
+    )
+    assert [record.getMessage() for record in caplog.records] == [line] * 3
+
+
+def test_a_dataset_without_files_that_may_change_has_no_fingerprint(run, walk, caplog):
+    run.resume(walk())
+    run.save(walk())
+    assert run.info["fingerprint"] is None
+    run.load(walk())
+    assert not caplog.records
 
 
 def test_resuming_keeps_foreign_files(run, walk):
@@ -376,13 +405,13 @@ def test_training_continues_without_a_checkpoint_on_a_full_disk(run, walk, monke
         patch.setattr(checkpoint, "save_file", full)
         train(run, algorithm, 3)
         assert [record.levelname for record in caplog.records] == ["WARNING"]
-        assert "the checkpoint at 3 could not be written" in caplog.text
+        assert "the checkpoint at 3 was not written" in caplog.text
         assert "No space left" in caplog.text
         assert times(run) == [1, 2]
         for time in times(run):
             checkpoint.verify(run.directory / "checkpoints" / f"{time:09d}")
         with pytest.raises(
-            StorageError, match=r"the one before it is intact: make room, then `rlgen resume .*walk-1`"
+            StorageError, match=r"the checkpoint before it is intact: make room, then `rlgen resume .*walk-1`"
         ) as e:
             run.save(algorithm, last=True)
         assert e.value.code == 7

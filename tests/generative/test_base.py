@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from rlgen.data import Dataset
-from rlgen.generative.base import Minibatches, evaluating, update_ema
+from rlgen.generative.base import evaluating
+from rlgen.generative.ema import update_ema
+from rlgen.generative.minibatches import Minibatches
 
 CPU = torch.device("cpu")
 

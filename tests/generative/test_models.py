@@ -100,7 +100,7 @@ def test_photographs_of_two_classes(name, photographs):
     if model.conditional:
         assert model.label("red") == 1
         assert torch.equal(images, model.sample(3, seed=1, labels=torch.tensor([0, 1, 0])))
-        with pytest.raises(UserError, match="2 samples want 2 labels of 0 to 1"):
+        with pytest.raises(UserError, match="2 samples take 2 labels from 0 to 1"):
             model.sample(2, labels=torch.tensor([0, 2]))
 
 

@@ -1,4 +1,4 @@
-"""Encoders and decoders: an image to a few numbers, and back."""
+"""Encoders and decoders of autoencoders: images to vectors and back, fully connected or convolutional."""
 
 from itertools import pairwise
 from typing import Literal
@@ -14,44 +14,44 @@ WIDTHS = {"dense": 512, "convolutional": 32}
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder of images to `encoded` numbers, and a decoder of `latent` numbers to `predicted` ones per colour."""
+    """An encoder of images to `encoder_outputs`, and a decoder of codes to `outputs` per channel of each pixel."""
 
     def __init__(
         self,
         network: Literal["dense", "convolutional"],
         shape: Shape,
-        encoded: int,
+        encoder_outputs: int,
         latent: int,
-        predicted: int,
+        outputs: int,
         width: int | None,
         depth: int,
         classes: int = 0,
     ) -> None:
         super().__init__()
         width = width or WIDTHS[network]
-        to, back = (DenseEncoder, DenseDecoder) if network == "dense" else (ConvEncoder, ConvDecoder)
-        self.encoder: nn.Module = to(shape, encoded, width, depth, classes)
-        self.decoder: nn.Module = back(latent, shape, predicted, width, depth, classes)
+        encoder, decoder = (DenseEncoder, DenseDecoder) if network == "dense" else (ConvEncoder, ConvDecoder)
+        self.encoder: nn.Module = encoder(shape, encoder_outputs, width, depth, classes)
+        self.decoder: nn.Module = decoder(latent, shape, outputs, width, depth, classes)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, C, H, W), (B,) -> (B, encoded), in float32 whatever it was computed in."""
+        """(B, C, H, W), (B,) -> (B, encoder_outputs) in float32, also under autocast."""
         out: Tensor = self.encoder(x, y)
         return out.float()
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, latent), (B,) -> (B, C, H, W, predicted)."""
+        """(B, latent), (B,) -> (B, C, H, W, outputs)."""
         out: Tensor = self.decoder(z, y)
         return out
 
 
 class DenseEncoder(nn.Module):
-    """Fully connected; without hidden layers it is linear."""
+    """`depth` hidden layers of `width` features; linear for a depth of 0."""
 
     def __init__(self, shape: Shape, outputs: int, width: int, depth: int, classes: int) -> None:
         super().__init__()
         channels, height, side = shape
         self.classes = classes
-        self.layers = _layers(channels * height * side + classes, outputs, width, depth)
+        self.layers = _perceptron(channels * height * side + classes, outputs, width, depth)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B,) -> (B, outputs)."""
@@ -60,22 +60,22 @@ class DenseEncoder(nn.Module):
 
 
 class DenseDecoder(nn.Module):
-    """The way back of `DenseEncoder`."""
+    """`depth` hidden layers of `width` features; linear for a depth of 0."""
 
-    def __init__(self, latent: int, shape: Shape, predicted: int, width: int, depth: int, classes: int) -> None:
+    def __init__(self, latent: int, shape: Shape, outputs: int, width: int, depth: int, classes: int) -> None:
         super().__init__()
         channels, height, side = shape
-        self.classes, self.into = classes, (*shape, predicted)
-        self.layers = _layers(latent + classes, channels * height * side * predicted, width, depth)
+        self.classes, self.out_shape = classes, (*shape, outputs)
+        self.layers = _perceptron(latent + classes, channels * height * side * outputs, width, depth)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, latent), (B,) -> (B, C, H, W, predicted)."""
+        """(B, latent), (B,) -> (B, C, H, W, outputs)."""
         out: Tensor = self.layers(_with_label(z, y, self.classes))
-        return torch.unflatten(out, 1, self.into)
+        return torch.unflatten(out, 1, self.out_shape)
 
 
 class ConvEncoder(nn.Module):
-    """Halved twice by strided convolutions, then `depth` more of them, then linear."""
+    """Two strided convolutions, each of which halves the image, `depth` convolutions of 3x3 and a linear layer."""
 
     def __init__(self, shape: Shape, outputs: int, width: int, depth: int, classes: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class ConvEncoder(nn.Module):
         self.shrink = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.ReLU(),
-            *three_by_three(depth, 2 * width),
+            *conv3x3(depth, 2 * width),
             nn.Flatten(),
         )  # fmt: skip
         self.project = nn.Linear(2 * width * (height // 4) * (side // 4) + classes, outputs)
@@ -97,47 +97,45 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """The way back of `ConvEncoder`."""
+    """The layers of `ConvEncoder` in reverse order, with transposed convolutions."""
 
-    def __init__(self, latent: int, shape: Shape, predicted: int, width: int, depth: int, classes: int) -> None:
+    def __init__(self, latent: int, shape: Shape, outputs: int, width: int, depth: int, classes: int) -> None:
         super().__init__()
         channels, height, side = halvable(shape)
-        self.classes, self.channels, self.corner = classes, channels, (height // 4, side // 4, 2 * width)
+        self.classes, self.channels = classes, channels
+        self.smallest = (height // 4, side // 4, 2 * width)  # (H, W, C), channels last in memory
         self.project = nn.Linear(latent + classes, 2 * width * (height // 4) * (side // 4))
         self.grow = nn.Sequential(
-            nn.ReLU(), *three_by_three(depth, 2 * width),
+            nn.ReLU(), *conv3x3(depth, 2 * width),
             nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1), nn.ReLU(),
-            nn.ConvTranspose2d(width, channels * predicted, 4, stride=2, padding=1),
+            nn.ConvTranspose2d(width, channels * outputs, 4, stride=2, padding=1),
         )  # fmt: skip
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, latent), (B,) -> (B, C, H, W, predicted)."""
-        h = torch.unflatten(self.project(_with_label(z, y, self.classes)), 1, self.corner).permute(
-            0, 3, 1, 2
-        )  # channels last
-        out: Tensor = self.grow(h)
+        """(B, latent), (B,) -> (B, C, H, W, outputs)."""
+        h = torch.unflatten(self.project(_with_label(z, y, self.classes)), 1, self.smallest)
+        out: Tensor = self.grow(h.permute(0, 3, 1, 2))
         return torch.unflatten(out, 1, (self.channels, -1)).movedim(2, -1)
 
 
-def _layers(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
-    """`depth` hidden layers and a linear one."""
-    sizes = [inputs, *[width] * depth]
-    hidden = (part for pair in pairwise(sizes) for part in (nn.Linear(*pair), nn.ReLU()))
-    return nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
-
-
-def three_by_three(depth: int, channels: int) -> list[nn.Module]:
-    """`depth` convolutions of three by three that keep the size."""
-    return [part for _ in range(depth) for part in (nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())]
-
-
-def _with_label(h: Tensor, y: Tensor | None, classes: int) -> Tensor:
-    """(B, F) with the label beside it."""
-    return torch.cat([h, F.one_hot(y, classes).to(h)], 1) if y is not None and classes else h
+def conv3x3(depth: int, channels: int) -> list[nn.Module]:
+    """`depth` convolutions of 3x3 that keep the size, each with a ReLU."""
+    return [layer for _ in range(depth) for layer in (nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())]
 
 
 def halvable(shape: Shape) -> Shape:
-    """The shape, if each side is a multiple of 4. Raises DataError where it is not."""
+    """The shape (C, H, W). Raises DataError where a side is not a multiple of 4."""
     if shape[1] % 4 or shape[2] % 4:
         raise DataError(f"images of {shape[2]}x{shape[1]} pixels cannot be halved twice: give a --size, such as 32")
     return shape
+
+
+def _perceptron(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
+    sizes = [inputs, *[width] * depth]
+    hidden = (layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU()))
+    return nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs))
+
+
+def _with_label(h: Tensor, y: Tensor | None, classes: int) -> Tensor:
+    """(B, F), (B,) -> (B, F + classes): features and the one-hot label, for `classes` above 0."""
+    return torch.cat([h, F.one_hot(y, classes).to(h)], 1) if y is not None and classes else h

@@ -1,4 +1,4 @@
-"""What autoencoders of both kinds share: how they are trained, and pictures of what lies in their codes."""
+"""Models with a latent vector per image: the base of the autoencoder and the variational autoencoder."""
 
 from collections.abc import Callable
 
@@ -22,22 +22,25 @@ from rlgen.generative.grids import (
     latent_grid,
     manifold_grid,
     sample_grid,
-)  # fmt: skip
+)
 
 CHUNK_SIZE = 500  # images encoded or decoded at once, to bound the memory
 
 
-class Latent(EMAModel):
-    """A model with a code of `latent` numbers for each image, an encoder to it and a decoder back."""
+class LatentModel(EMAModel):
+    """A model with a latent code of `latent` dimensions per image, an encoder and a decoder.
+
+    A model implements `latent_code`, `decoded_mean` and `prior`, besides `loss` and `measure`.
+    """
 
     config: settings.Coder
     network: EncoderDecoder
     ema: EncoderDecoder
 
-    def build(self, setup: Setup, encoded: int) -> None:
-        """Networks from images to `encoded` numbers, and from a code to what is predicted."""
+    def build(self, setup: Setup, encoder_outputs: int) -> None:
+        """Create the networks: images to `encoder_outputs`, codes to the outputs that the likelihood takes."""
         config = self.config
-        sizes = encoded, config.latent, self.predicted, config.width, config.depth, self.num_classes
+        sizes = encoder_outputs, config.latent, self.outputs, config.width, config.depth, self.num_classes
         with initial_weights(setup.seed):
             network = EncoderDecoder(config.network, self.shape, *sizes)
         self.set_network(network, setup)
@@ -47,66 +50,67 @@ class Latent(EMAModel):
         raise NotImplementedError
 
     def decoded_mean(self, network: EncoderDecoder, z: Tensor, y: Tensor | None) -> Tensor:
-        """What a code stands for: (B, Z), (B,) -> (B, C, H, W) in [0, 1]."""
+        """The mean image of codes: (B, Z), (B,) -> (B, C, H, W) in [0, 1]."""
         raise NotImplementedError
 
     def prior(self) -> tuple[Tensor, Tensor]:
-        """Mean (Z,) and triangular root (Z, Z) of the covariance of the Gaussian that samples are drawn from."""
+        """The Gaussian that codes of samples are drawn from: mean (Z,) and lower root (Z, Z) of its covariance."""
         raise NotImplementedError
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Codes of images in [0, 1], by the averaged weights: (N, C, H, W), (N,) -> (N, Z) on the CPU."""
+        """Codes of images in [0, 1] by the EMA network: (N, C, H, W), (N,) -> (N, Z) on the CPU.
+
+        Raises UserError for images of another shape.
+        """
         if x.shape[1:] != self.shape:
-            raise UserError(f"images of shape {tuple(x.shape[1:])} cannot be encoded: it learned {self.shape}")
-        return self._batched(self.latent_code, x, labels)
+            raise UserError(f"images of shape {tuple(x.shape[1:])}: this model encodes images of shape {self.shape}")
+        return self._chunked(self.latent_code, x, labels)
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images of codes, by the averaged weights: (N, Z), (N,) -> (N, C, H, W) in [0, 1] on the CPU."""
-        return self._batched(self.decoded_mean, z, labels)
+        """Images of codes by the EMA network: (N, Z), (N,) -> (N, C, H, W) in [0, 1] on the CPU."""
+        return self._chunked(self.decoded_mean, z, labels)
 
     def reconstruct(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (N, C, H, W) through their codes and back."""
+        """Images (N, C, H, W), encoded and decoded."""
         return self.decode(self.encode(x, labels), labels)
 
-    def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
-        """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`.
-
-        A conditional model takes the `labels` (N,) to make, or goes through the classes in turn.
-        """
-        labels = self.labels_for(count, labels)
+    def draw_samples(self, count: int, labels: Tensor | None, seed: int) -> Tensor:
+        """Images of codes drawn from the prior: (count, C, H, W) in [0, 1] on the CPU."""
         noise = torch.randn(count, self.config.latent, generator=torch_stream(seed, "samples"))
-        return self.decode(self._placed(noise), labels)
+        return self.decode(self._codes(noise), labels)
 
     def interpolate(self, rows: int = ROWS, columns: int = COLUMNS, *, seed: int = 0) -> Tensor:
-        """(rows, columns, C, H, W): each row goes straight from the code of one test image to that of another.
+        """(rows, columns, C, H, W): images on a straight line between the codes of two test images in each row.
 
-        A conditional model keeps to the class of the first.
+        A conditional model decodes a row with the label of its first image.
         """
         pairs = torch.randint(len(self.test_set), (2, rows), generator=torch_stream(seed, "ends of lines"))
-        (first, labels), (last, others) = (self.test_batch(index) for index in pairs)
-        start, end = self.encode(first, labels), self.encode(last, others)
-        at = torch.linspace(0, 1, columns)[None, :, None]
-        z = torch.lerp(start.unsqueeze(1), end.unsqueeze(1), at)  # (rows, columns, Z)
+        (first, labels), (last, last_labels) = (self.test_batch(index) for index in pairs)
+        start, end = self.encode(first, labels), self.encode(last, last_labels)
+        t = torch.linspace(0, 1, columns)[None, :, None]
+        z = torch.lerp(start.unsqueeze(1), end.unsqueeze(1), t)  # (rows, columns, Z)
         labels = None if labels is None else labels.repeat_interleave(columns)
         return torch.unflatten(self.decode(z.flatten(0, 1), labels), 0, (rows, columns))
 
     def manifold(self, side: int = MANIFOLD_SIDE, label: int = 0) -> Tensor:
-        """(side · side, C, H, W): the whole plane of codes of two numbers, in steps of equal probability."""
+        """(side · side, C, H, W): images of two-dimensional codes on a grid of steps of equal probability."""
         if self.config.latent != 2:
-            raise UserError(f"a code of {self.config.latent} numbers is no plane: train with --latent 2")
+            raise UserError(f"a manifold needs codes of 2 dimensions, not {self.config.latent}: train with --latent 2")
         labels = torch.full((side * side,), label) if self.conditional else None
-        return self.decode(self._placed(latent_grid(side)), labels)
+        return self.decode(self._codes(latent_grid(side)), labels)
 
     def grids(self, seed: int) -> dict[str, Grid]:
-        """Samples, test images and their reconstructions, lines between codes and, of two numbers, their plane."""
+        """Samples, with a column per class and a noise vector per row for a conditional model; reconstructions;
+        interpolations; the manifold of two-dimensional codes.
+        """
         columns = self.columns
         noise = torch.randn(ROWS * columns, self.config.latent, generator=torch_stream(seed, "samples"))
         labels = None
         if self.conditional:
             labels = torch.arange(columns).repeat(ROWS)
-            noise = noise[:ROWS].repeat_interleave(columns, 0)  # one noise per row
+            noise = noise[:ROWS].repeat_interleave(columns, 0)
         grids = {
-            "samples": sample_grid(self.decode(self._placed(noise), labels), self.shown_classes),
+            "samples": sample_grid(self.decode(self._codes(noise), labels), self.shown_classes),
             "reconstructions": self.reconstructions(),
             "interpolations": interpolation_grid(self.interpolate(seed=seed)),
         }
@@ -119,18 +123,18 @@ class Latent(EMAModel):
         x, labels = self.test_batch(torch.arange(COLUMNS * ROWS // 2) % len(self.test_set))
         return comparison_grid("reconstructions", image=x, reconstruction=self.reconstruct(x, labels))
 
-    def _placed(self, noise: Tensor) -> Tensor:
-        """Standard normal noise (N, Z) as codes (N, Z)."""
+    def _codes(self, noise: Tensor) -> Tensor:
+        """Standard normal noise (N, Z) -> codes (N, Z) of the prior."""
         mean, root = self.prior()
         return mean + noise @ root.T
 
-    def _batched(
+    def _chunked(
         self, function: Callable[[EncoderDecoder, Tensor, Tensor | None], Tensor], inputs: Tensor, labels: Tensor | None
     ) -> Tensor:
-        """A method of the averaged network on inputs (N, ...), a bounded number at once."""
-        parts = []
+        """A function of the EMA network on inputs (N, ...), a bounded number at once."""
+        outputs = []
         with evaluating(self.ema):
-            for part in torch.split(torch.arange(len(inputs)), self.chunk_size(CHUNK_SIZE)):
-                y = None if labels is None else labels[part].to(self.device)
-                parts.append(function(self.ema, inputs[part].to(self.device), y).cpu())
-        return torch.cat(parts)
+            for index in torch.split(torch.arange(len(inputs)), self.chunk_size(CHUNK_SIZE)):
+                y = None if labels is None else labels[index].to(self.device)
+                outputs.append(function(self.ema, inputs[index].to(self.device), y).cpu())
+        return torch.cat(outputs)

@@ -1,7 +1,7 @@
-"""VQ-VAE: an image as a grid of words from a learned codebook. van den Oord et al. 2017, arXiv:1711.00937.
+"""VQ-VAE: images as grids of discrete codes from a learned codebook. van den Oord et al. 2017, arXiv:1711.00937.
 
-How probable a grid is, a PixelCNN learns beside it. Words that nobody uses are moved to where something is: Dhariwal et
-al. 2020, arXiv:2005.00341. Batch norm before the codebook: Łańcucki et al. 2020, arXiv:2005.08520.
+The prior over grids is a PixelCNN trained at the same time. Batch norm before the codebook: Łańcucki et al. 2020,
+arXiv:2005.08520.
 """
 
 import math
@@ -15,7 +15,8 @@ from rlgen.core.images import Grid
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.autoencoders.coders import Shape, halvable, three_by_three
+from rlgen.generative.autoencoders.codebook import Codebook, perplexity
+from rlgen.generative.autoencoders.coders import Shape, conv3x3, halvable
 from rlgen.generative.autoregressive.base import nll, sample_pixels
 from rlgen.generative.autoregressive.masked import MaskedNetwork, ResidualStack
 from rlgen.generative.base import evaluating
@@ -23,128 +24,123 @@ from rlgen.generative.ema import EMAModel
 from rlgen.generative.grids import COLUMNS, ROWS, comparison_grid, interpolation_grid, sample_grid
 from rlgen.generative.likelihoods import Categorical, bits_per_dim
 
-CHUNK_SIZE = 250  # images encoded, decoded or drawn at once, to bound the memory
-DEAD = 0.5  # mean number of places in a minibatch from which downwards a word is moved; 1 is what it then has
+CHUNK_SIZE = 250  # images encoded, decoded or sampled at once, to bound the memory
 
 
 class VQVAE(EMAModel):
-    """Learn words that images can be made of, and which of them stand beside each other."""
+    """Encoder, codebook, decoder p(x|e) and a prior p(k) over grids of code indices, trained together."""
 
     Config = settings.VQVAE
     config: settings.VQVAE
-    network: "Quantized"
-    ema: "Quantized"
+    network: "QuantizedNetwork"
+    ema: "QuantizedNetwork"
 
     def __init__(self, task: str, config: settings.VQVAE, setup: Setup) -> None:
         super().__init__(task, config, setup)
         self.prepare_data(setup)
         self.code_likelihood = Categorical(config.codebook_size)
         with initial_weights(setup.seed):
-            network = Quantized(halvable(self.shape), self.predicted, config, self.num_classes)
+            network = QuantizedNetwork(halvable(self.shape), self.outputs, config, self.num_classes)
         self.set_network(network, setup)
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
-        """-log p(x | e) + β |z - e|² - log p(k): z is what an image is encoded to, e its words, k their numbers.
+        """-log p(x|e) + β |z - e|² - log p(k), nats per image, with encoder outputs z, codes e of indices k.
 
-        The first has a gradient in z as if z were e; the last teaches the prior alone.
+        The first term has its gradient in z as if z were e (straight-through); the last trains the prior alone.
         """
         x = self.binarise_batch(x)
         with self.autocast():
             z = self.network.encode(x)
             k = self.network.codebook.nearest(z)
             e = self.network.codebook.lookup(k)
-            fit = self.fit(self.network, x, z + (e - z).detach())
-            code = nll(self.code_likelihood, self.network.prior(self.levels(k), y), self.levels(k)).mean()
+            log_likelihood = self.log_likelihood(self.network, x, z + (e - z).detach())
+            code_nats = nll(self.code_likelihood, self.network.prior(self.levels(k), y), self.levels(k)).mean()
         commitment = (z - e).square().flatten(1).sum(1).mean()
-        self.network.codebook.learn(z.detach(), k, self.noise)
-        loss = self.config.commitment * commitment + code - fit.mean()
-        told = {"nats": (code - fit.mean()).detach(), "code_nats": code.detach(), "commitment": commitment.detach()}
-        return loss, {**told, "perplexity": perplexity(self.code_counts(k))}
+        self.network.codebook.update(z.detach(), k, self.noise)
+        nats = code_nats - log_likelihood.mean()
+        loss = self.config.commitment * commitment + nats
+        metrics = {"nats": nats.detach(), "code_nats": code_nats.detach(), "commitment": commitment.detach()}
+        return loss, {**metrics, "perplexity": perplexity(self.code_counts(k))}
 
-    def fit(self, network: "Quantized", x: Tensor, e: Tensor) -> Tensor:
-        """log p(x | e), summed over an image: (B,)."""
+    def log_likelihood(self, network: "QuantizedNetwork", x: Tensor, e: Tensor) -> Tensor:
+        """log p(x|e), summed over an image: (B,)."""
         return self.likelihood.log_prob(network.decode(e), x).flatten(1).sum(1)
 
     def levels(self, k: Tensor) -> Tensor:
-        """Numbers of words (B, H, W) as the values (B, 1, H, W) of a likelihood of so many levels."""
+        """Code indices (B, H, W) as values (B, 1, H, W) in [0, 1], as a likelihood takes them."""
         return k.unsqueeze(1) / (self.config.codebook_size - 1)
 
     def code_counts(self, k: Tensor) -> Tensor:
-        """(K,): how often each word stands in some grids."""
+        """(K,): the number of uses of each code in grids (B, H, W)."""
         return k.flatten().bincount(minlength=self.config.codebook_size)
 
     def measure(self) -> Metrics:
-        """A bound on -log p(x) of the test images, which is one of the codes that could have made x."""
-        fits, codes, uses = [], [], torch.zeros(self.config.codebook_size, dtype=torch.long)
+        """A bound on -log p(x) of the test images in nats: p(x) ≥ p(x|e) p(k) for the codes of the encoder."""
+        log_likelihoods, code_nats, counts = [], [], torch.zeros(self.config.codebook_size, dtype=torch.long)
         with evaluating(self.ema):
             for index in torch.split(torch.arange(len(self.test_set)), self.chunk_size(CHUNK_SIZE)):
                 x, y = self.test_batch(index)
                 x, y = x.to(self.device), None if y is None else y.to(self.device)
                 k = self.ema.codebook.nearest(self.ema.encode(x))
-                fits.append(self.fit(self.ema, x, self.ema.codebook.lookup(k)).cpu().double())
-                codes.append(
-                    nll(self.code_likelihood, self.ema.prior(self.levels(k), y), self.levels(k)).cpu().double()
-                )
-                uses += self.code_counts(k).cpu()
-        reconstruction, code = -torch.cat(fits).mean(), torch.cat(codes).mean()
+                log_likelihoods.append(self.log_likelihood(self.ema, x, self.ema.codebook.lookup(k)).cpu().double())
+                out = self.ema.prior(self.levels(k), y)
+                code_nats.append(nll(self.code_likelihood, out, self.levels(k)).cpu().double())
+                counts += self.code_counts(k).cpu()
+        reconstruction, code = -torch.cat(log_likelihoods).mean(), torch.cat(code_nats).mean()
         return {
             "eval_nats": reconstruction + code,
             "eval_reconstruction": reconstruction,
             "eval_code_nats": code,
             "eval_bits": bits_per_dim((reconstruction + code).item(), math.prod(self.shape)),
-            "eval_perplexity": perplexity(uses),
+            "eval_perplexity": perplexity(counts),
         }
 
     def final(self) -> Metrics:
-        """The same, and what a model that knows nothing would have."""
+        """`measure`, and the nats and bits of a uniform distribution for comparison."""
         return {**self.measure(), **self.uniform_baseline()}
 
     def encode(self, x: Tensor) -> Tensor:
-        """What images (N, C, H, W) in [0, 1] are encoded to before words are looked for: (N, D, H / 4, W / 4)."""
+        """Encoder outputs of images (N, C, H, W) in [0, 1], before quantisation: (N, D, H / 4, W / 4) on the CPU."""
         with evaluating(self.ema):
-            parts = torch.split(x, self.chunk_size(CHUNK_SIZE))
-            return torch.cat([self.ema.encode(part.to(self.device)).cpu() for part in parts])
+            chunks = torch.split(x, self.chunk_size(CHUNK_SIZE))
+            return torch.cat([self.ema.encode(chunk.to(self.device)).cpu() for chunk in chunks])
 
     def decode(self, z: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [0, 1] of the words nearest to z (N, D, H / 4, W / 4)."""
+        """Images (N, C, H, W) in [0, 1] of the codes nearest to z (N, D, H / 4, W / 4), on the CPU."""
         codebook = self.ema.codebook
         with evaluating(self.ema):
-            parts = torch.split(z, self.chunk_size(CHUNK_SIZE))
-            codes = (codebook.lookup(codebook.nearest(part.to(self.device))) for part in parts)
+            chunks = torch.split(z, self.chunk_size(CHUNK_SIZE))
+            codes = (codebook.lookup(codebook.nearest(chunk.to(self.device))) for chunk in chunks)
             return torch.cat([self.likelihood.mean(self.ema.decode(e)).cpu() for e in codes])
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) through their words and back."""
+        """Images (N, C, H, W), encoded, quantised and decoded."""
         return self.decode(self.encode(x))
 
-    def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
-        """`count` new images (N, C, H, W) in [0, 1], always the same for the same weights and `seed`.
-
-        A conditional model takes the `labels` (N,) to make, or goes through the classes in turn.
-        """
-        labels, noise, parts = self.labels_for(count, labels), torch_stream(seed, "samples"), []
+    def draw_samples(self, count: int, labels: Tensor | None, seed: int) -> Tensor:
+        """Images of grids sampled from the prior: (count, C, H, W) in [0, 1] on the CPU."""
+        noise, images = torch_stream(seed, "samples"), []
         height, width = (side // 4 for side in self.shape[1:])
         with evaluating(self.ema):
             for index in torch.split(torch.arange(count), self.chunk_size(CHUNK_SIZE)):
                 y = None if labels is None else labels[index].to(self.device)
                 blank = torch.zeros(len(index), 1, height, width, device=self.device)
-                levels = sample_pixels(
-                    self.ema.prior, self.code_likelihood, blank, torch.zeros_like(blank[:, 0]).bool(), y, noise
-                )
+                known = torch.zeros_like(blank[:, 0]).bool()
+                levels = sample_pixels(self.ema.prior, self.code_likelihood, blank, known, y, noise)
                 k = (levels.squeeze(1) * (self.config.codebook_size - 1)).round().long()
                 out = self.ema.decode(self.ema.codebook.lookup(k))
-                parts.append(self.likelihood.mean(out).cpu())
-        return torch.cat(parts)
+                images.append(self.likelihood.mean(out).cpu())
+        return torch.cat(images)
 
     def interpolate(self, rows: int = ROWS, columns: int = COLUMNS, *, seed: int = 0) -> Tensor:
-        """(rows, columns, C, H, W): each row goes from one test image to another, by the words nearest to the way."""
+        """(rows, columns, C, H, W): in each row points on a line between encoder outputs of two test images."""
         pairs = torch.randint(len(self.test_set), (2, rows), generator=torch_stream(seed, "ends of lines"))
         start, end = (self.encode(self.test_batch(index)[0]).unsqueeze(1) for index in pairs)
         z = torch.lerp(start, end, torch.linspace(0, 1, columns).view(1, -1, 1, 1, 1))
         return torch.unflatten(self.decode(z.flatten(0, 1)), 0, (rows, columns))
 
     def grids(self, seed: int) -> dict[str, Grid]:
-        """Samples, test images and their reconstructions, and lines between what images are encoded to."""
+        """Samples, with a column per class for a conditional model; reconstructions; interpolations."""
         labels = torch.arange(self.columns).repeat(ROWS) if self.conditional else None
         x, _ = self.test_batch(torch.arange(COLUMNS * ROWS // 2) % len(self.test_set))
         return {
@@ -154,77 +150,40 @@ class VQVAE(EMAModel):
         }
 
 
-class Quantized(nn.Module):
-    """Encoder, codebook and decoder, by strided convolutions, and the prior over grids of words."""
+class QuantizedNetwork(nn.Module):
+    """Convolutional encoder and decoder with a codebook between them, and the prior over grids of code indices."""
 
-    def __init__(self, shape: Shape, predicted: int, config: settings.VQVAE, classes: int) -> None:
+    def __init__(self, shape: Shape, outputs: int, config: settings.VQVAE, classes: int) -> None:
         super().__init__()
-        (channels, height, width), wide, features = shape, config.width, config.code_dim
+        (channels, height, width), wide, dim = shape, config.width, config.code_dim
         self.channels = channels
         self.encoder = nn.Sequential(
             nn.Conv2d(channels, wide, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(wide, 2 * wide, 4, stride=2, padding=1), nn.ReLU(),
-            *three_by_three(config.depth, 2 * wide), nn.Conv2d(2 * wide, features, 1),
-            nn.BatchNorm2d(features, affine=False),  # what words are looked for is spread out from the start
+            *conv3x3(config.depth, 2 * wide), nn.Conv2d(2 * wide, dim, 1),
+            nn.BatchNorm2d(dim, affine=False),  # outputs of unit variance reach all codes from the first step on
         )  # fmt: skip
-        self.codebook = Codebook(config.codebook_size, features, config.codebook_decay)
+        self.codebook = Codebook(config.codebook_size, dim, config.codebook_decay)
         self.decoder = nn.Sequential(
-            nn.Conv2d(features, 2 * wide, 3, padding=1), nn.ReLU(), *three_by_three(config.depth, 2 * wide),
+            nn.Conv2d(dim, 2 * wide, 3, padding=1), nn.ReLU(), *conv3x3(config.depth, 2 * wide),
             nn.ConvTranspose2d(2 * wide, wide, 4, stride=2, padding=1), nn.ReLU(),
-            nn.ConvTranspose2d(wide, channels * predicted, 4, stride=2, padding=1),
+            nn.ConvTranspose2d(wide, channels * outputs, 4, stride=2, padding=1),
         )  # fmt: skip
         self.prior = Prior((height // 4, width // 4), config, classes)
 
     def encode(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, D, H / 4, W / 4), in float32 whatever it was computed in."""
+        """(B, C, H, W) -> (B, D, H / 4, W / 4) in float32, also under autocast."""
         out: Tensor = self.encoder(x.contiguous(memory_format=torch.channels_last))
         return out.float()
 
     def decode(self, e: Tensor) -> Tensor:
-        """(B, D, H / 4, W / 4) -> (B, C, H, W, predicted)."""
+        """(B, D, H / 4, W / 4) -> (B, C, H, W, outputs)."""
         out: Tensor = self.decoder(e.contiguous(memory_format=torch.channels_last))
         return torch.unflatten(out, 1, (self.channels, -1)).movedim(2, -1)
 
 
-class Codebook(nn.Module):
-    """K words of D numbers, each the moving mean of what it stood for. Nothing of it has a gradient."""
-
-    codes: Tensor  # (K, D)
-    sums: Tensor  # (K, D): moving sum of what each stood for in a minibatch
-    counts: Tensor  # (K,): and at how many places
-
-    def __init__(self, size: int, dim: int, decay: float) -> None:
-        super().__init__()
-        self.decay = decay
-        self.register_buffer("codes", torch.randn(size, dim))
-        self.register_buffer("sums", torch.zeros(size, dim))
-        self.register_buffer("counts", torch.zeros(size))
-
-    def nearest(self, z: Tensor) -> Tensor:
-        """Numbers of the words nearest to what was encoded: (B, D, H, W) -> (B, H, W)."""
-        with torch.no_grad(), torch.autocast(z.device.type, enabled=False):
-            points = z.movedim(1, -1)  # |z - e|² but for |z|², which ranks nothing
-            return (self.codes.square().sum(1) - 2 * points @ self.codes.T).argmin(-1)
-
-    def lookup(self, k: Tensor) -> Tensor:
-        """Words by their numbers: (B, H, W) -> (B, D, H, W)."""
-        return F.embedding(k, self.codes).movedim(-1, 1)
-
-    @torch.no_grad()
-    def learn(self, z: Tensor, k: Tensor, stream: torch.Generator) -> None:
-        """Move words (B, H, W) towards what they stood for (B, D, H, W), and idle ones to some of it, by `stream`."""
-        points, ours = z.movedim(1, -1).flatten(0, 2), F.one_hot(k.flatten(), len(self.codes)).to(z)
-        self.counts.lerp_(ours.sum(0), 1 - self.decay)
-        self.sums.lerp_(ours.T @ points, 1 - self.decay)
-        idle = self.counts < DEAD
-        picked = torch.randint(len(points), (len(self.codes),), generator=stream).to(points.device)
-        self.counts.masked_fill_(idle, 1)
-        self.sums.copy_(torch.where(idle[:, None], points[picked], self.sums))
-        self.codes.copy_(self.sums / self.counts[:, None])
-
-
 class Prior(MaskedNetwork):
-    """A PixelCNN over a grid of words: no order is in their numbers, so each is shown as one of many."""
+    """A PixelCNN over a grid of code indices, one-hot in its input because their order has no meaning."""
 
     def __init__(self, grid: tuple[int, int], config: settings.VQVAE, classes: int) -> None:
         width, blocks, size = config.prior_width, config.prior_blocks, config.codebook_size
@@ -233,12 +192,6 @@ class Prior(MaskedNetwork):
         self.codebook_size = size
 
     def encode_input(self, x: Tensor) -> Tensor:
-        """Values (B, 1, H, W) or (B, 1), k / (K - 1), as (B, K, H, W) or (B, K) of one 1 and otherwise 0."""
+        """Values k / (K - 1), (B, 1, H, W) or (B, 1), one-hot: (B, K, H, W) or (B, K)."""
         k = (x.squeeze(1) * (self.codebook_size - 1)).round().long()
         return F.one_hot(k, self.codebook_size).movedim(-1, 1).to(x)
-
-
-def perplexity(uses: Tensor) -> Tensor:
-    """exp of the entropy of how often each word is used (K,): so many words, used alike, would say as much."""
-    share = uses.float() / uses.sum()
-    return (-torch.xlogy(share, share).sum()).exp()

@@ -17,7 +17,8 @@ from rlgen.generative.autoregressive.causal import PixelNetwork
 from rlgen.generative.base import evaluating
 from rlgen.generative.ema import EMAModel
 from rlgen.generative.grids import ROWS, sample_grid
-from rlgen.generative.likelihoods import Likelihood, bits_per_dim, seen
+from rlgen.generative.likelihoods import Likelihood, bits_per_dim, stored_images
+from rlgen.generative.sampling import Labels
 
 COMPLETIONS = 4  # of each image in the grid of completions
 CHUNK_SIZE = 256  # images evaluated or sampled at once, to bound the memory
@@ -34,12 +35,12 @@ class Autoregressive(EMAModel):
         super().__init__(task, config, setup)
         self.prepare_data(setup)
         with initial_weights(setup.seed):
-            network = self.build(self.predicted, self.num_classes)
+            network = self.build(self.outputs, self.num_classes)
         self.set_network(network, setup)
 
     def real(self, split: data.Split) -> data.Dataset:
         """The images with the levels of the likelihood, as samples have them: binarised for a Bernoulli likelihood."""
-        return seen(self.load(split), self.protocol, split)
+        return stored_images(self.load(split), self.binarisation, split)
 
     def build(self, outputs: int, classes: int) -> PixelNetwork:
         """A network with `outputs` outputs for each channel of each pixel; `classes` is 0 where it takes no labels."""
@@ -67,15 +68,12 @@ class Autoregressive(EMAModel):
         """`measure`, and the nats and bits of a uniform distribution for comparison."""
         return {**self.measure(), **self.uniform_baseline()}
 
-    def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
-        """`count` images (N, C, H, W) in [0, 1] on the CPU, a function of the weights and `seed` alone.
-
-        `labels` (N,) are the classes for a conditional model, by default all classes in turn.
-        """
+    def draw_samples(self, count: int, labels: Tensor | None, seed: int) -> Tensor:
+        """Images sampled pixel by pixel: (count, C, H, W) in [0, 1] on the CPU."""
         x = torch.zeros(count, *self.shape)
         return self.complete(x, torch.zeros(self.shape[1:], dtype=torch.bool), seed=seed, labels=labels)
 
-    def complete(self, x: Tensor, known: Tensor, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
+    def complete(self, x: Tensor, known: Tensor, *, seed: int = 0, labels: Labels | None = None) -> Tensor:
         """Images x (N, C, H, W) in [0, 1] with all pixels replaced by samples except the `known` ones.
 
         `known` is boolean, (H, W) or (N, H, W). A sampled pixel depends on the earlier pixels, known and sampled, and
@@ -88,13 +86,13 @@ class Autoregressive(EMAModel):
                 f"a mask of known pixels of shape {tuple(known.shape)} for images {tuple(x.shape)}: its shape must be"
                 f" {tuple(x.shape[2:])} or {(len(x), *x.shape[2:])}"
             )
-        labels = self.labels_for(len(x), labels)
+        _, given = self.labels_for(len(x), labels)
         noise = torch_stream(seed, "samples")
         known = known.expand(len(x), *x.shape[2:])
         images = []
         with evaluating(self.ema):
             for i in torch.split(torch.arange(len(x)), CHUNK_SIZE):
-                y = None if labels is None else labels[i].to(self.device)
+                y = None if given is None else given[i].to(self.device)
                 completed = sample_pixels(self.ema, self.likelihood, x[i].to(self.device), known[i], y, noise)
                 images.append(completed.cpu())
         return torch.cat(images)

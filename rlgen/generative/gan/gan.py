@@ -16,7 +16,8 @@ from rlgen.core.images import Grid
 from rlgen.core.seeds import derive, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
-from rlgen.generative.base import Generative, evaluating, update_ema
+from rlgen.generative.base import Generative, evaluating
+from rlgen.generative.ema import update_ema
 from rlgen.generative.gan.augmentation import AdaptiveAugment, DiffAugment, NoAugmentation
 from rlgen.generative.gan.losses import LOSSES, gradient_penalty, r1_penalty
 from rlgen.generative.gan.networks import ARCHITECTURES
@@ -143,12 +144,8 @@ class GAN(Generative):
             metrics["eval_accuracy"] = torch.cat([real_logit > threshold, fake_logit < threshold]).float().mean()
         return metrics
 
-    def sample(self, count: int, *, seed: int = 0, labels: Tensor | None = None) -> Tensor:
-        """`count` images (N, C, H, W) in [0, 1] on the CPU, a function of the weights and `seed` alone.
-
-        `labels` (N,) are the classes for a conditional model, by default all classes in turn.
-        """
-        labels = self.labels_for(count, labels)
+    def draw_samples(self, count: int, labels: Tensor | None, seed: int) -> Tensor:
+        """Images of the EMA generator from standard normal noise: (count, C, H, W) in [0, 1] on the CPU."""
         return self._generate(torch.randn(count, self.config.latent, generator=torch_stream(seed, "samples")), labels)
 
     def interpolate(self, rows: int = ROWS, columns: int = COLUMNS, *, seed: int = 0) -> Tensor:

@@ -1,7 +1,8 @@
-"""A small classifier of a dataset, in whose features samples are judged. LeCun et al. 1998, doi:10.1109/5.726791.
+"""A small classifier of a dataset, in whose features samples are compared with real images.
 
-Features of a classifier of the very domain are what Bińkowski et al. 2018 (arXiv:1801.01401) take for digits. Where
-there are no labels, an untrained network stands in, as Naeem et al. 2020 (arXiv:2002.09797) suggest.
+The network is a LeNet: LeCun et al. 1998, doi:10.1109/5.726791. Features of a classifier of the same domain, for
+digits: Bińkowski et al. 2018, arXiv:1801.01401. Without labels the network stays untrained: Naeem et al. 2020,
+arXiv:2002.09797.
 """
 
 import hashlib
@@ -16,64 +17,61 @@ from torch import Tensor, nn
 
 from rlgen.core import checkpoint
 from rlgen.core.errors import CheckpointError
+from rlgen.core.images import from_bytes
 from rlgen.core.seeds import torch_stream
 from rlgen.data import Dataset, idx
-from rlgen.generative.quality.distances import nearest
 
-VERSION = 1  # another network, another training: another number, for distances compare within one version alone
+VERSION = 1  # of network and training: distances compare within one version only
 FEATURES = 128
-EPOCHS, STEPS, BATCH, LR = 2, 1_000, 128, 2e-3  # so many epochs, or steps where that is longer
-KEPT = 10_000  # images of each split whose features are kept
-PROBES = 1_000  # test images whose nearest training image is looked up
-CHUNK_SIZE = 500  # images looked at at once, to bound the memory
+EPOCHS, STEPS, BATCH, LR = 2, 1_000, 128, 2e-3  # of the training: so many epochs or steps, whichever is longer
+REFERENCE_IMAGES = 10_000  # of each split, whose features are kept
+CHUNK_SIZE = 500  # images classified at once, to bound the memory
 log = logging.getLogger("rlgen")
 
 
 @dataclass(frozen=True)
 class FeatureClassifier:
-    """The network of one dataset and what it sees in the real images: made once, then read from the cache."""
+    """The network of one dataset, and statistics of its features of the real images."""
 
     name: str  # dataset, size, version and digest of the images
-    network: dict[str, Tensor]
-    accuracy: float | None  # on the test images; None where there are no labels and the network is untrained
+    network: dict[str, Tensor]  # weights
+    accuracy: float | None  # on test images; None for an untrained network
     mean: Tensor  # (128,) of the features of all training images
     covariance: Tensor  # (128, 128)
-    shares: Tensor  # (K,) of each class among the training images
-    reference: Tensor  # (M, 128) features of training images in random order, 10,000 at most
+    shares: Tensor  # (K,) of the classes among the training images
+    reference: Tensor  # (M, 128) features of training images in random order
     test_features: Tensor  # (M', 128) features of test images in random order
-    test_nearest_distances: Tensor  # (P,) distance of some of these test images to the nearest training image
 
     @classmethod
-    def of(cls, train: Dataset, test: Dataset) -> "FeatureClassifier":
-        """The judge of a dataset, from the cache if it is there whole. Training one takes about half a minute."""
-        name = f"{_word(train.name)}-{train.images.shape[-1]}-{VERSION}-{_digest(train, test)}"
-        folder = idx.cache() / "judges" / name
+    def cached(cls, train: Dataset, test: Dataset) -> "FeatureClassifier":
+        """The feature classifier of a dataset from the cache, or else trained in about half a minute and stored."""
+        name = f"{_file_name(train.name)}-{train.images.shape[-1]}-{VERSION}-{_digest(train, test)}"
+        folder = idx.cache() / "feature-classifiers" / name
         with suppress(CheckpointError):
             saved = checkpoint.load(folder)
             if set(saved) == {f.name for f in fields(cls)}:
                 return cls(**saved)
-        judge = cls.learn(name, train, test)
+        classifier = cls.fit(name, train, test)
         try:
-            checkpoint.save(folder, {f.name: getattr(judge, f.name) for f in fields(cls)})
+            checkpoint.save(folder, {f.name: getattr(classifier, f.name) for f in fields(cls)})
         except OSError as error:
-            log.warning(f"{folder} cannot be written ({error}): the judge will have to be made again")
-        return judge
+            log.warning(f"{folder} cannot be written ({error}): the feature classifier will be trained again next time")
+        return classifier
 
     @classmethod
-    def learn(cls, name: str, train: Dataset, test: Dataset) -> "FeatureClassifier":
-        """Train the network, its weights the same to the bit each time, and look at the real images with it."""
+    def fit(cls, name: str, train: Dataset, test: Dataset) -> "FeatureClassifier":
+        """Train the network, with the same weights to the bit each time, and compute the features of real images."""
         network = _untrained(train)
         labelled = train.labels is not None and len(train.classes) > 1
         if labelled:
-            log.warning(f"training the judge of {train.name}, once: half a minute or so")
+            log.warning(f"training the feature classifier of {train.name}, once per dataset: about half a minute")
             _train(network, train)
-        features, _ = _look(network, train.images)
-        order = shuffled(len(test))[:KEPT]
-        test_features, logits = _look(network, test.images[order])
+        features, _ = _features(network, train.images)
+        order = shuffled(len(test))[:REFERENCE_IMAGES]
+        test_features, logits = _features(network, test.images[order])
         accuracy = None
         if labelled and test.labels is not None:
             accuracy = (logits.argmax(1) == test.labels[order]).double().mean().item()
-        probes = test.images[order[:PROBES]]
         return cls(
             name=name,
             network={key: value.detach() for key, value in network.state_dict().items()},
@@ -81,25 +79,24 @@ class FeatureClassifier:
             mean=features.double().mean(0),
             covariance=features.double().T.cov() if len(features) > 1 else torch.zeros(2 * (FEATURES,)).double(),
             shares=torch.zeros(0) if train.labels is None else _shares(train.labels, len(train.classes)),
-            reference=features[shuffled(len(train))[:KEPT]].clone(),
+            reference=features[shuffled(len(train))[:REFERENCE_IMAGES]].clone(),
             test_features=test_features,
-            test_nearest_distances=nearest(probes, train.images)[0],
         )
 
-    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 128) features and (N, K) logits of images (N, C, H, W) in bytes."""
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (N, 128) and logits (N, K) of images (N, C, H, W) in bytes."""
         with torch.device("meta"):
             network = lenet(tuple(images.shape[1:]), len(self.network["6.bias"]))
         network.load_state_dict(self.network, assign=True)
-        return _look(network, images)
+        return _features(network, images)
 
     def classify(self, features: Tensor) -> Tensor:
-        """(N, 128) -> logits (N, K)."""
+        """Logits of features: (N, 128) -> (N, K)."""
         return F.linear(features, self.network["6.weight"], self.network["6.bias"])
 
 
 def lenet(shape: tuple[int, ...], classes: int) -> nn.Sequential:
-    """Images (N, C, H, W) -> (N, K); strides instead of pooling, which would take most of the time."""
+    """(N, C, H, W) -> (N, K); strides in place of pooling, which would take most of the time."""
     channels, height, width = shape
     quarter = ((height + 3) // 4) * ((width + 3) // 4)
     return nn.Sequential(
@@ -111,7 +108,7 @@ def lenet(shape: tuple[int, ...], classes: int) -> nn.Sequential:
 
 
 def shuffled(count: int) -> Tensor:
-    """(count,) indices in an order that is always the same: real images may lie sorted, by difficulty even."""
+    """(count,) indices in a fixed random order, as datasets may be sorted by class or difficulty."""
     return torch.randperm(count, generator=torch_stream(0, "order of real images"))
 
 
@@ -122,7 +119,7 @@ def _untrained(train: Dataset) -> nn.Sequential:
 
 
 def _train(network: nn.Sequential, train: Dataset) -> None:
-    """On one CPU thread, because sums over several depend on their number."""
+    """On one CPU thread, because a sum over several depends on their number in the last bits."""
     assert train.labels is not None
     stream, threads = torch_stream(VERSION, "judge"), torch.get_num_threads()
     batch = min(BATCH, len(train))
@@ -144,13 +141,13 @@ def _train(network: nn.Sequential, train: Dataset) -> None:
 
 
 @torch.no_grad()
-def _look(network: nn.Sequential, images: Tensor) -> tuple[Tensor, Tensor]:
-    features = torch.cat([network[:-1](_floats(part)) for part in torch.split(images, CHUNK_SIZE)])
+def _features(network: nn.Sequential, images: Tensor) -> tuple[Tensor, Tensor]:
+    features = torch.cat([network[:-1](_floats(chunk)) for chunk in torch.split(images, CHUNK_SIZE)])
     return features, network[-1](features)
 
 
 def _floats(images: Tensor) -> Tensor:
-    return images.float().div_(255).contiguous(memory_format=torch.channels_last)
+    return from_bytes(images).contiguous(memory_format=torch.channels_last)
 
 
 def _shares(labels: Tensor, classes: int) -> Tensor:
@@ -167,6 +164,6 @@ def _digest(*datasets: Dataset) -> str:
     return digest.hexdigest()[:12]
 
 
-def _word(name: str) -> str:
-    """`mnist`, and of a folder its last name."""
+def _file_name(name: str) -> str:
+    """`mnist`, or the last part of the path of a folder."""
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(name.removeprefix("folder:")).name)

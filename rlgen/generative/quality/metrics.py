@@ -1,88 +1,114 @@
-"""How good a model's samples are, beside how good real test images would be: nothing is downloaded for it.
+"""Quality of a model's samples, beside that of as many real test images. No downloaded network is involved.
 
-Distances are taken in the features of a small classifier of the dataset (`feature_classifier.py`). They compare with
-others of the same classifier, number of samples and dataset, and with nothing else: `lenet_fid` is no FID.
+Distances are in the features of a small classifier of the dataset (`feature_classifier.py`). They compare only for the
+same dataset, classifier and number of samples: `lenet_fid` is not the FID of an Inception network.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from rlgen.core.images import to_bytes
 from rlgen.core.seeds import derive
-from rlgen.generative.base import Generative, sample_batches
+from rlgen.data import Dataset, Split
 from rlgen.generative.quality.distances import frechet, kernel_distance, manifolds, nearest
-from rlgen.generative.quality.feature_classifier import FEATURES, KEPT, PROBES, FeatureClassifier, shuffled
+from rlgen.generative.quality.feature_classifier import FEATURES, REFERENCE_IMAGES, FeatureClassifier, shuffled
+from rlgen.generative.sampling import Sampler, sample_batches
 
-PRESENT = 0.1  # of the share it has in the dataset: from there on a class counts as found
-COPIED = 0.01  # share of test images that are nearer to a training image than a copy is thought to be
+PRESENT = 0.1  # share of a class among samples, relative to that in the dataset, from which it counts as found
+MEMORIZED_QUANTILE = 0.01  # of the neighbour ratio of test images, up to which a sample counts as memorised
+MEMORIZATION_IMAGES = 1_000  # samples and test images whose neighbours are searched
+NEIGHBOURS = 5  # the nearest training image is compared with this one
 MEANING = {
-    "lenet_fid": "Fréchet distance of the features to those of all training images; 0 is best",
-    "random_fid": "the same in the features of an untrained network",
-    "kid": "squared kernel distance of the features to those of training images; 0 is best",
-    "precision": "share of samples that lie where real images do",
-    "recall": "share of real images that lie where samples do",
-    "density": "how densely real images lie around a sample; 1 is real",
+    "lenet_fid": "Fréchet distance of features to those of all training images; 0 is best",
+    "random_fid": "Fréchet distance in the features of an untrained network; 0 is best",
+    "kid": "squared kernel distance of features to those of training images; 0 is best",
+    "precision": "share of samples inside the manifold of real images",
+    "recall": "share of real images inside the manifold of samples",
+    "density": "density of real images around samples; 1 for real images",
     "coverage": "share of real images with a sample nearby",
-    "classes_found": "classes that make up a tenth of their share at least",
-    "class_kl": "nats between the classes of the samples and those of the dataset; 0 is best",
-    "confidence": "mean probability of the class the classifier sees",
-    "label_accuracy": "share of samples the classifier gives the class that was asked for",
-    "nearest_distance": "median distance to the nearest training image; far below the real one, they are copies",
-    "memorization_rate": "share of samples nearer to a training image than 99 % of the test images are",
+    "classes_found": "number of classes with at least a tenth of their share in the dataset",
+    "class_kl": "KL divergence in nats of the classes of samples from those of the dataset; 0 is best",
+    "confidence": "mean probability of the predicted class",
+    "label_accuracy": "share of samples classified as the label they were sampled with",
+    "nearest_distance": "median distance to the nearest training image, root mean square per pixel",
+    "memorization_rate": "share of samples as close to one training image as 1 % of the test images are",
 }
 
 
-def evaluate(
-    model: Generative, samples: int = KEPT, seed: int = 0, progress: Callable[[int], object] = lambda done: None
-) -> dict[str, Any]:
-    """Every measure of `samples` images of a model; under "real_data_reference" those of as many real test images.
+class Evaluated(Sampler, Protocol):
+    """A model whose samples can be compared with images."""
 
-    Takes as many samples as there are test images at most, so that both have the same bias. "left_out" says what
-    could not be measured and why. `progress` is told how many more samples have been drawn.
+    @property
+    def conditional(self) -> bool:
+        """Whether `sample` takes labels."""
+        ...
+
+    def load(self, split: Split) -> Dataset:
+        """The images of a split as they are stored."""
+        ...
+
+    def real(self, split: Split) -> Dataset:
+        """The images of a split in the form of the samples, such as binarised."""
+        ...
+
+
+def evaluate(
+    model: Evaluated,
+    samples: int = REFERENCE_IMAGES,
+    seed: int = 0,
+    progress: Callable[[int], object] = lambda done: None,
+) -> dict[str, Any]:
+    """Every metric in MEANING of `samples` samples; under "real_data_reference" those of as many real test images.
+
+    There are at most as many samples as test images, so that both have the same bias. "left_out" holds the metrics that
+    could not be computed, with the reason. `progress` is called with the number of further samples drawn.
     """
     train, test = model.real("train"), model.real("test")
-    classifier = FeatureClassifier.of(train, test)
-    order = shuffled(len(test))[: min(samples, KEPT)]
+    classifier = FeatureClassifier.cached(train, test)
+    order = shuffled(len(test))[: min(samples, REFERENCE_IMAGES)]
     count = len(order)
-    asked = test.labels[order] if test.labels is not None and model.conditional else None
-    drawn = []
-    for part in sample_batches(model, count, derive(seed, "judged samples"), asked):
-        drawn.append((part * 255).round().byte().cpu())  # in bytes, as the real ones are
-        progress(len(part))
-    images = torch.cat(drawn)
-    features, logits = classifier.look(images)
-    test_features = classifier.test_features[:count]
-    real_logits = classifier.classify(test_features)
+    labels = test.labels[order] if test.labels is not None and model.conditional else None
+    chunks = []
+    for chunk in sample_batches(model, count, derive(seed, "judged samples"), labels):
+        chunks.append(to_bytes(chunk).cpu())  # bytes, as the real images
+        progress(len(chunk))
+    images = torch.cat(chunks)
+    features, logits = classifier.features(images)
+    real_features = classifier.test_features[:count]
+    real_logits = classifier.classify(real_features)
     left_out = {}
-    scores, reference_scores = _distances(classifier, features), _distances(classifier, test_features)
+    scores, reference = _distances(classifier, features), _distances(classifier, real_features)
     if not scores:
         left_out["distances"] = f"{count} images are too few for {FEATURES} features: {2 * FEATURES} are needed"
     if classifier.accuracy is None:
         left_out["classes"] = "the dataset has no two classes, so the features are those of an untrained network"
     else:
         scores |= _classes(classifier, logits)
-        reference_scores |= _classes(classifier, real_logits)
-        if asked is not None:
-            scores["label_accuracy"] = (logits.argmax(1) == asked).double().mean().item()
-            reference_scores["label_accuracy"] = (real_logits.argmax(1) == asked).double().mean().item()
-    away, _ = nearest(images[:PROBES], train.images)
-    scores |= _copies(classifier, away)
-    reference_scores |= _copies(classifier, classifier.test_nearest_distances)
+        reference |= _classes(classifier, real_logits)
+        if labels is not None:
+            scores["label_accuracy"] = (logits.argmax(1) == labels).double().mean().item()
+            reference["label_accuracy"] = (real_logits.argmax(1) == labels).double().mean().item()
+    stored = model.load("train").images
+    distances, _ = nearest(images[:MEMORIZATION_IMAGES], stored, NEIGHBOURS)
+    real_distances, _ = nearest(test.images[shuffled(len(test))[:MEMORIZATION_IMAGES]], stored, NEIGHBOURS)
+    scores |= _memorization(distances, real_distances)
+    reference |= _memorization(real_distances, real_distances)
     return {
         "samples": count,
         "feature_classifier": classifier.name,
         "classifier_accuracy": classifier.accuracy,
         **scores,
-        "real_data_reference": reference_scores,
+        "real_data_reference": reference,
         "classes": {} if classifier.accuracy is None else _shares(logits, train.classes),
         "left_out": left_out,
     }
 
 
 def _distances(classifier: FeatureClassifier, features: Tensor) -> dict[str, float]:
-    """(N, 128) features against those of training images; none where N is too small for a covariance."""
+    """Distances of features (N, 128) to those of training images; none where N is too small for a covariance."""
     if len(features) < 2 * FEATURES:
         return {}
     reference = classifier.reference[: len(features)]
@@ -97,22 +123,34 @@ def _distances(classifier: FeatureClassifier, features: Tensor) -> dict[str, flo
 
 
 def _classes(classifier: FeatureClassifier, logits: Tensor) -> dict[str, float]:
-    """What the classifier sees in logits (N, K), among the classes of which there are training images."""
-    known = classifier.shares > 0
-    real, logits = classifier.shares[known], logits[:, known]
-    confidence, found = logits.softmax(1).max(1)
-    shares = found.bincount(minlength=len(real)).double() / len(found)
+    """Metrics of the predicted classes, logits (N, K); classes without training images are left out."""
+    present = classifier.shares > 0
+    expected, logits = classifier.shares[present], logits[:, present]
+    confidence, predicted = logits.softmax(1).max(1)
+    shares = predicted.bincount(minlength=len(expected)).double() / len(predicted)
     return {
-        "classes_found": float((shares >= PRESENT * real).sum()),
-        "class_kl": float(torch.xlogy(shares, shares / real).sum()),
+        "classes_found": float((shares >= PRESENT * expected).sum()),
+        "class_kl": float(torch.xlogy(shares, shares / expected).sum()),
         "confidence": confidence.double().mean().item(),
     }
 
 
-def _copies(classifier: FeatureClassifier, away: Tensor) -> dict[str, float]:
-    """Of distances (N,) to the nearest training image."""
-    close = classifier.test_nearest_distances.quantile(COPIED)
-    return {"nearest_distance": away.median().item(), "memorization_rate": (away <= close).double().mean().item()}
+def _memorization(distances: Tensor, test_distances: Tensor) -> dict[str, float]:
+    """Metrics of the distances (N, k) of samples, and (M, k) of test images, to their nearest training images.
+
+    An image counts as memorised by the ratio of its distances to the nearest and to the k-th nearest training image.
+    The distance alone does not separate copies where images are binarised at random: that noise has the same size for
+    copies and for other images.
+    """
+    threshold = _ratio(test_distances).quantile(MEMORIZED_QUANTILE)
+    return {
+        "nearest_distance": distances[:, 0].median().item(),
+        "memorization_rate": (_ratio(distances) <= threshold).double().mean().item(),
+    }
+
+
+def _ratio(distances: Tensor) -> Tensor:
+    return distances[:, 0] / distances[:, -1].clamp(min=1e-12)
 
 
 def _shares(logits: Tensor, classes: tuple[str, ...]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from rlgen.core.errors import DataError, UserError
 from rlgen.core.images import Grid
 from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders import latent
-from rlgen.generative.autoencoders.ae import Autoencoder, largest, pca_error
+from rlgen.generative.autoencoders.ae import Autoencoder, k_largest, pca_error
 
 SMALL = {"batch": 50, "width": 16, "depth": 1, "latent": 4}
 
@@ -56,15 +56,15 @@ def test_errors_are_per_pixel_in_the_log_and_per_image_in_the_loss():
 
 def test_only_the_largest_of_a_sparse_code_are_kept():
     code = torch.tensor([[3.0, -5.0, 1.0, 2.0], [1.0, 1.0, 1.0, 1.0]])
-    assert largest(code, 2)[0].tolist() == [3, 0, 0, 2]
-    assert largest(code, 2)[1].count_nonzero() == 2  # of equals too
-    assert torch.equal(largest(code, 0), code)
+    assert k_largest(code, 2)[0].tolist() == [3, 0, 0, 2]
+    assert k_largest(code, 2)[1].count_nonzero() == 2  # of equals too
+    assert torch.equal(k_largest(code, 0), code)
     model = build(latent=20, k_sparse=3)
     model.step()
     x = model.test_batch(torch.arange(9))[0]
     assert (model.encode(x) != 0).sum(1).tolist() == [3] * 9
     z = torch.rand(2, 20)
-    assert torch.equal(model.decode(z), model.decode(largest(z, 3)))
+    assert torch.equal(model.decode(z), model.decode(k_largest(z, 3)))
     with pytest.raises(UserError, match="raise --latent"):
         Autoencoder.Config(latent=10, k_sparse=11).check({})
 
@@ -123,7 +123,7 @@ def test_pictures_of_the_code():
     torch.testing.assert_close(lines[:, 0], model.reconstruct(model.test_batch(starts)[0]))
     with pytest.raises(UserError, match="--latent 2"):
         build().manifold()
-    with pytest.raises(UserError, match="cannot be encoded"):
+    with pytest.raises(UserError, match="this model encodes images of shape"):
         model.encode(torch.zeros(1, 1, 28, 28))
 
 

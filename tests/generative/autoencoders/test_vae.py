@@ -116,7 +116,7 @@ def test_more_samples_give_a_tighter_bound_and_are_really_drawn(trained, monkeyp
     x, _ = trained.test_batch(torch.arange(3))
     with torch.no_grad():
         at_once = trained.log_weights(x, None, 10, torch.Generator().manual_seed(0))
-        monkeypatch.setattr(vae, "DECODED", 7)  # images at once make no difference
+        monkeypatch.setattr(vae, "IWAE_CHUNK_SIZE", 7)  # images at once make no difference
         in_parts = trained.log_weights(x, None, 10, torch.Generator().manual_seed(0))
     torch.testing.assert_close(in_parts, at_once)
 
@@ -258,7 +258,7 @@ def test_a_conditional_model_makes_what_it_is_told():
     samples = model.evaluate()["samples"]
     assert samples.images.shape == (80, 1, 8, 8)
     assert samples.column_labels == model.classes
-    with pytest.raises(UserError, match="4 samples want 4 labels of 0 to 9"):
+    with pytest.raises(UserError, match="4 samples take 4 labels from 0 to 9"):
         model.sample(4, labels=torch.tensor([0, 1, 2, 10]))
     with pytest.raises(UserError, match="trained without --conditional"):
         build().sample(2, labels=torch.tensor([0, 1]))

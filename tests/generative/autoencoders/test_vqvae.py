@@ -8,7 +8,8 @@ from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders import vqvae
-from rlgen.generative.autoencoders.vqvae import VQVAE, Codebook, perplexity
+from rlgen.generative.autoencoders.codebook import Codebook, perplexity
+from rlgen.generative.autoencoders.vqvae import VQVAE
 from rlgen.generative.autoregressive.base import nll
 from rlgen.generative.autoregressive.cache import incremental_mode
 
@@ -45,27 +46,27 @@ def test_words_are_the_nearest():
 def test_words_become_the_mean_of_what_they_stood_for():
     book, z = codebook(), torch.randn(4, 3, 2, 5)
     k = torch.arange(40).view(4, 2, 5) % 4  # the last word is never used
-    book.learn(z, k, torch_stream(0, "test"))
+    book.update(z, k, torch_stream(0, "test"))
     points = z.movedim(1, -1).reshape(-1, 3)
     torch.testing.assert_close(book.codes[1], points[1::4].mean(0))
     assert (points == book.codes[4]).all(1).any()  # it moved to where something is
     before = book.codes.clone()
     book.decay = 0.9
-    book.learn(z + 10, k, torch_stream(0, "test"))
+    book.update(z + 10, k, torch_stream(0, "test"))
     torch.testing.assert_close(book.codes[1], before[1] + 1)
 
 
 def test_a_word_is_idle_for_a_while_before_it_moves():
     book, z = codebook(codebook_decay=0.99), torch.randn(4, 3, 2, 5)
     stream = torch_stream(0, "test")
-    book.learn(z, torch.zeros(4, 2, 5, dtype=torch.long), stream)  # all are new, and begin somewhere
+    book.update(z, torch.zeros(4, 2, 5, dtype=torch.long), stream)  # all are new, and begin somewhere
     points, place = z.movedim(1, -1).reshape(-1, 3), book.codes[3].clone()
     assert (points == place).all(1).any()
     for _ in range(68):  # 0.99^69 is the last power that is not below a half
-        book.learn(z, torch.zeros(4, 2, 5, dtype=torch.long), stream)
+        book.update(z, torch.zeros(4, 2, 5, dtype=torch.long), stream)
         torch.testing.assert_close(book.codes[3], place)
     for _ in range(9):
-        book.learn(z + 1, torch.zeros(4, 2, 5, dtype=torch.long), stream)
+        book.update(z + 1, torch.zeros(4, 2, 5, dtype=torch.long), stream)
     assert not torch.allclose(book.codes[3], place)
 
 
@@ -148,7 +149,7 @@ def test_what_is_told_is_a_bound_on_the_likelihood():
         code = -nll(model.code_likelihood, model.ema.prior(model.levels(k)), model.levels(k)).double()  # (81,)
         e = model.ema.codebook.lookup(k)
         x, _ = model.test_batch(slice(7))
-        fits = torch.stack([model.fit(model.ema, image.expand(81, -1, -1, -1), e) for image in x])  # (7, 81)
+        fits = torch.stack([model.log_likelihood(model.ema, image.expand(81, -1, -1, -1), e) for image in x])  # (7, 81)
     truth = -(fits.double() + code).logsumexp(1).mean().item()
     told = model.evaluate()["eval_nats"].item()
     assert told >= truth - 1e-6
@@ -213,7 +214,7 @@ def test_a_label_chooses_what_is_made():
     model = untidy(build(conditional=True, codebook_size=16))
     one, other = (model.sample(20, labels=torch.full((20,), label)) for label in (0, 1))
     assert not torch.equal(one, other)
-    with pytest.raises(UserError, match="labels of 0 to 9"):
+    with pytest.raises(UserError, match="labels from 0 to 9"):
         model.sample(1, labels=torch.tensor([10]))
     with pytest.raises(UserError, match="without --conditional"):
         build().sample(1, labels=torch.tensor([0]))

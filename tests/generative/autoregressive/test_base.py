@@ -212,7 +212,7 @@ def test_shapes_and_labels_that_do_not_fit_are_refused():
         model.complete(torch.zeros(1, 1, 8, 8), torch.zeros(8, dtype=torch.bool))
     with pytest.raises(UserError, match="without --conditional"):
         model.sample(1, labels=torch.tensor([0]))
-    with pytest.raises(UserError, match="labels of 0 to 9"):
+    with pytest.raises(UserError, match="labels from 0 to 9"):
         conditional.sample(1, labels=torch.tensor([10]))
     with pytest.raises(UserError, match="grey levels"):
         build_model(binarise="none")

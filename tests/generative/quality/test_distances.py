@@ -146,7 +146,7 @@ def test_manifolds_of_one_distribution_and_of_a_collapsed_one():
 def test_rows_at_once_do_not_matter(monkeypatch):
     x, y = normal(50, 3), normal(40, 3, seed=1)
     whole = (*manifolds(x, y), kernel_distance(x, y))
-    monkeypatch.setattr(distances, "ROWS", 7)
+    monkeypatch.setattr(distances, "CHUNK_SIZE", 7)
     assert (*manifolds(x, y), kernel_distance(x, y)) == pytest.approx(whole)
 
 
@@ -157,17 +157,24 @@ def test_nearest_images():
     images[4] = among[250]
     away, index = nearest(images, among)
     square = (images[:, None].double() / 255 - among[None].double() / 255).square().mean((2, 3, 4))
-    torch.testing.assert_close(away.double(), square.min(1).values.sqrt(), atol=1e-5, rtol=1e-5)
-    assert torch.equal(index, square.argmin(1))
+    torch.testing.assert_close(away.double(), square.min(1, keepdim=True).values.sqrt(), atol=1e-5, rtol=1e-5)
+    assert torch.equal(index, square.argmin(1, keepdim=True))
     assert away[4] == 0
     assert index[4] == 250
+    away, index = nearest(images, among, 3)
+    expected = square.topk(3, largest=False)
+    torch.testing.assert_close(away.double(), expected.values.sqrt(), atol=1e-5, rtol=1e-5)
+    assert torch.equal(index, expected.indices)
+    assert nearest(images, among[:2], 5)[0].shape == (20, 2)
 
 
 def test_nearest_images_in_parts(monkeypatch):
     draw = torch.Generator().manual_seed(0)
     among = torch.randint(256, (300, 1, 3, 3), generator=draw, dtype=torch.uint8)
     away, index = nearest(among[:20], among.flip(0))
-    assert index.tolist() == list(range(299, 279, -1))
-    monkeypatch.setattr(distances, "ROWS", 1)
+    assert index.flatten().tolist() == list(range(299, 279, -1))
+    nearest_12 = nearest(among[:20], among.flip(0), 12)[1]
+    monkeypatch.setattr(distances, "CHUNK_SIZE", 1)
     assert torch.equal(nearest(among[:20], among.flip(0))[1], index)
+    assert torch.equal(nearest(among[:20], among.flip(0), 12)[1], nearest_12)
     assert away.count_nonzero() == 0

@@ -8,8 +8,7 @@ import torch
 
 from rlgen import data
 from rlgen.data import idx
-from rlgen.generative.quality import feature_classifier as judge
-from rlgen.generative.quality import metrics
+from rlgen.generative.quality import feature_classifier, metrics
 from rlgen.generative.quality.feature_classifier import FeatureClassifier
 
 
@@ -19,7 +18,7 @@ def _elsewhere(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setattr(idx, "cache", lambda: folder)
-        patch.setattr(judge, "STEPS", 150)
+        patch.setattr(feature_classifier, "STEPS", 150)
         yield
 
 
@@ -28,18 +27,18 @@ TRAIN, TEST = data.load("digits"), data.load("digits", "test")
 
 def model(images, conditional=False, train=TRAIN, test=TEST):
     """One that makes these images, whatever it is asked, or the right ones where it can be asked."""
-    made = SimpleNamespace(conditional=conditional, classes=train.classes, asked=[])
+    made = SimpleNamespace(conditional=conditional, num_classes=len(train.classes) * conditional, asked=[])
 
     def sample(count, *, seed=0, labels=None):
         made.asked.append(labels)
         return images[:count].float() / 255
 
     made.sample = sample
-    made.real = lambda split: train if split == "train" else test
+    made.real = made.load = lambda split: train if split == "train" else test
     return made
 
 
-ORDER = judge.shuffled(len(TEST))
+ORDER = feature_classifier.shuffled(len(TEST))
 
 
 def test_real_images_score_as_real_images():
@@ -128,15 +127,15 @@ def test_the_floor_is_of_as_many_images():
 
 
 def test_half_as_bright_is_seen():
-    kept = FeatureClassifier.of(TRAIN, TEST)
-    assert not torch.allclose(kept.look(TEST.images // 2)[0], kept.look(TEST.images)[0], atol=0.1)
+    kept = FeatureClassifier.cached(TRAIN, TEST)
+    assert not torch.allclose(kept.features(TEST.images // 2)[0], kept.features(TEST.images)[0], atol=0.1)
     result = metrics.evaluate(model(TEST.images[ORDER] // 2))
     assert result["lenet_fid"] > 2 * result["real_data_reference"]["lenet_fid"]
 
 
 def test_covariances_are_summed_in_double_precision():
     """Features a thousand away from zero, whose squares float32 cannot tell apart."""
-    kept = FeatureClassifier.of(TRAIN, TEST)
+    kept = FeatureClassifier.cached(TRAIN, TEST)
     assert kept.mean.dtype == kept.covariance.dtype == torch.float64
     far = replace(kept, mean=kept.mean + 1_000)
     expected = metrics._distances(kept, kept.test_features)["lenet_fid"]
@@ -161,10 +160,10 @@ def test_a_judge_is_the_same_to_the_bit_whatever_the_threads():
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        one = FeatureClassifier.learn("one", TRAIN, TEST)
+        one = FeatureClassifier.fit("one", TRAIN, TEST)
         torch.set_num_threads(2)
         torch.manual_seed(5)
-        other = FeatureClassifier.learn("other", TRAIN, TEST)
+        other = FeatureClassifier.fit("other", TRAIN, TEST)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -172,30 +171,30 @@ def test_a_judge_is_the_same_to_the_bit_whatever_the_threads():
 
 
 def test_a_judge_is_kept_and_a_damaged_one_made_again(monkeypatch):
-    kept = FeatureClassifier.of(TRAIN, TEST)
-    learn = FeatureClassifier.learn
-    monkeypatch.setattr(FeatureClassifier, "learn", None)  # not needed again
-    again = FeatureClassifier.of(TRAIN, TEST)
+    kept = FeatureClassifier.cached(TRAIN, TEST)
+    learn = FeatureClassifier.fit
+    monkeypatch.setattr(FeatureClassifier, "fit", None)  # not needed again
+    again = FeatureClassifier.cached(TRAIN, TEST)
     assert torch.equal(again.covariance, kept.covariance)
-    assert torch.equal(again.look(TEST.images[:9])[1], kept.look(TEST.images[:9])[1])
-    file = idx.cache() / "judges" / kept.name / "tensors.safetensors"
+    assert torch.equal(again.features(TEST.images[:9])[1], kept.features(TEST.images[:9])[1])
+    file = idx.cache() / "feature-classifiers" / kept.name / "tensors.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(FeatureClassifier, "learn", learn)
-    assert torch.equal(FeatureClassifier.of(TRAIN, TEST).mean, kept.mean)
-    monkeypatch.setattr(FeatureClassifier, "learn", None)
-    assert torch.equal(FeatureClassifier.of(TRAIN, TEST).mean, kept.mean)
+    monkeypatch.setattr(FeatureClassifier, "fit", learn)
+    assert torch.equal(FeatureClassifier.cached(TRAIN, TEST).mean, kept.mean)
+    monkeypatch.setattr(FeatureClassifier, "fit", None)
+    assert torch.equal(FeatureClassifier.cached(TRAIN, TEST).mean, kept.mean)
 
 
 def test_other_images_have_another_judge():
     fewer = replace(TRAIN, images=TRAIN.images[:-1], labels=TRAIN.labels[:-1])
-    names = {judge._digest(train, TEST) for train in (TRAIN, fewer)}
+    names = {feature_classifier._digest(train, TEST) for train in (TRAIN, fewer)}
     assert len(names) == 2
 
 
 def test_looking_leaves_no_trace():
-    kept = FeatureClassifier.of(TRAIN, TEST)
+    kept = FeatureClassifier.cached(TRAIN, TEST)
     before = {name: value.clone() for name, value in kept.network.items()}
-    features, logits = kept.look(TEST.images)
+    features, logits = kept.features(TEST.images)
     assert features.shape == (299, 128)
     assert not logits.requires_grad
     torch.testing.assert_close(kept.classify(features), logits)

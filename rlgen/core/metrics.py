@@ -1,0 +1,43 @@
+"""Metrics of steps as the rows of a log: means over steps, six significant digits, lists of several seeds.
+
+A metric is a number, numbers (S,) of S seeds, or totals (2, S): sums over items and their counts.
+"""
+
+import torch
+from torch import Tensor
+
+
+def stack(values: list[Tensor | float]) -> Tensor:
+    """The values as one float64 tensor on the CPU; those on a device are copied in one transfer."""
+    remote = [isinstance(value, Tensor) and value.device.type != "cpu" for value in values]
+    copies = iter(
+        torch.stack([v for v, there in zip(values, remote, strict=True) if there]).cpu() if any(remote) else ()
+    )
+    local = (next(copies) if there else v for v, there in zip(values, remote, strict=True))
+    return torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in local])
+
+
+def reduce_steps(values: Tensor) -> Tensor:
+    """The mean over steps, (steps,) -> () or (steps, S) -> (S,); of totals their sum, (steps, 2, S) -> (2, S)."""
+    return values.sum(0) if values.ndim == 3 else values.mean(0)
+
+
+def rounded(number: float) -> float:
+    """To six significant digits; integers are unchanged."""
+    return number if isinstance(number, int) else float(f"{number:.6g}")
+
+
+def numbers(value: Tensor | float) -> float | list[float | None] | None:
+    """A number, or one per seed of several, to six significant digits; None where totals have no items."""
+    values = stack([value])[0]
+    means, counts = (values[0] / values[1], values[1]) if values.ndim == 2 else (values, torch.ones_like(values))
+    pairs = zip(means.reshape(-1).tolist(), counts.reshape(-1).tolist(), strict=True)
+    found = [rounded(mean) if count else None for mean, count in pairs]
+    if len(found) == 1 or not any(counts.reshape(-1).tolist()):
+        return found[0]
+    return found
+
+
+def present(value: float | list[float | None]) -> list[float]:
+    """The numbers of a metric in a row, without the seeds that have none."""
+    return [number for number in (value if isinstance(value, list) else [value]) if number is not None]
