@@ -1,4 +1,4 @@
-"""Proof that a setting of a model configures what it names."""
+"""Checks that every setting of a model has its effect."""
 
 from collections.abc import Callable
 from dataclasses import fields

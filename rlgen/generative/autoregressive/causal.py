@@ -35,15 +35,15 @@ class PixelNetwork(CausalModule):
 
 
 class CausalConv(CausalModule):
-    """A convolution with the receptive field, in a kernel x kernel square, that `context` and `mask_type` allow.
+    """A convolution whose receptive field is part of a kernel x kernel square, by `context` and `mask_type`.
 
     raster      rows above, and pixels to the left in the same row
     vertical    rows above, and the whole row of the pixel
     horizontal  pixels to the left in the same row
 
-    In raster and horizontal context the pixel itself is visible by channel group (`channel_groups`): mask type A lets
-    an output depend on earlier groups, mask type B on its own group as well. Rows below the pixel are not stored, so
-    they cost no arithmetic; the other taps outside of the receptive field are multiplied by 0.
+    In raster and horizontal context an output also depends on the pixel itself, on its earlier channel groups
+    (`channel_groups`) with mask type A, and with mask type B on its own group as well. Rows below the pixel are not
+    stored, so they cost no arithmetic; the other taps outside of the receptive field are multiplied by 0.
     """
 
     mask: Tensor | None  # (O, I, rows, columns) of 0 and 1; None where no tap is masked

@@ -31,7 +31,7 @@ class MaskedNetwork(PixelNetwork):
         body: nn.Module,
         input_channels: int | None = None,
     ) -> None:
-        """`shape` is (C, H, W), `outputs` is K; `input_channels` are those of `encode_input`, by default C."""
+        """`shape` is (C, H, W), `outputs` is K; `encode_input` returns `input_channels` channels, by default C."""
         super().__init__()
         channels, height, width = shape
         groups, input_groups = (channel_groups(n, channels) for n in (config.width, input_channels or channels))

@@ -15,7 +15,7 @@ class Downsample(CausalModule):
     """Half the resolution: a causal 3x3 convolution of stride 2 after a ReLU."""
 
     def __init__(self, groups: Tensor, lower_groups: Tensor, context: Context, pixel_stride: int) -> None:
-        """Channel groups of the features (D,) and of those at the lower resolution (D',)."""
+        """Channel groups of the features (D,) and of the features at the lower resolution (D',)."""
         super().__init__()
         self.pixel_stride = pixel_stride
         self.conv = CausalConv(groups, lower_groups, 3, context=context, stride=2, pixel_stride=pixel_stride)

@@ -55,7 +55,7 @@ class DiffAugment(NoAugmentation):
 class AdaptiveAugment(NoAugmentation):
     """Each transformation with probability p, which grows while the discriminator overfits. Karras et al. 2020.
 
-    p starts at 0 and needs `images` real images to reach 1. Transformations are those of the paper's best pipeline:
+    p starts at 0 and needs `images` real images to reach 1. The transformations are the paper's best pipeline:
     flips, quarter turns, translation, scale, rotation, anisotropic scale; brightness, contrast, luma flip, hue and
     saturation. All geometric ones are composed to one affine map, all colour ones to another.
     """
@@ -89,7 +89,7 @@ class AdaptiveAugment(NoAugmentation):
         return torch.einsum("bdc,bchw->bdhw", colour[:, :, :-1], moved) + colour[:, :, -1, None, None]
 
     def _geometry(self, count: int) -> Tensor:
-        """(B, 3, 3): homogeneous coordinates in the output to those in the input, both in [-1, 1]."""
+        """(B, 3, 3): homogeneous coordinates in the output image to coordinates in the input image, in [-1, 1]."""
         flip = 1 - 2 * self._selected(count) * self._integers(count, 2)
         quarter = self._selected(count) * self._integers(count, 4) * math.pi / 2
         angle = self._selected(count) * (2 * self._uniform(count) - 1) * math.pi

@@ -198,5 +198,5 @@ class GAN(Generative):
         return torch.cat(images)
 
     def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
-        """Adam with a short memory of gradients, as those of an adversarial game change with the opponent."""
+        """Adam with a short average of past gradients, as the loss of each network changes with the other network."""
         return torch.optim.Adam(network.parameters(), lr, betas=(self.config.beta1, 0.99), fused=True)

@@ -9,7 +9,7 @@ from tests.generative.autoregressive.cases import CASES, binary_images, build_ne
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(1, 7, 5), (3, 4, 5)])
 @pytest.mark.parametrize("case", CASES)
-def test_incremental_predictions_equal_those_of_a_full_pass(case, shape, dtype):
+def test_incremental_mode_predicts_the_same_as_a_full_pass(case, shape, dtype):
     network, x, y = (
         build_network(CASES[case], shape, 2, 2, dtype),
         binary_images(3, shape, dtype),

@@ -16,7 +16,7 @@ from rlgen.generative.autoregressive.pixelrnn import (
 from tests.generative.autoregressive.cases import DIAGONAL, RNN, build_model, build_network, dependencies, perturb
 
 
-def test_an_lstm_cell_is_that_of_torch():
+def test_the_lstm_cell_equals_the_cell_of_torch():
     torch.manual_seed(0)
     cell = torch.nn.LSTMCell(3, 5)
     x, h, c = torch.randn(4, 3), torch.randn(4, 5), torch.randn(4, 5)

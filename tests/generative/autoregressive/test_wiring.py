@@ -1,4 +1,4 @@
-"""Every setting of PixelCNN and PixelRNN configures what it names."""
+"""Every setting of PixelCNN and PixelRNN has its effect on the model."""
 
 from dataclasses import fields
 from functools import partial
@@ -123,10 +123,10 @@ def test_every_setting_is_listed():
 
 
 @pytest.mark.parametrize("field", CNN)
-def test_a_setting_of_pixelcnn_configures_what_it_names(field):
+def test_a_setting_of_pixelcnn_has_its_effect(field):
     check_wire(CNN[field], build_model)
 
 
 @pytest.mark.parametrize("field", RNN)
-def test_a_setting_of_pixelrnn_configures_what_it_names(field):
+def test_a_setting_of_pixelrnn_has_its_effect(field):
     check_wire(RNN[field], partial(build_model, kind=PixelRNN))

@@ -34,7 +34,7 @@ def test_losses_are_means_of_the_equations_of_the_papers(name):
 
 
 def test_the_decision_threshold_lies_halfway_between_the_targets():
-    """LSGAN's targets are 0 and 1, those of a sigmoid and a hinge symmetric; a Wasserstein critic has none."""
+    """LSGAN's targets are 0 and 1, a sigmoid and a hinge are symmetric about 0; a Wasserstein critic has no target."""
     thresholds = {name: loss.decision_threshold for name, loss in LOSSES.items()}
     assert thresholds == {"non-saturating": 0.0, "lsgan": 0.5, "hinge": 0.0, "wgan": None}
 

@@ -1,4 +1,4 @@
-"""Every setting of a GAN configures what it names."""
+"""Every setting of a GAN has its effect on the model."""
 
 import pytest
 import torch
@@ -108,7 +108,7 @@ def test_every_setting_is_listed():
 
 
 @pytest.mark.parametrize("field", WIRES)
-def test_a_setting_configures_what_it_names(field):
+def test_a_setting_has_its_effect(field):
     check_wire(WIRES[field], build)
 
 
