@@ -58,27 +58,30 @@ def grid(model: Model, name: str, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def record(agent: Agent, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
-    """Frames (H, W, 3) of greedy episodes captioned with the return so far, the returns, and frames per second."""
+    """Frames (H, W, 3) of greedy episodes one after the other, their returns, and frames per second.
+
+    A caption has the step and the return so far. The last frame of an episode shows its terminal state and its
+    return, and is repeated for a second.
+    """
     from rlgen.report import pictures
 
-    frames, returns = [], []
-    player: Any = agent
-    env, state = player.make_env(1, derive(seed, "film"), render_mode="rgb_array"), None
-    for episode in range(1, episodes + 1):
-        over, steps = False, 0
-        while not over:
-            frames.append(
-                pictures.caption(
-                    env.render(), f"episode {episode}   step {steps}   return {env.episode_return[0]:,.6g}"
-                )
-            )
-            action_mask = env.action_mask if env.action_mask.shape[1] > 1 else None
-            action, state = player.predict(env.obs, state, env.is_first, action_mask=action_mask)
-            step = env.step(action - env.first_action)
-            over, steps = bool(step.episode_end[0]), steps + 1
-        returns.append(float(step.episode_return[0]))
+    env = agent.make_env(episodes, derive(seed, "film"), restart=False, render_mode="rgb_array")
+    frames: list[list[NDArray[np.uint8]]] = [[] for _ in range(episodes)]
+    live, state, step = np.ones(episodes, bool), None, 0
+    while True:
+        for i in np.flatnonzero(live).tolist():
+            text = f"episode {i + 1}   step {step}   return {env.episode_return[i]:,.6g}"
+            frames[i].append(pictures.caption(env.render(i), text))
+        live = ~env.episode_end
+        if not live.any():
+            break
+        action_mask = env.action_mask if env.action_mask.shape[1] > 1 else None
+        action, state = agent.predict(env.obs, state, env.is_first, True, action_mask)
+        env.step(action - env.first_action)
+        step += 1
     env.close()
-    return frames, returns, env.fps
+    held = max(1, round(env.fps))  # frames in a second
+    return [f for parts in frames for f in [*parts, *parts[-1:] * held]], env.episode_return.tolist(), env.fps
 
 
 def _agent_report(agent: Any, episodes: int, seed: int) -> Report:

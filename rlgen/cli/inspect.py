@@ -97,11 +97,14 @@ def play(
     """Record greedy episodes of a trained agent as a GIF."""
     from rlgen import evaluation
     from rlgen.report import pictures
+    from rlgen.report.console import activity
 
-    folder, agent = _load("play", runs, run, checkpoint)
+    folder, load = _load("play", runs, run, checkpoint)
     path = _suffix(out or folder.directory / "play.gif", ".gif")
-    frames, returns, fps = evaluation.record(agent(), episodes, seed)
-    pictures.gif(frames, path, fps=fps, hold=1.0)
+    agent = load()
+    with activity("recording"):
+        frames, returns, fps = evaluation.record(agent, episodes, seed)
+        pictures.gif(frames, path, fps=fps)
     print(f"{path}  return {', '.join(f'{x:,.1f}' if abs(x) >= 10 else f'{x:.3f}' for x in returns)}")
 
 

@@ -75,6 +75,8 @@ class Algorithm(Protocol):
 class Agent(Algorithm, Protocol):
     """A policy for an environment with discrete actions."""
 
+    make_env: Callable[..., Any]  # (num_envs, seed, **options) -> VectorEnv like that of the training
+
     def predict(
         self,
         observation: Any,
