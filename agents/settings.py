@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.errors import UserError
-from rlgen.core.settings import Fraction, Rate
+from rlgen.core.settings import Duration, Fraction, Rate
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class DQN:
     # Learning
     lr: Rate = 1e-3  # step size of Adam
     lr_end: Rate | None = None  # falls to this in a straight line; none keeps it
-    lr_steps: PositiveInt = 100_000  # environment steps to get there
+    lr_steps: Duration = 100_000  # environment steps to get there
     adam_eps: Rate = 1e-8  # keeps Adam's steps small where gradients are tiny
     gamma: Fraction = 0.99  # discount per environment step
     batch: PositiveInt = 64  # transitions per gradient step
@@ -30,7 +30,7 @@ class DQN:
     dueling: bool = False  # the value of a state apart from the advantages of its actions (Wang 2016)
     alpha: Fraction = 0.0  # prioritised replay: 0 draws uniformly, 1 in proportion to the surprise (Schaul 2016)
     beta: Fraction = 0.4  # how far importance weights undo that at the start ...
-    beta_steps: PositiveInt = 100_000  # ... and environment steps until they do so fully
+    beta_steps: Duration = 100_000  # ... and environment steps until they do so fully
     n_step: PositiveInt = 1  # rewards summed before bootstrapping (Sutton 1988)
     atoms: PositiveInt = 1  # C51: probabilities of this many returns per action; 1 is off (Bellemare 2017)
     v_min: float = 0.0  # the lowest of these returns ...
@@ -45,7 +45,7 @@ class DQN:
     # Exploration
     epsilon: Fraction = 1.0  # probability of a random action at the start
     epsilon_end: Fraction = 0.05  # and at the end
-    epsilon_steps: PositiveInt = 10_000  # environment steps to get there
+    epsilon_steps: Duration = 10_000  # environment steps to get there
     # Experience
     num_envs: PositiveInt = 1  # environments stepped side by side
     buffer_size: PositiveInt = 50_000  # transitions kept for replay
@@ -59,6 +59,7 @@ class DQN:
     life_loss: bool = False  # a lost life ends the return that is learned; games go on
     # Logging
     eval_episodes: PositiveInt = 20  # greedy episodes per evaluation
+    final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score
     # Network
     width: PositiveInt = 128  # hidden units per layer
     depth: PositiveInt = 2  # hidden layers, after the convolutions where observations are images
@@ -127,7 +128,7 @@ class QLearning:
     # Exploration
     epsilon: Fraction = 1.0  # probability of a random action at the start
     epsilon_end: Fraction = 0.1  # and at the end
-    epsilon_steps: PositiveInt = 10_000  # environment steps to get there
+    epsilon_steps: Duration = 10_000  # environment steps to get there
     # Experience
     num_envs: PositiveInt = 1  # environments stepped side by side
     seeds: PositiveInt = 1  # independent agents trained side by side
@@ -135,6 +136,7 @@ class QLearning:
     max_episode_steps: PositiveInt | None = None  # cut episodes off; none leaves it to the environment
     # Logging
     eval_episodes: PositiveInt = 20  # greedy episodes per evaluation
+    final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score
 
 
 # A few large bursts against a target that stands still learn more per second than many small steps, and n = 3 carries
@@ -201,6 +203,7 @@ DEEP: dict[str, dict[str, Any]] = {
     # The network, the optimiser's rate and the batch of rl-baselines3-zoo; double, and n = 3 for a faster start.
     "ALE/*": {
         "budget": 10_000_000, "log_every": 10_000, "eval_every": 250_000, "save_every": 500_000, "eval_episodes": 5,
+        "final_episodes": 30,
         "frame_stack": 4, "clip_reward": True, "life_loss": True, "width": 512, "depth": 1,
         "double": True, "num_envs": 8, "train_freq": 16, "gradient_steps": 4, "batch": 32, "n_step": 3,
         "lr": 1e-4, "adam_eps": 1e-5, "target_update_interval": 8_000,

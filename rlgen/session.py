@@ -155,6 +155,7 @@ def prepare(
     with it. `preset` names another preset of the task, such as `long`.
     """
     entry = catalog.find(algorithm)
+    _check_methods(entry)
     check_names(given, (entry.config, Setup, Plan), entry.name)
     config, setup, plan = settings_of(entry, preset_names(entry, task, preset), {**(file or {}), **given})
     _check_plan(plan, entry)
@@ -275,13 +276,9 @@ def _resolved(kind: catalog.Kind, task: str) -> str | None:
 
 
 def _make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str, Any] | None = None) -> Algorithm:
-    """The algorithm. Raises UserError where it lacks a method, or where a typed option changes nothing."""
+    """The algorithm. Raises UserError where a typed option changes nothing."""
     if given and hasattr(config, "check"):
         config.check(given)
-    if lacking := missing(entry.algorithm, getattr(protocols, entry.kind.name.title())):
-        raise UserError(
-            f"{entry.algorithm.__name__} does not implement {', '.join(lacking)}: rlgen/core/algorithm.py says what"
-        )
     made: Algorithm = entry.algorithm(task, config, setup)
     return made
 
@@ -289,6 +286,14 @@ def _make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str
 def _count(entry: Entry, config: Any) -> int:
     """Fresh episodes or samples in the final report."""
     return int(getattr(config, f"final_{entry.kind.counted}", entry.kind.final))
+
+
+def _check_methods(entry: Entry) -> None:
+    """Raise UserError for an algorithm that is not finished."""
+    if lacking := missing(entry.algorithm, getattr(protocols, entry.kind.name.title())):
+        raise UserError(
+            f"{entry.algorithm.__name__} does not implement {', '.join(lacking)}: see rlgen/core/algorithm.py"
+        )
 
 
 def _check_plan(plan: Plan, entry: Entry) -> None:

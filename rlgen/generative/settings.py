@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, Po
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.errors import UserError
-from rlgen.core.settings import Fraction, Rate
+from rlgen.core.settings import Fraction, OptionalDuration, Rate
 
 
 def _in_fours(size: int) -> int:
@@ -51,7 +51,7 @@ class Annealed(Model):
     """What models of one loss share."""
 
     # Learning
-    lr_anneal: NonNegativeInt = 0  # images over which the step size falls to a hundredth, in half a cosine; 0 keeps it
+    lr_anneal: OptionalDuration = 0  # images over which half a cosine takes the learning rate to a hundredth; 0: none
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class VAE(Coder, Likely):
 
     # Objective
     beta: NonNegativeFloat = 1.0  # weight of the KL divergence; the evaluation reports the bound at 1 in any case
-    kl_warmup: NonNegativeInt = 0  # images over which that weight rises from 0
+    kl_warmup: OptionalDuration = 0  # images over which that weight rises from 0
     free_bits: NonNegativeFloat = 0.0  # nats of KL divergence each number of the code has for free
     conditional: bool = False  # give encoder and decoder the label, to choose what is made
 
