@@ -1,4 +1,4 @@
-"""A run that was stopped and resumed is the run that never stopped: to the letter, and to the bit."""
+"""A run that is stopped and resumed equals an uninterrupted one: every byte of its logs, every bit of its state."""
 
 import json
 import random
@@ -107,7 +107,7 @@ def train(session):
 
 
 def stop(session, time, number=signal.SIGTERM):
-    """Train until a signal comes in the step that reaches `time`."""
+    """Train until a signal arrives in the step that reaches `time`."""
     algorithm, step = session.algorithm, session.algorithm.step
 
     def interrupted():
@@ -138,7 +138,7 @@ for directory, given in json.loads(sys.argv[1]):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Each case three times: straight through, saved at the half, stopped anywhere; these two go on elsewhere."""
+    """Each case three times: uninterrupted, saved at the half, stopped anywhere; the last two resumed elsewhere."""
     folder, later = tmp_path_factory.mktemp("runs"), []
     for case, (_, _, options) in CASES.items():
         budget, draw = options["budget"], random.Random(case)
@@ -155,20 +155,20 @@ def runs(tmp_path_factory):
 
 
 def text(run):
-    """All logs that do not depend on the clock."""
+    """The logs that do not depend on the clock."""
     logs = (run / name for name in ("metrics.jsonl", "episodes.jsonl"))
     return "".join(log.read_text() for log in logs if log.exists())
 
 
 def state(run):
-    """All that was trained; but not how long it took."""
+    """The state in the newest checkpoint, without durations."""
     saved = checkpoint.load(checkpoint.newest_first(run / "checkpoints")[0])
     del saved["run"]["seconds"], saved["run"]["flushed"]
     return saved
 
 
 def differences(one, other, path=""):
-    """Where two states differ, bit for bit."""
+    """The paths at which two states differ in any bit."""
     if isinstance(one, torch.Tensor):
         same = one.dtype == other.dtype and one.shape == other.shape and torch.equal(bits(one), bits(other))
         return [] if same else [path]
@@ -191,7 +191,7 @@ def test_every_algorithm_is_covered():
     assert {algorithm for algorithm, _, _ in CASES.values()} == set(CATALOG)
 
 
-def test_differences_are_seen():
+def test_differences_are_found():
     one = {"a": [torch.tensor([0.0, 1.0]), 3], "b": ("x", None)}
     assert differences(one, {"a": [torch.tensor([0.0, 1.0]), 3], "b": ("x", None)}) == []
     assert differences(one, {"a": [torch.tensor([-0.0, 1.0]), 3.0], "b": ("x", "")}) == [".a.0", ".a.1", ".b.1"]
@@ -200,7 +200,7 @@ def test_differences_are_seen():
 
 @pytest.mark.parametrize("how", ["half", "anywhere"])
 @pytest.mark.parametrize("case", CASES)
-def test_a_resumed_run_is_the_one_that_never_stopped(runs, case, how):
+def test_a_resumed_run_equals_an_uninterrupted_one(runs, case, how):
     straight, resumed = runs / f"{case} straight", runs / f"{case} {how}"
     assert text(resumed) == text(straight)
     assert len(text(straight).splitlines()) > 10
@@ -214,8 +214,8 @@ def test_a_resumed_run_is_the_one_that_never_stopped(runs, case, how):
     assert timing == [row["time"] for row in Folder(straight).rows("timing.jsonl")]
 
 
-def test_something_was_learned_meanwhile(runs):
-    """Equal because trained equally, not because nothing happens."""
+def test_weights_change_in_training(runs):
+    """Otherwise resumed runs would equal uninterrupted ones without any training."""
     for case in CASES:
         trained, fresh = state(runs / f"{case} straight"), start(case, runs, f"{case} fresh").algorithm.state_dict()
         name = next(name for name in ("generator", "network", "q") if name in trained)
@@ -232,7 +232,7 @@ def test_stopping_many_times_changes_nothing(runs, tmp_path):
     assert differences(state(resumed), state(runs / "dqn straight")) == []
 
 
-def test_how_often_it_is_evaluated_does_not_matter(runs, tmp_path):
+def test_evaluations_do_not_change_the_training(runs, tmp_path):
     rarely = train(start("dqn", tmp_path, "rarely", eval_every=10**9, log_every=10**9, save_every=10**9))
     often = train(start("dqn", tmp_path, "often", eval_every=20, log_every=10, save_every=30))
     for run in (rarely, often):
