@@ -167,7 +167,6 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "data_path": ("data",),
     "dataroot": ("data",),
     "class_conditional": ("conditional",),
-    "noise_std": ("noise_std",),
     "noise_factor": ("noise_std",),
     "noise_level": ("noise_std",),
     "sparsity": ("k_sparse",),
