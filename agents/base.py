@@ -9,6 +9,7 @@ from rlgen.envs import Step, VectorEnv
 from torch import Tensor
 
 from rlgen.core.algorithm import Metrics, Rows
+from rlgen.core.images import Grid
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, numpy_stream
 from rlgen.core.settings import Setup
@@ -110,6 +111,10 @@ class Agent(Stateful):
         if returns.shape[1] > 1:
             metrics["eval_return_se"] = torch.from_numpy(returns.std(1, ddof=1) / returns.shape[1] ** 0.5)
         return metrics
+
+    def draw(self) -> dict[str, Grid]:
+        """No grids of images."""
+        return {}
 
     def rollout(self, episodes: int, seed: int) -> NDArray[np.float64]:
         """Returns of greedy episodes in environments of their own, whole games and rewards, (S, episodes)."""

@@ -30,6 +30,19 @@ class Tasks(Protocol):
 
 
 @dataclass(frozen=True)
+class Panel:
+    """An axis of a plot with the metrics that share its scale."""
+
+    value: str  # label of the axis, with its unit
+    metrics: Mapping[str, str]  # metrics, and their names in the legend; those that begin with eval_ are evaluations
+    scale: tuple[str, ...] = ()  # settings on which the scale depends: each combination has a panel of its own
+    references: Mapping[str, str] = field(default_factory=dict)  # metrics or results drawn as a line, and their names
+    episodes: str = ""  # metric that is drawn from single episodes where these are logged
+    fall: float = 0.0  # share of the training whose values may lie outside the picture: the fall of a loss at its start
+    last_resort: bool = False  # only for runs without a metric of another panel
+
+
+@dataclass(frozen=True)
 class Kind:
     """What the algorithms of a kind have in common; nothing outside this table and their own room depends on it."""
 
@@ -44,10 +57,8 @@ class Kind:
     others: str  # tasks beside those in the table
     unit: str  # of the time of a run
     shown: Mapping[str, str]  # metrics of the progress line, and their names there
-    time: str  # axis of a plot ...
-    value: str
-    metrics: str  # ... pattern of the metrics it draws; those that begin with eval_ are evaluations ...
-    words: Mapping[str, str]  # ... and their names in it
+    time: str  # horizontal axis of a plot ...
+    panels: tuple[Panel, ...]  # ... and its vertical axes
     verbs: tuple[str, ...]  # commands suggested after training
     also: tuple[str, ...]  # further commands that take such a run
     counted: str  # what a report counts: episodes or samples
@@ -75,9 +86,14 @@ AGENT = Kind(
     unit="steps",
     shown={"return_100": "return", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"},
     time="environment steps",
-    value="return per episode",
-    metrics="return|eval_return",
-    words={"return": "training", "eval_return": "greedy evaluation"},
+    panels=(
+        Panel(
+            "return per episode",
+            {"return": "training", "eval_return": "greedy evaluation"},
+            references={"optimum": "optimum"},
+            episodes="return",
+        ),
+    ),
     verbs=("plot", "play", "eval"),
     also=(),
     counted="episodes",
@@ -103,9 +119,23 @@ MODEL = Kind(
         "eval_mse": "test mse",
     },
     time="images seen",
-    value="loss",
-    metrics=".*loss|eval_nats",
-    words={"eval_nats": "test nats"},
+    panels=(
+        Panel(
+            "nats per image",
+            {"nats": "training", "eval_nats": "test"},
+            ("likelihood", "binarise", "conditional"),
+            fall=0.1,
+        ),
+        Panel(
+            "squared error per pixel",
+            {"mse": "training", "eval_mse": "test", "eval_denoised_mse": "test, from corrupted images"},
+            references={"eval_pca_mse": "PCA of as many components, test"},
+            fall=0.1,
+        ),
+        Panel("loss of the discriminator", {"discriminator_loss": "discriminator"}, ("loss",), fall=0.1),
+        Panel("loss of the generator", {"generator_loss": "generator"}, ("loss",), fall=0.1),
+        Panel("loss", {"loss": "training loss"}, fall=0.1, last_resort=True),
+    ),
     verbs=("sample", "plot", "eval"),
     also=("probe",),
     counted="samples",

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from rlgen.core.algorithm import Agent, Algorithm, Model, Progress, Report
 from rlgen.core.errors import UserError
+from rlgen.core.images import Grid
 from rlgen.core.seeds import derive
 from rlgen.report import statistics
 
@@ -46,15 +47,25 @@ def samples(
         progress(len(chunk))
 
 
-def grid(model: Model, name: str, seed: int = 0) -> NDArray[np.uint8]:
-    """The sample grid (H, W) or (H, W, 3) called `name`: samples, reconstructions, ..."""
-    from rlgen.report import pictures
-
+def grid(model: Model, name: str, seed: int = 0) -> Grid:
+    """The grid called `name`: samples, reconstructions, ... Raises UserError where the model has none of that name."""
     grids = model.grids(seed)
     if name not in grids:
         hint = "; --latent 2 in training gives one" if name == "manifold" and "interpolations" in grids else ""
         raise UserError(f"this model has no {name}{hint}: it draws {', '.join(grids)}")
-    return pictures.draw(grids[name])
+    return grids[name]
+
+
+def grid_of_samples(model: Any, images: NDArray[np.float32], label: str | None = None) -> Grid:
+    """Samples (N, C, H, W) of one class or, of a conditional model, of its classes in turn, each in a column."""
+    from rlgen.generative.grids import sample_grid
+
+    if label is not None:
+        return sample_grid(torch.from_numpy(images))._replace(
+            title=f"samples of class {model.classes[model.label(label)]}"
+        )
+    in_turn = model.conditional and model.shown_classes == model.classes
+    return sample_grid(torch.from_numpy(images), model.shown_classes if in_turn else ())
 
 
 def record(agent: Agent, episodes: int, seed: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -68,7 +69,7 @@ class Session:
     count: int  # of fresh episodes or samples in the final report
 
     def __post_init__(self) -> None:
-        self.run.write_grid = _write_grid
+        self.run.write_grid = partial(_write_grid, self.entry.kind.unit)
 
     def train(self, *, quiet: bool = False) -> Report:
         """Train to the end of the plan, draw the curves and score the result.
@@ -262,10 +263,10 @@ def entry_of(folder: Folder) -> Entry:
     return catalog.find(folder.info["algorithm"])
 
 
-def _write_grid(grid: Grid, path: Path, time: int) -> None:
+def _write_grid(unit: str, grid: Grid, path: Path, time: int) -> None:
     from rlgen.report import pictures
 
-    pictures.write_png(pictures.draw(grid), path)
+    pictures.write_grid(grid, path, f"after {time:,} {unit}" if time else "untrained")
 
 
 def _resolved(kind: catalog.Kind, task: str) -> str | None:

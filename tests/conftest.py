@@ -29,6 +29,9 @@ class Walk(Stateful):
     def evaluate(self):
         return {"eval_score": float(self.time)}
 
+    def draw(self):
+        return {}
+
 
 @pytest.fixture
 def walk():

@@ -130,6 +130,7 @@ def sample(
             "--npy", metavar="FILE", help="Also the images as an array (N, C, H, W) in [0, 1].", show_default=False
         ),
     ] = None,
+    scale: Annotated[int, number("--scale", "Factor of enlargement of images and captions, for slides.")] = 1,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),
@@ -147,7 +148,7 @@ def sample(
         raise UserError(f"--what {what} is one picture: leave out --label and --npy")
     model, shown = load(), []
     if what != "samples":
-        pictures.write_png(evaluation.grid(model, what, seed), path)
+        pictures.write_png(pictures.draw(evaluation.grid(model, what, seed), scale=scale), path)
         print(path)
         return
     with replacing(npy) if npy else nullcontext() as partial, activity("drawing", count, "samples") as more:
@@ -158,11 +159,11 @@ def sample(
                     kept = np.lib.format.open_memmap(partial, "w+", np.float32, (count, *part.shape[1:]))
                 kept[start : start + len(part)] = part
             if start < SHOWN:
-                shown.append((part[: SHOWN - start] * 255).round().astype(np.uint8))
+                shown.append(part[: SHOWN - start])
         if kept is not None:
             kept.flush()
-    pixels = np.concatenate(shown).transpose(0, 2, 3, 1)
-    pictures.write_png(pictures.grid(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), path)
+    grid = evaluation.grid_of_samples(model, np.concatenate(shown), label)
+    pictures.write_png(pictures.draw(grid, scale=scale), path)
     if count > SHOWN:
         print(f"{path} shows the first {SHOWN:,}{'' if npy else '; --npy keeps all'}", file=sys.stderr)
     print(path)

@@ -16,7 +16,6 @@ from rlgen.core.settings import Setup
 from rlgen.core.state import State
 
 Metrics = Mapping[str, Tensor | float]  # tensors stay on the device until a line of the log is written
-Evaluation = Mapping[str, Tensor | float | Grid]  # metrics, and grids of images by name
 Rows = list[dict[str, float]]  # events, each with its "time": lines of a log of their own, such as finished episodes
 StepMetrics = Mapping[str, Tensor | float | Rows]
 Progress = Callable[[int], object]  # called with the number of episodes or samples done since the last call
@@ -55,8 +54,15 @@ class Algorithm(Protocol):
         """One gradient step and the data collection before it; advances `time`."""
         ...
 
-    def evaluate(self) -> Evaluation:
+    def evaluate(self) -> Metrics:
         """Metrics that depend on weights and seed alone, computed without a change to the training state."""
+        ...
+
+    def draw(self) -> Mapping[str, Grid]:
+        """Grids of images by name, drawn before the training and at each evaluation; none for an agent.
+
+        They depend on weights and seed alone, and the training state stays as it is.
+        """
         ...
 
     def state_dict(self) -> State:

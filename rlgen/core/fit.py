@@ -25,6 +25,8 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
         if not algorithm.time and not ended:  # curves and pictures begin with the untrained algorithm
             progress.phase = "evaluating"
             run.record(0, algorithm.evaluate())
+            progress.phase = "drawing"
+            run.draw(0, algorithm.draw())
         while not ended:
             last = algorithm.time
             progress.phase = "training"
@@ -38,6 +40,8 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
                 progress.phase = "evaluating"
                 run.record(now, algorithm.evaluate(), algorithm.score)
                 ended = ended or _solved(run, plan)
+                progress.phase = "drawing"
+                run.draw(now, algorithm.draw())
             stop = signals.received  # a signal after this line takes effect after the next step
             if ended or stop or _crossed(plan.save_every, last, now) or run.best_time == now:
                 progress.phase = "saving"

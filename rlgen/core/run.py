@@ -6,14 +6,14 @@ import logging
 import math
 import shutil
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from rlgen.core import checkpoint, former_names
-from rlgen.core.algorithm import Algorithm, Evaluation, StepMetrics
+from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
 from rlgen.core.files import PARTIAL, replacing, sync
 from rlgen.core.folder import Folder
@@ -44,7 +44,7 @@ class Run(Folder, Stateful):
         self.flushed = (0, 0.0)  # time and seconds of the last row
         self.progress = Progress()
         self.row_callbacks: list[Callable[[int, Row], None]] = []  # called with the time and values of every row
-        self.write_grid: Callable[[Grid, Path, int], object] | None = None  # draws the grid of an evaluation at a time
+        self.write_grid: Callable[[Grid, Path, int], object] | None = None  # draws a grid at a time
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -80,18 +80,13 @@ class Run(Folder, Stateful):
         self._append("timing.jsonl", {"time": time, "seconds": round(seconds, 3), "rate": round(rate, 1)})
         self.flushed = (time, seconds)
 
-    def record(self, time: int, metrics: Evaluation, score: str | None = None) -> None:
-        """Append numbers to metrics.jsonl, None for totals of no items; a Grid becomes `NAME/TIME.png` by `write_grid`.
+    def record(self, time: int, metrics: Metrics, score: str | None = None) -> None:
+        """Append numbers to metrics.jsonl, None for totals of no items.
 
         `score` names the metric that ranks evaluations, by its mean over seeds.
         """
-        row: Row = {}
-        for name, value in metrics.items():
-            if isinstance(value, Grid):
-                if self.write_grid is not None:
-                    self.write_grid(value, self.directory / name / f"{time:09d}.png", time)
-            elif (values := numbers(value)) is not None:
-                row[name] = values
+        values = {name: numbers(value) for name, value in metrics.items()}
+        row: Row = {name: value for name, value in values.items() if value is not None}
         broken = {name: value for name, value in row.items() if not all(map(math.isfinite, present(value)))}
         if broken:
             more = ", or more test images" if all(name.startswith("eval_") for name in broken) else ""
@@ -105,6 +100,12 @@ class Run(Folder, Stateful):
             self.score = sum(scores) / len(scores)
             if self.best is None or self.score > self.best:
                 self.best, self.best_time = self.score, time
+
+    def draw(self, time: int, grids: Mapping[str, Grid]) -> None:
+        """Write each grid to `NAME/TIME.png`."""
+        if self.write_grid is not None:
+            for name, grid in grids.items():
+                self.write_grid(grid, self.directory / name / f"{time:09d}.png", time)
 
     def elapsed(self) -> float:
         """Seconds of training, including those before a resume."""

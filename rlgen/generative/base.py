@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rlgen import data
 from rlgen.core import device
-from rlgen.core.algorithm import Evaluation, Metrics, Progress, Report
+from rlgen.core.algorithm import Metrics, Progress, Report
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.images import Grid, from_bytes
 from rlgen.core.seeds import derive
@@ -125,9 +125,13 @@ class Generative(Stateful):
         """Every grid of images of this kind of model, by name, the same for the same weights and `seed`."""
         raise NotImplementedError
 
-    def evaluate(self) -> Evaluation:
-        """Metrics and grids that depend on weights and seed alone; the training state stays as it is."""
-        return {**self.measure(), **self.grids(derive(self.seed, "sheet"))}
+    def draw(self) -> dict[str, Grid]:
+        """The grids beside an evaluation, of the same noise throughout a run; the training state stays as it is."""
+        return self.grids(derive(self.seed, "sheet"))
+
+    def evaluate(self) -> Metrics:
+        """Metrics that depend on weights and seed alone, computed without a change to the training state."""
+        return self.measure()
 
     def measure(self) -> Metrics:
         """Metrics of the test images."""

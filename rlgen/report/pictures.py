@@ -1,16 +1,17 @@
-"""Arrays of pixels as pictures: grids of samples, how they evolved, and animations. Pillow alone, no ffmpeg.
+"""Arrays of pixels as pictures: grids of images with captions, their evolution, and animations. Pillow, no ffmpeg.
 
-Pixels are uint8: (H, W) in greys or (H, W, 3) in colours.
+Pixels are uint8: (H, W) in greys or (H, W, 3) in colours. Captions are white on nearly black.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
@@ -20,45 +21,94 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 
-WIDTH = 400  # pixels: grids narrower than this are enlarged
-GAP = 40  # the grey between the cells of a grid, so that black digits on black stay apart
-BAR, INK = 24, 255  # greys of a caption: white on nearly black
+WIDTH = 480  # pixels: narrower grids are enlarged by a whole number
+FRAME = 320  # pixels: narrower frames of a film are enlarged, too
+PADDING = 2  # pixels around each image before it is enlarged
+GAP = 40  # grey between the images of a grid: black digits on black stay apart
+BAR, INK = 24, 255  # greys of a caption
+TITLE, LABEL = 15, 12  # pixels of the letters of titles and labels
+SMALLEST = 8  # pixels: labels that fit their column only in smaller letters are cut short
 ROWS = 8  # of a picture of an evolution
 FRAMES = 60  # of an animation of one, at most
+KEY = "rlgen"  # of the layout in a PNG
 
 
-def grid(images: Pixels, columns: int = 8, padding: int = 2) -> Pixels:
-    """Images (N, H, W) or (N, H, W, 3) in rows of `columns`, enlarged by a whole number to a width that can be seen."""
+class Layout(NamedTuple):
+    """Where the images of a grid are in its picture, in pixels."""
+
+    top: int
+    left: int
+    height: int  # of a row, with the gap below it
+
+
+def draw(grid: "Grid", step: str = "", scale: int = 1) -> Pixels:
+    """A grid as a picture with its captions: title and `step` above, labels of columns and rows beside the images.
+
+    `scale` enlarges images and letters by a whole number, for slides.
+    """
+    return _laid_out(grid, step, scale)[0]
+
+
+def _laid_out(grid: "Grid", step: str, scale: int) -> tuple[Pixels, Layout]:
+    from rlgen.core.images import to_bytes  # imports torch
+
+    pixels: Pixels = to_bytes(grid.images).permute(0, 2, 3, 1).cpu().numpy()
+    columns = min(grid.columns, len(pixels))
+    picture = tiles(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, columns, scale)
+    zoom = picture.shape[1] // (columns * (pixels.shape[2] + PADDING) + PADDING)
+    height, width = ((side + PADDING) * zoom for side in pixels.shape[1:3])
+    rows, left, top = -(-len(pixels) // columns), 0, 0
+    if grid.row_labels:
+        labels = [grid.row_labels[i % len(grid.row_labels)] for i in range(rows)]
+        beside = _row_labels(labels, height, scale)
+        margin = len(picture) - len(beside)
+        beside = np.pad(beside, ((margin // 2, margin - margin // 2), (0, 0)), constant_values=BAR)
+        left = beside.shape[1]
+        picture = _beside(beside, picture)
+    if any(grid.column_labels):
+        first = left + PADDING * zoom / 2
+        above = _column_labels(grid.column_labels[:columns], first, width, picture.shape[1], scale)
+        top += len(above)
+        picture = _above(above, picture)
+    if title := "  ·  ".join(filter(None, (grid.title, step))):
+        above = _bar(title, picture.shape[1], TITLE * scale)
+        top += len(above)
+        picture = _above(above, picture)
+    return picture, Layout(top, left, height)
+
+
+def tiles(images: Pixels, columns: int = 8, scale: int = 1) -> Pixels:
+    """Images (N, H, W) or (N, H, W, 3) in rows of `columns`, enlarged by a whole number to `WIDTH` at least."""
     n, height, width = images.shape[:3]
     if not n:
         raise ValueError("a grid of no images")
     columns = min(columns, n)
     rows = -(-n // columns)
-    tall, wide = height + padding, width + padding
-    picture = np.full((rows * tall + padding, columns * wide + padding, *images.shape[3:]), GAP, np.uint8)
+    tall, wide = height + PADDING, width + PADDING
+    picture = np.full((rows * tall + PADDING, columns * wide + PADDING, *images.shape[3:]), GAP, np.uint8)
     for i, image in enumerate(images):
-        y, x = padding + i // columns * tall, padding + i % columns * wide
+        y, x = PADDING + i // columns * tall, PADDING + i % columns * wide
         picture[y : y + height, x : x + width] = image
-    scale = -(-WIDTH // picture.shape[1])
-    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    return _enlarged(picture, -(-WIDTH // picture.shape[1]) * scale)
 
 
-def draw(grid_: "Grid") -> Pixels:
-    """A grid of images (N, C, H, W) in [0, 1] as a picture."""
-    from rlgen.core.images import to_bytes  # which imports torch
-
-    pixels: Pixels = to_bytes(grid_.images).permute(0, 2, 3, 1).cpu().numpy()
-    return grid(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, grid_.columns)
+def write_grid(grid: "Grid", path: Path, step: str = "", scale: int = 1) -> None:
+    """Draw a grid into a PNG, which also holds where its images are, for `evolution`."""
+    picture, layout = _laid_out(grid, step, scale)
+    write_png(picture, path, layout)
 
 
-def write_png(picture: Pixels, path: Path) -> None:
+def write_png(picture: Pixels, path: Path, layout: Layout | None = None) -> None:
     """Write a picture, whole or not at all."""
+    text = PngImagePlugin.PngInfo()
+    if layout is not None:
+        text.add_text(KEY, json.dumps(layout._asdict()))
     with replacing(path) as partial:
-        Image.fromarray(picture).save(partial, format="png")
+        Image.fromarray(picture).save(partial, format="png", pnginfo=text)
 
 
 def gif(frames: Iterable[Pixels], path: Path, fps: float = 30, hold: float = 0) -> None:
-    """Write an animation that loops, its last frame held for `hold` seconds more. Frames are of one size.
+    """Write an animation that loops, its last frame held for `hold` seconds more; frames are of one size.
 
     A GIF counts in hundredths of a second, and players slow down what is shorter than two: 50 frames a second at most.
     """
@@ -74,51 +124,104 @@ def gif(frames: Iterable[Pixels], path: Path, fps: float = 30, hold: float = 0) 
 
 
 def caption(frame: Pixels, text: str) -> Pixels:
-    """The frame with a line of text in a dark bar below it, as large as its width allows."""
-    height, width = frame.shape[:2]
-    bar = max(20, height // 14)
-    size = bar * 0.6
-    size *= min(1, (width - bar / 2) / max(1, _font(size).getlength(text)))
-    below = Image.new("L", (width, bar), BAR)
-    ImageDraw.Draw(below).text((bar / 4, bar / 2), text, fill=INK, font=_font(size), anchor="lm")
-    grey = np.asarray(below)
-    return np.concatenate([frame, grey if frame.ndim == 2 else np.stack([grey] * 3, axis=-1)])
+    """The frame, enlarged to `FRAME` at least, with a line of text in a dark bar below it."""
+    frame = _enlarged(frame, -(-FRAME // frame.shape[1]))
+    bar = max(24, frame.shape[0] // 16)
+    return np.concatenate([frame, _like(frame, _bar(text, frame.shape[1], 0.6 * bar, bar))])
 
 
 def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str = "images") -> None:
     """From the grids in `samples`, named by time: their first rows one under the other, and an animation of them all.
 
-    Grids of a run start from the same noise, so a column shows one image while it forms. `columns` is as in `grid`.
+    Grids of a run start from the same noise, so a column shows one image while it forms. `columns` is that of grids
+    written without a layout.
     """
     paths = dict(sorted((int(path.stem), path) for path in samples.glob("*.png") if path.stem.isdigit()))
     if not paths:
         raise UserError(f"{samples} has no samples yet: they are drawn at each evaluation")
     # Most happens early, so the rows of the picture are spread evenly over the logarithm of time.
+    times = _spread(list(paths), ROWS, np.geomspace)
     rows = []
-    for time in _spread(list(paths), ROWS, np.geomspace):
-        picture = _read(paths[time])
-        rows.append(_labelled(picture[: round(picture.shape[1] / columns)], _short(time)))
-    write_png(np.concatenate(rows), png)
-    frames = (caption(_read(paths[time]), f"{time:,} {unit}") for time in _spread(list(paths), FRAMES, np.linspace))
-    gif(frames, gif_, fps=5, hold=2)
+    for time in times:
+        picture, layout = _read(paths[time], columns)
+        rows.append(picture[layout.top : layout.top + layout.height, layout.left :])
+    labels = [_short(time) if time else "untrained" for time in times]
+    beside = np.concatenate(
+        [_row_labels([label], len(row), 1, labels) for label, row in zip(labels, rows, strict=True)]
+    )
+    picture = _beside(beside, np.concatenate(rows))
+    title = f"{unit} seen, and samples of the same noise in each column"
+    write_png(_above(_bar(title, picture.shape[1], TITLE), picture), png)
+    spread = _spread(list(paths), FRAMES, np.linspace)
+    frames = (_read(paths[time], columns) for time in spread)
+    titled = (
+        picture if layout.top else _above(_bar(f"{time:,} {unit}", picture.shape[1], TITLE), picture)
+        for time, (picture, layout) in zip(spread, frames, strict=True)
+    )
+    gif(titled, gif_, fps=5, hold=2)
 
 
 def _spread(times: Sequence[int], count: int, spacing: Callable[[float, float, int], NDArray[np.float64]]) -> list[int]:
-    """At most `count` of `times`, the first and the last among them, spaced as `spacing` has it."""
+    """At most `count` of `times`, the first and the last among them, spaced by `spacing`; 0 besides, if it is one."""
     if len(times) <= count:
         return list(times)
-    wanted = spacing(max(times[0], 1), times[-1], count)
+    start = [time for time in times[:1] if not time]
+    wanted = spacing(times[len(start)], times[-1], count - len(start))
     nearest = np.abs(np.subtract.outer(wanted, times)).argmin(axis=1)
-    return [times[i] for i in sorted(set(nearest.tolist()))]
+    return [*start, *(times[i] for i in sorted(set(nearest.tolist())))]
 
 
-def _labelled(strip: Pixels, text: str) -> Pixels:
-    """The strip with text to its left."""
-    height = strip.shape[0]
-    beside = Image.new("L", (64, height), BAR)
-    ImageDraw.Draw(beside).text((56, height / 2), text, fill=INK, font=_font(16), anchor="rm")
-    grey = np.asarray(beside)
-    return np.concatenate([grey if strip.ndim == 2 else np.stack([grey] * 3, axis=-1), strip], axis=1)
+def _row_labels(labels: Sequence[str], height: int, scale: int, like: Sequence[str] = ()) -> Pixels:
+    """Labels one under the other, each in the middle of `height` pixels; as wide as the longest, or that of `like`."""
+    size = min(LABEL * scale, height)
+    margin = size // 2
+    width = round(max(_font(size).getlength(label) for label in like or labels)) + 2 * margin
+    picture = Image.new("L", (width, height * len(labels)), BAR)
+    pen = ImageDraw.Draw(picture)
+    for i, label in enumerate(labels):
+        pen.text((width - margin, height * (i + 0.5)), label, fill=INK, font=_font(size), anchor="rm")
+    return np.asarray(picture)
+
+
+def _column_labels(labels: Sequence[str], left: float, width: int, total: int, scale: int) -> Pixels:
+    """Labels side by side, each in the middle of `width` pixels from `left` on; letters shrink to fit, then are cut."""
+    room = width * 0.94
+    longest = max(_font(LABEL * scale).getlength(label) for label in labels)
+    size = max(SMALLEST * scale, LABEL * scale * min(1, room / max(1, longest)))
+    height = round(1.7 * LABEL * scale)
+    picture = Image.new("L", (total, height), BAR)
+    pen = ImageDraw.Draw(picture)
+    for i, label in enumerate(labels):
+        while len(label) > 1 and _font(size).getlength(label) > room:
+            label = label.rstrip("…")[:-1] + "…" if len(label.rstrip("…")) > 1 else label[:1]
+        pen.text((left + width * (i + 0.5), height / 2), label, fill=INK, font=_font(size), anchor="mm")
+    return np.asarray(picture)
+
+
+def _bar(text: str, width: int, size: float, height: int = 0) -> Pixels:
+    """A line of text in a dark bar (height, width), in letters of `size` or as large as the width allows."""
+    height = height or round(1.8 * size)
+    size *= min(1, (width - height / 2) / max(1, _font(size).getlength(text)))
+    picture = Image.new("L", (width, height), BAR)
+    ImageDraw.Draw(picture).text((height / 4, height / 2), text, fill=INK, font=_font(size), anchor="lm")
+    return np.asarray(picture)
+
+
+def _beside(grey: Pixels, picture: Pixels) -> Pixels:
+    return np.concatenate([_like(picture, grey), picture], axis=1)
+
+
+def _above(grey: Pixels, picture: Pixels) -> Pixels:
+    return np.concatenate([_like(picture, grey), picture])
+
+
+def _like(picture: Pixels, grey: Pixels) -> Pixels:
+    """Greys as colours where the picture has these."""
+    return grey if picture.ndim == 2 else np.stack([grey] * 3, axis=-1)
+
+
+def _enlarged(picture: Pixels, times: int) -> Pixels:
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _short(count: int) -> str:
@@ -135,9 +238,12 @@ def _indexed(frame: Pixels) -> Image.Image:
     return image if image.mode == "L" else image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
-def _read(path: Path) -> Pixels:
+def _read(path: Path, columns: int) -> tuple[Pixels, Layout]:
+    """A grid and its layout; without a layout in the file, that of square images without captions."""
     with Image.open(path) as image:
-        return np.asarray(image)
+        text = image.info.get(KEY)
+        picture = np.asarray(image)
+    return picture, Layout(**json.loads(text)) if text else Layout(0, 0, round(picture.shape[1] / columns))
 
 
 @cache

@@ -1,17 +1,16 @@
-"""Learning curves as pictures a person takes in at a glance.
+"""Learning curves as pictures.
 
 Matplotlib is imported where it draws, through its objects: no window, no pyplot, no settings left behind.
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlgen.catalog import MODEL
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
 from rlgen.report.comparison import Axis, Line, compare, read
@@ -28,10 +27,11 @@ FORMATS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None},
     "csv": {},
 }
-# Okabe and Ito's colours, which the colour-blind can tell apart; with markers out of step, 42 pairs before one returns.
+# Okabe and Ito's colours, which the colour-blind tell apart; with the markers, 42 pairs before one returns.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vP"
 DASHES = ("-", "--", ":", "-.")
+DOTS = 3_000  # single episodes in a picture, at most
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": "0.6",
@@ -69,24 +69,27 @@ def curves(directories: Iterable[Path], out: Path, x: Axis = "steps") -> None:
 
 
 def figure(lines: Sequence[Line], x: Axis = "steps") -> "Figure":
-    """A panel per task, a colour per experiment (or per metric, of a single one), and one legend below the data."""
+    """A panel per task and scale, a colour per experiment (or per metric, of a single one), one legend below all."""
     from matplotlib.figure import Figure
 
-    tasks = list(dict.fromkeys(line.task for line in lines))
-    columns = min(len(tasks), 3)
-    rows = -(-len(tasks) // columns)
+    groups: dict[tuple[str, ...], list[Line]] = {}
+    for line in sorted(lines, key=lambda line: list(line.kind.panels).index(line.panel)):
+        groups.setdefault((line.task, line.panel.value, line.scale), []).append(line)
+    columns = min(len(groups), 3)
+    rows = -(-len(groups) // columns)
     picture = Figure(figsize=(8, 5) if columns == 1 else (4.6 * columns, 3.6 * rows + 0.5), layout="constrained")
     panels = picture.subplots(rows, columns, squeeze=False).flatten().tolist()
-    for panel in panels[len(tasks) :]:
+    for panel in panels[len(groups) :]:
         panel.remove()
     looks = _looks(lines)
-    for task, panel in zip(tasks, panels, strict=False):
-        here = [line for line in lines if line.task == task]
+    for ((_, value, _), here), panel in zip(groups.items(), panels, strict=False):
         for line in here:
             _draw(panel, line, looks[line.label, line.metric])
+        for _, known in _references(here):
+            panel.axhline(known, color="0.2", linestyle=(0, (4, 3)), linewidth=1)
         panel.set_title(_title(here, lines))
         panel.set_xlabel("seconds of training" if x == "seconds" else here[0].kind.time)
-        panel.set_ylabel(here[0].kind.value)
+        panel.set_ylabel(value)
         _scale(panel, here, picture.get_figwidth() / columns)
     handles = _legend(lines, looks)
     widths = np.array([max(map(len, str(handle.get_label()).split("\n"))) + 6 for handle in handles])  # in letters
@@ -97,7 +100,7 @@ def figure(lines: Sequence[Line], x: Axis = "steps") -> "Figure":
 
 
 def _looks(lines: Sequence[Line]) -> dict[tuple[str, str], dict[str, Any]]:
-    """How each metric of each experiment is drawn."""
+    """Colour, marker and line style of each metric of each experiment."""
     labels = list(dict.fromkeys(line.label for line in lines))
     metrics = list(dict.fromkeys(line.metric for line in lines))
     looks = {}
@@ -113,23 +116,51 @@ def _looks(lines: Sequence[Line]) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _draw(panel: "Axes", line: Line, look: dict[str, Any]) -> None:
+    """Single seeds or episodes faintly, then the mean, then its interval."""
     colour = look["color"]
-    if line.raw is not None and not line.is_evaluation:
-        panel.plot(line.x, line.raw, color=colour, alpha=0.25, linewidth=1)
-    panel.plot(line.x, line.middle, linewidth=2, label=f"{line.label} {line.words}", **look)
     if line.is_evaluation:
-        panel.vlines(line.x, line.low, line.high, color=colour, linewidth=1.5)
-        panel.plot(line.x, line.middle, color=colour, alpha=0.4, linewidth=1)
-    elif line.n > 1:
+        for curve in line.curves if line.n > 1 else ():
+            panel.plot(curve.x, curve.y, color=colour, linestyle="", marker=".", markersize=4, alpha=0.5)
+        panel.plot(line.x, line.mean, color=colour, alpha=0.4, linewidth=1)
+        panel.plot(line.x, line.mean, linewidth=2, **look)
+        if line.interval:
+            panel.vlines(line.x, line.low, line.high, color=colour, linewidth=1.5)
+        return
+    raw = line.curves[0].raw
+    if line.n > 1:
+        for curve in line.curves:
+            panel.plot(curve.x, curve.y, color=colour, alpha=0.45, linewidth=0.7)
+    elif raw is not None and line.window:
+        step = _every(line)
+        x, y = raw[0][::step], raw[1][::step]
+        panel.plot(x, y, color=colour, linestyle="", marker="o", markersize=3, markeredgewidth=0, alpha=0.45)
+    elif raw is not None:
+        panel.plot(*raw, color=colour, alpha=0.25, linewidth=1)
+    panel.plot(line.x, line.mean, linewidth=2, **look)
+    if line.interval:
         panel.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, linewidth=0)
 
 
+def _every(line: Line) -> int:
+    """Every how many of the episodes of a single seed are drawn."""
+    raw = line.curves[0].raw
+    return 1 if raw is None else -(-len(raw[0]) // DOTS)
+
+
+def _references(lines: Iterable[Line]) -> list[tuple[str, float]]:
+    """Known values to compare with, each once."""
+    return list(dict.fromkeys(reference for line in lines for reference in line.references))
+
+
 def _title(here: Sequence[Line], lines: Sequence[Line]) -> str:
-    """What a panel shows, as far as all lines agree on it; the legend says the rest."""
-    algorithm, task, n = here[0].algorithm, here[0].task, max(line.n for line in here)
+    """What all lines of a panel have in common; the legend has the rest."""
+    algorithm, task, n = here[0].algorithm, here[0].title, max(line.n for line in here)
     if len({line.label for line in lines}) == 1:
-        return f"{algorithm} on {task}, " + (f"{n} seeds" if n > 1 else f"seed {here[0].seed}")
-    return f"{algorithm} on {task}" if len({line.algorithm for line in lines}) == 1 else task
+        return f"{algorithm} on {task}, " + (f"{n} seeds" if n > 1 else f"seed {here[0].curves[0].seed[0]}")
+    if len({line.algorithm for line in here}) > 1:
+        return task
+    alike = {line.scale for line in lines if (line.algorithm, line.title) == (algorithm, task)}
+    return f"{algorithm} on {task}" + (f"\n{here[0].scale}" if len(alike - {""}) > 1 else "")
 
 
 def _scale(panel: "Axes", lines: Sequence[Line], width: float) -> None:
@@ -141,21 +172,21 @@ def _scale(panel: "Axes", lines: Sequence[Line], width: float) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(min(6, int(width * 7 / len(f"{end:,.0f}"))), steps=[1, 2, 2.5, 5, 10]))
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
-    # An outlier among the faint points may lie outside the picture, and so may a model's fall from knowing nothing:
-    # beside that, all it learned later would be a flat line.
-    shown = []
+    # An outlier among the faint points may lie outside the picture, and so may the fall of a loss at its start, beside
+    # which everything later would be a flat line.
+    shown = [np.array([known for _, known in _references(lines)])]
     for line in lines:
-        counts = line.x >= (line.x[-1] / 10 if line.kind is MODEL else 0)
+        counts = line.x >= line.x[-1] * line.panel.fall
         shown += [line.low[counts], line.high[counts]]
-        if line.raw is not None:
-            shown.append(np.quantile(line.raw[counts], [0.01, 0.99]))
+        for x, y in ((c.x, c.y) if line.n > 1 else c.raw or (c.x, c.y) for c in line.curves):
+            shown.append(np.quantile(y[x >= x[-1] * line.panel.fall], [0.01, 0.99]))
     low, high = np.concatenate(shown).min(), np.concatenate(shown).max()
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1
     panel.set_ylim(low - margin, high + margin)
 
 
 def _legend(lines: Sequence[Line], looks: dict[tuple[str, str], dict[str, Any]]) -> list["Artist"]:
-    """Which colour is which experiment, then what is a line and what a point, then what the band is."""
+    """Colours of experiments, then lines and markers of metrics, then faint points, intervals, references and notes."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -169,27 +200,45 @@ def _legend(lines: Sequence[Line], looks: dict[tuple[str, str], dict[str, Any]])
             n = "–".join(map(str, sorted({min(line.n for line in members), max(line.n for line in members)})))
             colour = looks[label, members[0].metric]["color"]
             handles.append(Line2D([], [], color=colour, linewidth=4, label=fill(f"{label} · n={n}", 70)))
-        words = {word: {**look, "color": "0.4"} for word, look in words.items()} if len(words) > 1 else {}
+        words = {word: {**look, "color": "0.4"} for word, look in words.items()}
     handles += [Line2D([], [], linewidth=2, label=word, **look) for word, look in words.items()]
-    several = {line.n >= 4 for line in lines if line.n > 1}
-    if several:
-        middle = (
-            "mean (interquartile for n ≥ 4)"
-            if len(several) > 1
-            else "interquartile mean"
-            if True in several
-            else "mean"
+    dots: dict[str, Any] = {"color": "0.4", "marker": "o", "markersize": 3, "linestyle": "", "alpha": 0.5}
+    if episodes := [line for line in lines if line.window and line.n == 1]:
+        step = max(map(_every, episodes))
+        handles.append(
+            Line2D([], [], label="training episode" if step == 1 else f"1 of {step} training episodes", **dots)
         )
-        handles.append(Patch(color="0.4", alpha=0.3, linewidth=0, label=f"95 % bootstrap band of the {middle}"))
-    if any(line.held for line in lines):
-        handles.append(Line2D([], [], linestyle="", label="seeds solved early keep their last value"))
-    return handles
+    if any(line.n > 1 for line in lines):
+        handles.append(Line2D([], [], color="0.4", linewidth=0.7, marker=".", markersize=4, label="single seeds"))
+    intervals = {line.interval for line in lines}
+    if "seeds" in intervals:
+        handles.append(
+            Patch(color="0.4", alpha=0.3, linewidth=0, label="95 % bootstrap interval of the mean over seeds")
+        )
+    if "episodes" in intervals:
+        label = "95 % interval over the episodes of an evaluation"
+        handles.append(Line2D([], [], color="0.4", linestyle="", marker="|", markersize=10, label=label))
+    dashed = (0, (4, 3))
+    for name, known in _references(lines):
+        handles.append(Line2D([], [], color="0.2", linestyle=dashed, linewidth=1, label=f"{name} {known:,.4g}"))
+    notes = dict.fromkeys(note for line in lines for note in line.notes)
+    return [*handles, *(Line2D([], [], linestyle="", label=note) for note in notes)]
 
 
 def _write_numbers(lines: Sequence[Line], x: Axis, path: Path) -> None:
+    """One row per point: the mean over n seeds, its 95 % interval (over seeds or episodes), interquartile mean."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["task", "experiment", "metric", "n", x, "middle", "low", "high"])
+        columns = ("mean", "ci95_low", "ci95_high", "iqm")
+        table.writerow(["task", "experiment", "metric", "statistic", "n", "interval_over", x, *columns])
         for line in lines:
-            for row in zip(line.x, line.middle, line.low, line.high, strict=True):
-                table.writerow([line.task, line.label, line.metric, line.n, *map("{:.10g}".format, row)])
+            name = [line.title, line.label, line.metric, line.words, line.n, line.interval]
+            for row in _numbers(line):
+                table.writerow([*name, *row])
+
+
+def _numbers(line: Line) -> Iterator[list[str]]:
+    for at, mean, low, high, iqm in zip(line.x, line.mean, line.low, line.high, line.iqm, strict=True):
+        interval = (low, high) if line.interval else ("", "")
+        values = (at, mean, *interval, iqm if line.n > 1 else "")
+        yield [value if isinstance(value, str) else f"{value:.10g}" for value in values]

@@ -41,3 +41,26 @@ def bootstrap(
     again = [np.asarray(statistic(x[..., draw], axis=-1)) for draw in draws]  # one at a time: small in memory
     low, high = np.quantile(again, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def running_mean(y: Floats, window: int) -> Floats:
+    """At each point the mean of the last `window` points up to it, of fewer at the beginning: (P,) -> (P,)."""
+    at = np.arange(1, len(y) + 1)
+    first = np.maximum(0, at - window)
+    sums = np.append(0.0, np.cumsum(y))
+    return np.asarray((sums[at] - sums[first]) / (at - first))
+
+
+def smooth(y: Floats, parts: int) -> Floats:
+    """The moving mean of the moving mean, each over one of so many `parts` of the points: (P,) -> (P,).
+
+    Twice, so that an outlier becomes a hill and not a box. Near the start, where curves are steep, the window shrinks
+    on both sides, and the first point stays where it is.
+    """
+    at = np.arange(len(y))
+    half = np.minimum(at, len(y) // parts // 2)
+    low, high = at - half, np.minimum(at + half + 1, len(y))
+    for _ in range(2):
+        sums = np.append(0.0, np.cumsum(y))
+        y = (sums[high] - sums[low]) / (high - low)
+    return y

@@ -255,3 +255,13 @@ def test_a_full_disk_ends_only_the_last_checkpoint(recorded, walk, monkeypatch, 
         for time in (25, 30, 50, 60, 75, 90)  # no best is saved, so each evaluation is the best
     ]
     assert len(recorded.rows()) == 15  # ten lines and five evaluations: training went on to its end
+
+
+def test_grids_are_drawn_before_the_training_and_at_each_evaluation_and_again_at_none_of_a_resumed_run(run, walk):
+    drawn, algorithm = [], walk()
+    run.draw = lambda time, grids: drawn.append((time, grids))
+    algorithm.draw = lambda: {"weights": algorithm.time}
+    fit(algorithm, run, Plan(budget=6, log_every=1, eval_every=4, save_every=2))
+    assert drawn == [(time, {"weights": time}) for time in (0, 4, 6)]
+    fit(algorithm, run, Plan(budget=8, log_every=1, eval_every=4, save_every=2))
+    assert drawn[3:] == [(8, {"weights": 8})]

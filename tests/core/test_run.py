@@ -125,14 +125,13 @@ def test_totals_of_unfinished_rows_are_part_of_the_state(run, walk):
     assert again.rows() == [{"time": 10, "return": [20.0, 1.0]}]
 
 
-def test_grids_go_to_the_writer_and_numbers_to_the_log(run, monkeypatch):
+def test_grids_go_to_the_writer(run, monkeypatch):
     written, grid = [], Grid(torch.zeros(2, 1, 2, 2), 2)
     monkeypatch.setattr(run, "write_grid", lambda *given: written.append(given))
-    run.record(40, {"samples": grid, "fid": 3.5})
-    assert run.rows() == [{"time": 40, "fid": 3.5}]
-    assert written == [(grid, run.directory / "samples" / "000000040.png", 40)]
-    run.record(50, {"samples": grid})
-    assert len(run.rows()) == 1  # no line without a number
+    run.draw(40, {"samples": grid, "again": grid})
+    assert written == [(grid, run.directory / name / "000000040.png", 40) for name in ("samples", "again")]
+    assert not run.rows()
+    Run(run.directory).draw(50, {"samples": grid})  # a run that is only logged
 
 
 def test_callbacks_get_every_row(run):

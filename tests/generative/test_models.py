@@ -82,7 +82,7 @@ def test_photographs_of_two_classes(name, photographs):
         metrics = model.step()
     assert model.data.epoch == 1
     assert all(torch.as_tensor(value).isfinite().all() for value in metrics.values())
-    told = {**model.final(), **model.evaluate()}
+    told = {**model.final(), **model.evaluate(), **model.draw()}
     for metric, value in told.items():
         if isinstance(value, Grid):
             assert value.images.shape[1:] == (3, 8, 8)
@@ -119,14 +119,14 @@ def test_measuring_changes_nothing(name):
     model = build(name)
     model.step()
     before, stream = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    told = model.evaluate()
+    told = {**model.evaluate(), **model.draw()}
     model.sample(2)
     assert same(before, model.state_dict())
     assert torch.equal(stream, torch.get_rng_state())
     trained, average = averaged(model)
     assert trained.training
     assert not average.training
-    again = model.evaluate()
+    again = {**model.evaluate(), **model.draw()}
     assert same(told, again)
 
 
@@ -168,9 +168,10 @@ def test_the_average_is_what_is_measured_and_drawn(name):
 @EVERY
 def test_pictures_are_of_the_same_noise_all_along(name):
     model = build(name)
-    before = model.evaluate()
+    before = model.draw()
+    assert set(before) == set(model.grids(0))
     model.time += 1_000
-    assert same(before, model.evaluate())
+    assert same(before, model.draw())
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "vqvae", "pixelcnn"])

@@ -126,7 +126,7 @@ def test_an_activity_after_the_training_stands_in_the_same_line(display, screen)
 
 def test_the_loop_reports_time_phase_and_metrics(run, walk):
     algorithm, phases = walk(), []
-    step, evaluate, save = algorithm.step, algorithm.evaluate, run.save
+    step, evaluate, draw, save = algorithm.step, algorithm.evaluate, algorithm.draw, run.save
 
     def noted(name, function):
         def call(*args, **more):
@@ -136,12 +136,14 @@ def test_the_loop_reports_time_phase_and_metrics(run, walk):
         return call
 
     algorithm.step, algorithm.evaluate = noted("step", step), noted("evaluate", evaluate)
-    run.save = noted("save", save)
+    algorithm.draw, run.save = noted("draw", draw), noted("save", save)
     fit(algorithm, run, Plan(budget=4, log_every=1, eval_every=2, save_every=4))
     assert phases == [
-        ("evaluate", "evaluating", 0),
-        ("step", "training", 0), ("step", "training", 1), ("evaluate", "evaluating", 2), ("save", "saving", 2),
-        ("step", "training", 2), ("step", "training", 3), ("evaluate", "evaluating", 4), ("save", "saving", 4),
+        ("evaluate", "evaluating", 0), ("draw", "drawing", 0),
+        ("step", "training", 0), ("step", "training", 1),
+        ("evaluate", "evaluating", 2), ("draw", "drawing", 2), ("save", "saving", 2),
+        ("step", "training", 2), ("step", "training", 3),
+        ("evaluate", "evaluating", 4), ("draw", "drawing", 4), ("save", "saving", 4),
     ]  # fmt: skip
     assert run.progress.time == 4
     assert run.progress.metrics["time_squared"] == 16

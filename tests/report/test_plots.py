@@ -16,10 +16,12 @@ AGENT = {"kind": "agent", "algorithm": "dqn", "task": "CartPole", "seed": 0, "co
 MODEL = {"kind": "model", "algorithm": "gan", "task": "mnist", "seed": 0, "config": {"lr": 0.0002}}
 
 
-def write(directory, info, rows, seconds=True):
+def write(directory, info, rows, seconds=True, episodes=()):
     directory.mkdir()
     (directory / "run.json").write_text(json.dumps({"name": directory.name, **info}))
     (directory / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if episodes:
+        (directory / "episodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in episodes))
     if seconds:
         timing = [{"time": row["time"], "seconds": row["time"] / 500, "rate": 500.0} for row in rows]
         (directory / "timing.jsonl").write_text("".join(json.dumps(row) + "\n" for row in timing))
@@ -103,7 +105,7 @@ def test_runs_that_differ_in_their_seed_alone_are_one_line(agent):
     lines = lines_of(*runs)
     assert [(line.metric, line.n, line.label) for line in lines] == [("return", 3, "dqn"), ("eval_return", 3, "dqn")]
     expected = np.mean([read(run).metrics["eval_return"][1] for run in runs], axis=0)
-    assert lines[1].middle == pytest.approx(expected)  # evaluations are not smoothed
+    assert lines[1].mean == pytest.approx(expected)  # evaluations are not smoothed
 
 
 def test_settings_that_differ_name_experiments_and_others_do_not(agent):
@@ -136,16 +138,20 @@ def test_agents_and_models_are_not_mixed(agent, model):
 @pytest.mark.parametrize("n", [2, 3, 4, 10])
 def test_the_band_contains_the_middle(agent, n):
     for line in lines_of(*(agent(f"run-{seed}", seed) for seed in range(n))):
-        assert (line.low <= line.middle).all()
-        assert (line.middle <= line.high).all()
-        assert (line.low < line.high).any()
+        assert (line.low <= line.mean).all()
+        assert (line.mean <= line.high).all()
+        assert (line.low < line.high).any() == (n >= 4)
+        assert line.interval == ("seeds" if n >= 4 else "")
 
 
-def test_from_four_seeds_on_an_outlier_does_not_move_the_line(agent, tmp_path):
+def test_the_line_is_the_mean_over_seeds_however_many_and_the_interquartile_mean_stands_beside_it(agent, tmp_path):
     wild = write(tmp_path / "wild", {**AGENT, "seed": 9}, [{"time": 100 * i, "return": 1e6} for i in range(1, 41)])
     runs = [agent(f"run-{seed}", seed) for seed in range(3)]
-    assert lines_of(*runs[:2], wild)[0].middle.max() > 1e5
-    assert lines_of(*runs, wild)[0].middle.max() < 50
+    for n in (2, 3):
+        line = lines_of(*runs[:n], wild)[0]
+        assert line.mean.max() > 2e5
+        assert line.n == n + 1
+    assert line.iqm.max() < 50
 
 
 def test_a_group_goes_as_far_as_its_shortest_run(agent):
@@ -159,23 +165,23 @@ def test_a_seed_solved_early_keeps_its_last_value(agent):
     (line,) = (line for line in lines_of(solved, going) if line.is_evaluation)
     ends = [read(folder).metrics["eval_return"][1][-1] for folder in (solved, going)]
     assert line.x[-1] == 4_000
-    assert line.middle[-1] == pytest.approx(np.mean(ends))
+    assert line.mean[-1] == pytest.approx(np.mean(ends))
     assert "seeds solved early keep their last value" in words(figure(lines_of(solved, going)))
 
 
 def test_a_straight_line_stays_itself_when_smoothed(tmp_path):
     rows = [{"time": i, "return": 3.0} for i in range(1, 500)]
     (line,) = lines_of(write(tmp_path / "run", AGENT, rows))
-    assert line.middle == pytest.approx(3)
+    assert line.mean == pytest.approx(3)
     rows = [{"time": i, "return": 10.0 * i} for i in range(1, 500)]
     (line,) = lines_of(write(tmp_path / "ramp", AGENT, rows))
-    assert line.middle[:480] == pytest.approx(line.raw[:480])
+    assert line.mean[:480] == pytest.approx(line.curves[0].raw[1][:480])
 
 
 def test_values_that_are_not_finite_leave_gaps_not_holes(tmp_path):
     rows = [{"time": 1, "return": None}, {"time": 2, "return": 2.0}, {"time": 3, "return": float("inf")}]
     (line,) = lines_of(write(tmp_path / "run", AGENT, rows))
-    assert (line.x.tolist(), line.middle.tolist()) == ([2], [2])
+    assert (line.x.tolist(), line.mean.tolist()) == ([2], [2])
 
 
 def test_seconds_come_from_the_timing(agent, tmp_path):
@@ -189,7 +195,7 @@ def test_seconds_come_from_the_timing(agent, tmp_path):
 def test_single_points_at_different_seconds(tmp_path):
     runs = [write(tmp_path / str(i), {**AGENT, "seed": i}, [{"time": 100 + i, "eval_return": 4.0}]) for i in range(2)]
     (line,) = lines_of(*runs, x="seconds")
-    assert (len(line.x), line.middle.tolist(), line.n) == (1, [4], 2)
+    assert (len(line.x), line.mean.tolist(), line.n) == (1, [4], 2)
 
 
 # Drawing
@@ -200,8 +206,8 @@ def test_one_run_in_words(agent):
     (panel,) = picture.axes
     assert panel.get_title() == "dqn on CartPole, seed 0"
     assert (panel.get_xlabel(), panel.get_ylabel()) == ("environment steps", "return per episode")
-    assert words(picture) == ["training", "greedy evaluation"]
-    raw, bold, points, _ = panel.lines
+    assert words(picture) == ["training, smoothed", "greedy evaluation"]
+    raw, bold, _, points = panel.lines
     assert raw.get_alpha() < 0.5
     assert bold.get_linewidth() > raw.get_linewidth()
     assert points.get_marker() not in ("", "None")
@@ -213,8 +219,15 @@ def test_a_group_has_a_band_and_says_of_what(agent):
     picture = figure(lines_of(*(agent(f"run-{seed}", seed) for seed in range(4))))
     (panel,) = picture.axes
     assert panel.get_title() == "dqn on CartPole, 4 seeds"
-    assert words(picture)[-1] == "95 % bootstrap band of the interquartile mean"
+    assert words(picture) == [
+        "training, smoothed, mean over seeds",
+        "greedy evaluation, mean over seeds",
+        "single seeds",
+        "95 % bootstrap interval of the mean over seeds",
+    ]
     assert len(panel.collections) == 2  # the band, and the intervals of the evaluations
+    thin = [line for line in panel.lines if line.get_linewidth() < 1]
+    assert len(thin) == 4
 
 
 def test_a_mean_over_seeds_in_the_log_does_not_hide_them(tmp_path):
@@ -227,7 +240,8 @@ def test_a_comparison_tells_its_experiments_apart(agent):
     runs = [agent(f"run-{seed}", seed) for seed in range(3)] + [agent("other", config={"lr": 0.01, "double": True})]
     picture = figure(lines_of(*runs))
     assert picture.axes[0].get_title() == "dqn on CartPole"
-    assert words(picture)[:4] == ["dqn · lr=0.001 · n=3", "dqn · lr=0.01 · n=1", "training", "greedy evaluation"]
+    assert words(picture)[:2] == ["dqn · lr=0.001 · n=3", "dqn · lr=0.01 · n=1"]
+    assert {"training, smoothed, mean over seeds", "greedy evaluation"} <= set(words(picture))
     colours = [handle.get_color() for handle in picture.legends[0].legend_handles[:2]]
     assert {line.get_color() for line in picture.axes[0].lines} == set(colours)
     assert len(set(colours)) == 2
@@ -245,16 +259,132 @@ def test_a_panel_for_each_task(agent):
     assert [panel.get_title() for panel in picture.axes] == [f"dqn on {task}, seed 0" for task in tasks]
 
 
-def test_losses_of_a_model(model):
+def values(picture):
+    return [panel.get_ylabel() for panel in picture.axes]
+
+
+def test_the_two_sides_of_a_gan_have_a_panel_each(model):
     picture = figure(lines_of(model("run")))
-    assert words(picture) == ["discriminator loss", "generator loss"]
+    assert values(picture) == ["loss of the discriminator", "loss of the generator"]
+    assert words(picture) == ["discriminator, smoothed", "generator, smoothed"]
     assert picture.axes[0].get_xlabel() == "images seen"
+    low, high = picture.axes[1].get_ylim()
+    assert low < 2.0 < high < 3
 
 
-def test_a_likelihood_is_drawn_beside_its_loss(tmp_path):
-    rows = [{"time": 64, "loss": 99.0, "kl": 3.0}, {"time": 64, "eval_nats": 98.0, "eval_bits": 0.2}]
-    run = write(tmp_path / "run", {**MODEL, "algorithm": "vae"}, rows)
-    assert words(figure(lines_of(run))) == ["loss", "test nats"]
+def test_losses_on_different_scales_have_panels_of_their_own(model):
+    runs = [
+        model(name, config={"loss": loss, "lr": lr}) for name, loss, lr in (("a", "x", 1), ("b", "y", 1), ("c", "y", 2))
+    ]
+    picture = figure(lines_of(*runs))
+    assert len(picture.axes) == 4
+    assert [panel.get_title() for panel in picture.axes] == 2 * ["gan on mnist\nloss=x", "gan on mnist\nloss=y"]
+    others = [model(name, algorithm=name, config={"loss": name}) for name in ("gan", "lsgan")]
+    assert [panel.get_title() for panel in figure(lines_of(*others)).axes] == 2 * ["gan on mnist", "lsgan on mnist"]
+
+
+def test_a_training_bound_is_drawn_beside_the_test_bound_and_not_beside_the_loss(tmp_path):
+    rows = [{"time": 64, "loss": 5.0, "nats": 99.0, "kl": 3.0}, {"time": 64, "eval_nats": 98.0, "eval_bits": 0.2}]
+    picture = figure(lines_of(write(tmp_path / "run", {**MODEL, "algorithm": "vae"}, rows)))
+    assert (values(picture), words(picture)) == (["nats per image"], ["training, smoothed", "test"])
+    only = write(tmp_path / "only", {**MODEL, "algorithm": "new"}, [{"time": 64, "loss": 5.0}])
+    assert values(figure(lines_of(only))) == ["loss"]
+
+
+def test_models_of_different_measures_have_panels_not_one_axis(tmp_path):
+    vae = write(tmp_path / "vae", {**MODEL, "algorithm": "vae"}, [{"time": 64, "loss": 99.0, "nats": 99.0}])
+    ae = write(tmp_path / "ae", {**MODEL, "algorithm": "ae"}, [{"time": 64, "loss": 9.0, "mse": 0.01}])
+    picture = figure(lines_of(vae, ae))
+    assert values(picture) == ["nats per image", "squared error per pixel"]
+    assert [panel.get_title() for panel in picture.axes] == ["vae on mnist", "ae on mnist"]
+
+
+def test_known_values_are_lines_with_their_number(tmp_path, agent):
+    rows = [{"time": 64, "mse": 0.02}, {"time": 64, "eval_mse": 0.01, "eval_pca_mse": 0.015}]
+    picture = figure(lines_of(write(tmp_path / "ae", {**MODEL, "algorithm": "ae"}, rows)))
+    assert "PCA of as many components, test 0.015" in words(picture)
+    assert [0.015, 0.015] in [list(line.get_ydata()) for line in picture.axes[0].lines]
+    low, high = picture.axes[0].get_ylim()
+    assert low < 0.01 < 0.02 < high
+    picture = figure(lines_of(agent("lake", result={"optimum": 99.0})))
+    assert "optimum 99" in words(picture)
+    assert picture.axes[0].get_ylim()[1] > 99
+
+
+EPISODES = [{"time": 25 * i, "seed": 0, "return": float(i % 7), "length": 25} for i in range(1, 401)]
+
+
+def test_episodes_are_dots_and_a_running_mean(tmp_path):
+    rows = [{"time": 10_100, "return": 1.0}, {"time": 10_100, "eval_return": 3.0, "eval_return_se": 0.5}]
+    run = write(tmp_path / "run", AGENT, rows, episodes=EPISODES)
+    training, evaluation = lines_of(run)
+    returns = [row["return"] for row in EPISODES]
+    assert training.window == 40  # a tenth of 400
+    assert training.x.tolist() == [row["time"] for row in EPISODES] + [10_100]
+    assert training.mean[-2:].tolist() == pytest.approx([np.mean(returns[-40:])] * 2)
+    assert training.mean[9] == pytest.approx(np.mean(returns[:10]))
+    assert (evaluation.low[0], evaluation.high[0]) == pytest.approx((3 - 0.98, 3 + 0.98))
+    picture = figure([training, evaluation])
+    assert words(picture) == [
+        "training, mean of 40 episodes",
+        "greedy evaluation",
+        "training episode",
+        "95 % interval over the episodes of an evaluation",
+    ]
+    dots = picture.axes[0].lines[0]
+    assert (list(dots.get_ydata()), dots.get_linestyle()) == (returns, "None")
+
+
+def test_many_episodes_are_thinned_and_a_long_run_has_the_window_of_the_console(tmp_path):
+    many = [{"time": i, "seed": 0, "return": 1.0} for i in range(1, 7_001)]
+    run = write(tmp_path / "run", AGENT, [{"time": 7_000, "return": 1.0}], episodes=many)
+    (line,) = lines_of(run)
+    assert line.window == 100
+    picture = figure([line])
+    assert "1 of 3 training episodes" in words(picture)
+    assert len(picture.axes[0].lines[0].get_xdata()) == 2_334
+
+
+def test_a_run_without_logged_episodes_takes_them_from_none(tmp_path, agent):
+    run = write(tmp_path / "run", {**AGENT, "seed": 5}, [{"time": 9_000, "return": 1.0}], episodes=EPISODES)
+    assert lines_of(run, agent("old"))[0].window == 0
+
+
+def test_each_seed_has_its_own_episodes(tmp_path):
+    two = [{**row, "seed": seed, "return": row["return"] + 10 * seed} for row in EPISODES for seed in (0, 1)]
+    info = {**AGENT, "config": {"seeds": 2}}
+    (line,) = lines_of(write(tmp_path / "run", info, [{"time": 10_000, "return": [1.0, None]}], episodes=two))
+    assert [curve.seed for curve in line.curves] == [(0, 2, 0), (0, 2, 1)]
+    assert line.curves[1].y - line.curves[0].y == pytest.approx(10)
+
+
+# Which seeds count
+
+
+def test_a_seed_trained_twice_counts_once_and_the_finished_run_is_taken(agent):
+    short = agent("a", points=20, status="finished", plan={"budget": 2_000}, time=2_000)
+    long = agent("b", points=40, status="interrupted")
+    other = agent("c", seed=1, points=40, status="finished", plan={"budget": 4_000}, time=4_000)
+    line = lines_of(short, long, other)[0]
+    assert [(curve.seed[0], len(curve.x)) for curve in line.curves] == [(0, 20), (1, 40)]
+    assert "a seed trained several times counts once" in words(figure([line]))
+    assert lines_of(agent("d", points=10), long, other)[0].curves[0].x[-1] == 4_000  # none is finished: the farthest
+
+
+def test_unfinished_seeds_are_announced(agent):
+    finished = {"status": "finished", "plan": {"budget": 4_000}, "time": 4_000}
+    runs = [agent("a", **finished), agent("b", 1, points=20, status="interrupted"), agent("c", 2, status="running")]
+    (note,) = lines_of(*runs)[0].notes
+    assert note == "of 3 seeds 1 interrupted, 1 running: means end where the first of them ended"
+    assert lines_of(runs[0])[0].notes == ()
+    assert lines_of(runs[1])[0].notes == ()
+
+
+def test_absolute_paths_are_shortened_to_names(agent):
+    runs = [agent(name, task="folder:/home/me/cats", config={"data": f"/mnt/{name}"}) for name in ("a", "b")]
+    picture = figure(lines_of(*runs))
+    assert picture.axes[0].get_title() == "dqn on cats"
+    assert words(picture)[:2] == ["dqn · data=a · n=1", "dqn · data=b · n=1"]
 
 
 def test_what_a_model_learned_late_is_seen(tmp_path):
@@ -296,8 +426,21 @@ def test_csv_has_the_numbers_that_are_drawn(agent, tmp_path):
     with (tmp_path / "deep" / "run.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] == "eval_return"]
     assert [float(row["seconds"]) for row in rows] == [2, 4, 6, 8]
-    assert [float(row["middle"]) for row in rows] == read(run).metrics["eval_return"][1].tolist()
-    assert {row["n"] for row in rows} == {"1"}
+    assert [float(row["mean"]) for row in rows] == read(run).metrics["eval_return"][1].tolist()
+    assert {(row["n"], row["statistic"], row["iqm"]) for row in rows} == {("1", "greedy evaluation", "")}
+
+
+def test_csv_names_the_statistic_and_what_its_interval_is_over(agent, tmp_path):
+    curves([agent(f"run-{seed}", seed) for seed in range(4)], tmp_path / "four.csv")
+    with (tmp_path / "four.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["statistic"] for row in rows} == {
+        "training, smoothed, mean over seeds", "greedy evaluation, mean over seeds"
+    }  # fmt: skip
+    assert {(row["n"], row["interval_over"]) for row in rows} == {("4", "seeds")}
+    for row in rows:
+        assert float(row["ci95_low"]) <= float(row["mean"]) <= float(row["ci95_high"])
+        assert row["iqm"] != ""
 
 
 def test_places_that_cannot_be_written(agent, tmp_path):

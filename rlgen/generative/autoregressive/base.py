@@ -51,7 +51,8 @@ class Autoregressive(EMAModel):
         x = self.binarise_batch(x)
         with self.autocast():
             out = self.network(x, y)
-        return nll(self.likelihood, out, x).mean(), {}
+        loss = nll(self.likelihood, out, x).mean()
+        return loss, {"nats": loss.detach()}
 
     def measure(self) -> Metrics:
         """-log p(x) of the EMA network, mean over all test images: nats per image and bits per dimension."""

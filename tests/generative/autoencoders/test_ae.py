@@ -51,7 +51,7 @@ def test_errors_are_per_pixel_in_the_log_and_per_image_in_the_loss():
     assert evaluation["eval_mse"].item() == pytest.approx((model.reconstruct(x) - x).square().mean().item(), rel=1e-5)
     assert evaluation["eval_psnr"].item() == pytest.approx(-10 * evaluation["eval_mse"].log10().item())
     assert evaluation["eval_pca_mse"] == pytest.approx(pca_error(model.real("train"), model.test_set, 4))
-    assert "manifold" not in evaluation
+    assert "manifold" not in model.draw()
 
 
 def test_only_the_largest_of_a_sparse_code_are_kept():
@@ -109,7 +109,7 @@ def test_pictures_of_the_code():
     model = build(latent=2)
     for _ in range(5):
         model.step()
-    metrics = model.evaluate()
+    metrics = model.draw()
     assert {name for name, value in metrics.items() if isinstance(value, Grid)} == {
         "samples",
         "reconstructions",

@@ -255,7 +255,7 @@ def test_a_conditional_model_makes_what_it_is_told():
     assert torch.equal(sevens, model.sample(4, labels=torch.full((4,), 7)))
     assert not torch.equal(sevens, model.sample(4, labels=torch.full((4,), 3)))
     assert torch.equal(model.sample(12), model.sample(12, labels=torch.arange(12) % 10))
-    samples = model.evaluate()["samples"]
+    samples = model.draw()["samples"]
     assert samples.images.shape == (80, 1, 8, 8)
     assert samples.column_labels == model.classes
     with pytest.raises(UserError, match="4 samples take 4 labels from 0 to 9"):

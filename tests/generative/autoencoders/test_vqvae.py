@@ -190,10 +190,10 @@ def test_it_learns():
 def test_pictures(likelihood, monkeypatch):
     model = build(conditional=True, likelihood=likelihood)
     model.step()
-    metrics = model.evaluate()
-    assert metrics["samples"].images.shape == (80, 1, 8, 8)
-    assert metrics["samples"].columns == 10
-    assert {"reconstructions", "interpolations"} <= set(metrics)
+    metrics, grids = model.evaluate(), model.draw()
+    assert grids["samples"].images.shape == (80, 1, 8, 8)
+    assert grids["samples"].columns == 10
+    assert {"reconstructions", "interpolations"} <= set(grids)
     assert metrics["eval_nats"] == metrics["eval_reconstruction"] + metrics["eval_code_nats"]
     images = model.sample(5, seed=1)
     assert images.shape == (5, 1, 8, 8)
