@@ -1,0 +1,106 @@
+"""Every setting of every run is shown to configure what it names: an option without an entry here fails."""
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+from rlgen import session
+from rlgen.core import device
+from rlgen.core.errors import UserError
+from rlgen.core.folder import Folder
+from rlgen.core.settings import Plan, Setup
+
+QUICK = {"budget": 1_000, "log_every": 500, "eval_every": 1_000, "save_every": 1_000}
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Train a table, one environment of which takes 100 steps between two looks at the clock."""
+
+    def trained(**options):
+        small = {"num_envs": 1, "max_episode_steps": 50, "eval_episodes": 1, "final_episodes": 1}
+        prepared = session.prepare("qlearning", "CliffWalking", {**QUICK, **small, **options}, runs=tmp_path)
+        prepared.train(quiet=True)
+        return prepared
+
+    return trained
+
+
+def times(prepared, metric):
+    return [row["time"] for row in prepared.run.rows() if metric in row]
+
+
+def seed(train):
+    runs = [train(seed=n) for n in (0, 0, 1)]
+    first, again, other = ((run.run.directory / "metrics.jsonl").read_text() for run in runs)
+    assert first == again != other
+    assert [run.algorithm.seed for run in runs] == [0, 0, 1]
+
+
+def budget(train):
+    assert train(budget=300, log_every=100).run.info["time"] == 300
+    assert train(budget=700, log_every=100).run.info["time"] == 700
+
+
+def stop_at(train):
+    stopped = train(stop_at=-9e9, eval_every=400)
+    assert (stopped.run.info["time"], stopped.plan.budget) == (400, 1_000)
+
+
+def log_every(train):
+    assert times(train(log_every=200), "epsilon") == [200, 400, 600, 800, 1_000]
+
+
+def eval_every(train):
+    assert times(train(eval_every=400), "eval_return") == [0, 400, 800, 1_000]
+
+
+def save_every(train):
+    saved = train(save_every=300).run.directory / "checkpoints"
+    assert {"000000900", "000001000"} <= {path.name for path in saved.iterdir()}
+
+
+WIRED = {f.__name__: f for f in (seed, budget, stop_at, log_every, eval_every, save_every)}
+ELSEWHERE = {"device", "threads"}  # the tests below
+
+
+def test_every_setting_has_an_entry():
+    assert {*WIRED, *ELSEWHERE} == {f.name for settings in (Setup, Plan) for f in fields(settings)}
+
+
+@pytest.mark.parametrize("name", WIRED)
+def test_a_setting_configures_what_it_names(name, train):
+    WIRED[name](train)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_threads_are_as_many_as_typed(tmp_path, threads, count):
+    torch.set_num_threads(3 - count)
+    given = {"threads": count, "budget": 10, "width": 4}
+    made = session.prepare("dqn", "CartPole", given, runs=tmp_path)
+    assert torch.get_num_threads() == made.run.info["threads"] == count
+
+
+def test_the_device_is_the_typed_one(tmp_path, monkeypatch):
+    asked = []
+    choose = device.choose
+    monkeypatch.setattr(device, "choose", lambda setup, **more: asked.append(setup.device) or choose(setup, **more))
+    session.prepare("ae", "digits", {"device": "cpu", "width": 4, "depth": 0}, runs=tmp_path)
+    assert asked == ["cpu"]
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="cuda"):
+            session.prepare("ae", "digits", {"device": "cuda", "width": 4, "depth": 0}, runs=tmp_path)
+
+
+def test_a_plan_is_kept_by_a_resumed_run(train):
+    prepared = train(log_every=200, save_every=300)
+    plan = session.reopen(Folder(prepared.run.directory), {"budget": 1_500}).plan
+    assert plan == Plan(budget=1_500, log_every=200, eval_every=1_000, save_every=300)
