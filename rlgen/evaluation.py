@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rlgen.core.algorithm import Agent, Algorithm, Model, Progress, Report
@@ -61,9 +62,8 @@ def grid_of_samples(model: Any, images: NDArray[np.float32], label: str | None =
     from rlgen.generative.grids import sample_grid
 
     if label is not None:
-        return sample_grid(torch.from_numpy(images))._replace(
-            title=f"samples of class {model.classes[model.label(label)]}"
-        )
+        title = f"samples of class {model.classes[model.label(label)]}"
+        return sample_grid(torch.from_numpy(images))._replace(title=title)
     in_turn = model.conditional and model.shown_classes == model.classes
     return sample_grid(torch.from_numpy(images), model.shown_classes if in_turn else ())
 

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from rlgen.core import checkpoint
 from rlgen.core.errors import Interrupted
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder
+from rlgen.core.settings import Plan, Setup
 from rlgen.session import prepare, reopen
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +95,23 @@ CASES = {
     ),
     "pixelrnn": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "likelihood": "bernoulli", "binarise": "static"}),
 }
+
+# A new algorithm needs no line above: those of these settings that it has make it small.
+SMALL = {
+    "agent": {**AGENT, **AGENT_PLAN, **RECURRENT, "atoms": 1, "depth": 1},
+    "model": {**MODEL, **WORDS, **PIXELS, **MODEL_PLAN, "depth": 1, "layers": 1, "blocks": 1},
+}
+
+
+def small(entry):
+    """The task of its examples, or the smallest dataset, and settings that make an algorithm of the catalog small."""
+    known = {f.name for settings in (entry.config, Setup, Plan) for f in fields(settings)}
+    chosen = {name: value for name, value in SMALL[entry.kind.name].items() if name in known}
+    return entry.name, entry.kind.fallback or entry.task, chosen
+
+
+covered = {algorithm for algorithm, _, _ in CASES.values()}
+CASES |= {name: small(entry) for name, entry in CATALOG.items() if name not in covered}
 
 
 def start(case, runs, name, **given):
@@ -189,6 +208,14 @@ def pictures(run):
 
 def test_every_algorithm_is_covered():
     assert {algorithm for algorithm, _, _ in CASES.values()} == set(CATALOG)
+
+
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
+def test_a_new_algorithm_would_be_small_without_settings_of_its_own(entry, tmp_path):
+    algorithm, task, settings = small(entry)
+    made = prepare(algorithm, task, settings, runs=tmp_path)
+    assert made.plan.budget <= 1_500
+    assert made.algorithm.parameter_count() < 40_000
 
 
 def test_differences_are_found():
