@@ -9,11 +9,9 @@ from torch import Tensor
 
 def stack(values: list[Tensor | float]) -> Tensor:
     """The values as one float64 tensor on the CPU; those on a device are copied in one transfer."""
-    remote = [isinstance(value, Tensor) and value.device.type != "cpu" for value in values]
-    copies = iter(
-        torch.stack([v for v, there in zip(values, remote, strict=True) if there]).cpu() if any(remote) else ()
-    )
-    local = (next(copies) if there else v for v, there in zip(values, remote, strict=True))
+    remote = [value for value in values if isinstance(value, Tensor) and value.device.type != "cpu"]
+    copies = iter(torch.stack(remote).cpu() if remote else ())
+    local = (next(copies) if isinstance(value, Tensor) and value.device.type != "cpu" else value for value in values)
     return torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in local])
 
 
