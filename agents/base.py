@@ -1,83 +1,104 @@
-"""What agents have in common: lanes to play in, exploration, evaluation, and `predict`."""
+"""What every agent has: a vector environment, ε-greedy exploration, evaluation, final scores and `predict`."""
 
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from rlgen.agents.actor import ActorInput, RecurrentState, random_action
+from rlgen.agents.dynamic_programming import optimum
+from rlgen.agents.evaluation import report, rollout
 from rlgen.envs import Step, VectorEnv
 from torch import Tensor
 
-from rlgen.core.algorithm import Metrics, Rows
+from rlgen.core.algorithm import Metrics, Progress, Report, Rows
 from rlgen.core.images import Grid
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, numpy_stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
 
-RecurrentState = NDArray[np.float32] | None  # (L, numbers) what a recurrent agent remembers of each lane
-
 
 class Agent(Stateful):
-    """Plays greedily by values of actions, and explores with probability ε. Shapes: S seeds, N lanes, A actions."""
+    """A policy that is greedy in action values, explored with probability ε. Shapes: S seeds, N environments each."""
 
     score: ClassVar[str | None] = "eval_return"
 
     def __init__(self, task: str, config: Any, setup: Setup, **training: Any) -> None:
         self.task, self.config, self.seed, self.time = task, config, setup.seed, 0
         self.env = self.make_env(config.seeds * config.num_envs, derive(setup.seed, "environments"), **training)
+        self.recurrent_state: RecurrentState = None
         self.rng = numpy_stream(setup.seed, "exploration")
-        self.predicting = numpy_stream(setup.seed, "prediction")  # no part of the training, nor of its state
-        self.returns: list[list[float]] = [[] for _ in range(config.seeds)]  # of the last 100 training episodes each
+        self.predicting = numpy_stream(setup.seed, "prediction")  # of `predict` alone: no part of the training state
+        self.returns: list[list[float]] = [[] for _ in range(config.seeds)]  # of each seed's last 100 training episodes
 
-    def make_env(self, num_envs: int, seed: int, **more: Any) -> VectorEnv:
-        """Environments like those it was made for."""
-        return VectorEnv(self.task, num_envs, seed, max_episode_steps=self.config.max_episode_steps, **more)
+    def make_env(self, num_envs: int, seed: int, **options: Any) -> VectorEnv:
+        """A new vector environment for the task, with the settings of this agent."""
+        return VectorEnv(self.task, num_envs, seed, max_episode_steps=self.config.max_episode_steps, **options)
 
-    def eval_mode(self) -> None:
-        """Leave out whatever explores by other means than random actions: what comes is played in earnest."""
+    def describe_task(self) -> dict[str, str]:
+        """Observation and action spaces and the episode limit, for the start panel."""
+        env = self.env
+        kind = f"{'x'.join(map(str, env.shape))} {env.dtype}"
+        masks = " with action masks" if env.action_mask.shape[1] > 1 else ""
+        return {
+            "observations": f"{kind}, {env.frame_stack} frames stacked" if env.frame_stack > 1 else kind,
+            "actions": f"{env.num_actions} discrete{masks}",
+            "episode": f"at most {env.max_episode_steps:,} steps",
+        }
 
-    def act(
-        self,
-        obs: NDArray[Any],
-        action_mask: NDArray[np.bool_],
-        recurrent_state: RecurrentState,
-        is_first: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], RecurrentState]:
-        """(S * N, *observation) -> (S * N,): greedy, but for each lane's own chance of a random legal action."""
-        random = self.rng.random(len(obs)) < self.epsilon
-        if random.all() and recurrent_state is None:
-            return self.uniform(action_mask), None
-        action, recurrent_state = self.greedy(obs, action_mask, recurrent_state, is_first)
-        return np.where(random, self.uniform(action_mask), action) if random.any() else action, recurrent_state
+    # ---- acting
+
+    def inputs(self) -> ActorInput:
+        """The current observations of the training environments."""
+        return ActorInput(self.env.obs, self.env.action_mask, self.recurrent_state, self.env.is_first)
+
+    def act(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
+        """Actions (L,), each random with probability ε, else greedy; and the next recurrent state."""
+        random = self.rng.random(len(inputs.obs)) < self.epsilon
+        if random.all() and inputs.recurrent_state is None:
+            return self.random_action(inputs.action_mask), None
+        action, recurrent_state = self.greedy(inputs)
+        if random.any():
+            action = np.where(random, self.random_action(inputs.action_mask), action)
+        return action, recurrent_state
 
     @property
     def epsilon(self) -> float:
-        """The probability of a random action now."""
+        """Current probability of a random action."""
         return linear(self.config.epsilon, self.config.epsilon_end, self.config.epsilon_steps, self.time)
 
-    def uniform(self, action_mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """A random legal action for each row."""
-        if action_mask.shape[1] == 1:
-            return self.rng.integers(self.env.num_actions, size=len(action_mask))
-        return np.asarray((self.rng.random(action_mask.shape) * action_mask).argmax(-1))
+    @property
+    def final_epsilon(self) -> float:
+        """Probability of a random action in `predict(deterministic=False)`."""
+        return float(self.config.epsilon_end)
 
-    def greedy(
-        self,
-        obs: NDArray[Any],
-        action_mask: NDArray[np.bool_],
-        recurrent_state: RecurrentState,
-        is_first: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], RecurrentState]:
-        """argmax_a Q(s, a) over legal actions, (S * N, *observation) -> (S * N,), and the memory after it."""
+    def random_action(self, action_mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """An allowed action in each row, (L, A | 1) -> (L,)"""
+        return random_action(self.rng, action_mask, self.env.num_actions)
+
+    def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
+        """argmax_a Q(s, a) over allowed actions, (L,), and the next recurrent state."""
         raise NotImplementedError
 
+    def initial_state(self, num_envs: int) -> RecurrentState:
+        """The recurrent state at the start of an episode; None for an agent without one."""
+        return None
+
+    def eval_mode(self) -> None:
+        """Switch off exploration inside the network."""
+
+    def exploration_mode(self) -> None:
+        """Switch on exploration inside the network for `predict(deterministic=False)`."""
+
+    # ---- training metrics
+
     def split_seeds(self, x: NDArray[Any]) -> NDArray[Any]:
-        """(S * N, ...) as the lanes have it -> (S, N, ...)"""
+        """(S * N, ...) in the order of the vector environment -> (S, N, ...)"""
         return x.reshape(self.config.seeds, -1, *x.shape[1:])
 
     def finished_episodes(self, step: Step) -> Rows:
-        """The episodes that ended in this step, as they are logged in `episodes.jsonl`; lengths in steps."""
+        """The episodes that ended in this step, as rows of `episodes.jsonl`; lengths in steps."""
         if not step.episode_end.any():
             return []
         return [
@@ -90,22 +111,29 @@ class Agent(Stateful):
             for index in np.flatnonzero(step.episode_end).tolist()
         ]
 
-    def episode_metrics(self, ended: Rows) -> dict[str, Tensor | float | Rows]:
-        """Metrics of training episodes, where some ended and every seed has ended one; and these `episodes`."""
-        seeds = [int(row["seed"]) for row in ended]
-        for seed, row in zip(seeds, ended, strict=True):
-            self.returns[seed] = [*self.returns[seed], row["return"]][-100:]
-        if not ended or not all(self.returns):
-            return {"episodes": ended} if ended else {}
-        latest = [scores[-max(1, seeds.count(seed)) :] for seed, scores in enumerate(self.returns)]
-        return {
-            "episodes": ended,
-            "return": torch.tensor([sum(scores) / len(scores) for scores in latest]),  # (S,)
-            "return_100": sum(sum(scores) / len(scores) for scores in self.returns) / len(self.returns),
-        }
+    def episode_metrics(self, finished: Rows) -> dict[str, Tensor | float | Rows]:
+        """Metrics of finished training episodes, and these `episodes`; empty without any.
+
+        `return` is each seed's sum and count (2, S), of which a line of the log holds the mean over its own episodes.
+        `return_100` is the mean over seeds of the mean return of their last 100 episodes, once every seed has one.
+        """
+        if not finished:
+            return {}
+        totals = torch.zeros(2, self.config.seeds, dtype=torch.float64)
+        for row in finished:
+            seed, value = int(row["seed"]), row["return"]
+            self.returns[seed] = [*self.returns[seed], value][-100:]
+            totals[0, seed] += value
+            totals[1, seed] += 1
+        metrics: dict[str, Tensor | float | Rows] = {"episodes": finished, "return": totals}
+        if all(self.returns):
+            metrics["return_100"] = sum(sum(last) / len(last) for last in self.returns) / len(self.returns)
+        return metrics
+
+    # ---- evaluation
 
     def evaluate(self) -> Metrics:
-        """Mean return of greedy episodes per seed, always from the same starts, and its standard error."""
+        """Mean return of greedy episodes per seed, always from the same start states, and its standard error."""
         returns = self.rollout(self.config.eval_episodes, derive(self.seed, "evaluation"))  # (S, episodes)
         metrics = {"eval_return": torch.from_numpy(returns.mean(1))}
         if returns.shape[1] > 1:
@@ -116,56 +144,51 @@ class Agent(Stateful):
         """No grids of images."""
         return {}
 
-    def rollout(self, episodes: int, seed: int) -> NDArray[np.float64]:
-        """Returns of greedy episodes in environments of their own, whole games and rewards, (S, episodes)."""
-        self.eval_mode()
-        env = self.make_env(self.config.seeds * episodes, seed, restart=False)
-        recurrent_state = self.initial_state(len(env.obs))
-        while not env.episode_end.all():
-            action, recurrent_state = self.greedy(env.obs, env.action_mask, recurrent_state, env.is_first)
-            env.step(action)
-        env.close()
-        return self.split_seeds(env.episode_return)
+    def rollout(self, episodes: int, seed: int, progress: Progress = lambda done: None) -> NDArray[np.float64]:
+        """Undiscounted returns of greedy episodes in environments of their own, (S, episodes).
 
-    def initial_state(self, num_envs: int) -> RecurrentState:
-        """What is remembered before anything was seen: nothing, unless the agent is recurrent."""
-        return None
+        Whole games with unclipped rewards. `progress` receives the number of episodes that ended since its last call,
+        those of all seeds. A KeyboardInterrupt after the first of them leaves NaN for each unfinished episode.
+        """
+        return rollout(self, episodes, seed, progress)
+
+    def report(self, count: int, seed: int, progress: Progress = lambda done: None) -> Report:
+        """Final scores over `count` fresh greedy episodes of each seed."""
+        returns = self.rollout(count, derive(seed, "fresh episodes"), progress)
+        return report(returns, optimum(self.env))
+
+    # ---- the interface of Stable-Baselines3
 
     def predict(
         self,
-        observation: NDArray[Any] | int,
-        state: tuple[NDArray[Any], ...] | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
+        observation: ArrayLike | Any,
+        state: tuple[Any, ...] | None = None,
+        episode_start: ArrayLike | None = None,
         deterministic: bool = True,
-        action_mask: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray[np.int64], tuple[NDArray[Any], ...] | None]:
-        """The action for one observation, or the actions (n,) for n of them, and what a recurrent agent remembers.
+        action_mask: ArrayLike | None = None,
+    ) -> tuple[Any, tuple[Any, ...] | None]:
+        """The action for one observation, or actions (n,) for n observations, and the next recurrent state.
 
-        The convention of Stable-Baselines3, so its `evaluate_policy` takes this agent. Greedy among
-        the actions that the mask `legal`, (A,) or (n, A), allows; with `deterministic=False` it
-        explores with the final ε. Of several seeds the first one acts.
+        The convention of Stable-Baselines3's `predict`, which its `evaluate_policy` relies on; arrays may be lists.
+        Greedy among the actions that `action_mask`, (A,) or (n, A), allows. `deterministic=False` explores: with the
+        final ε, or with noise in the weights where the network is noisy. Of several seeds the first one acts.
+        Raises UserError for an observation that the environment could not return.
         """
-        self.eval_mode()
+        self.eval_mode() if deterministic else self.exploration_mode()
+        observation = np.asarray(observation) if isinstance(observation, list) else observation
         obs, single = self.env.preprocess_observation(observation)  # (n, *observation)
         n, seeds, actions = len(obs), self.config.seeds, self.env.num_actions
         allowed = np.ones((n, 1), bool) if action_mask is None else np.asarray(action_mask, bool).reshape(n, actions)
         recurrent_state = self.initial_state(n)
         if recurrent_state is not None and state is not None:
-            recurrent_state = state[0]
+            recurrent_state = np.asarray(state[0], np.float32).reshape(recurrent_state.shape)
         is_first = np.zeros(n, bool) if episode_start is None else np.asarray(episode_start, bool).reshape(n)
-        each = [None if x is None else np.concatenate([x] * seeds) for x in (obs, allowed, recurrent_state, is_first)]
-        action, recurrent_state = self.greedy(*each)  # type: ignore[arg-type]
+        rows = (None if x is None else np.concatenate([x] * seeds) for x in (obs, allowed, recurrent_state, is_first))
+        action, recurrent_state = self.greedy(ActorInput(*rows))  # type: ignore[arg-type]
         action = action[:n]
-        if not deterministic:
-            random = self.predicting.random(n) < self.config.epsilon_end
+        if not deterministic and self.final_epsilon:
+            random = self.predicting.random(n) < self.final_epsilon
             drawn = (self.predicting.random((n, actions)) * allowed).argmax(-1)
             action = np.where(random, drawn, action)
         action = action + self.env.first_action
         return (action[0] if single else action), (state if recurrent_state is None else (recurrent_state[:n],))
-
-
-def greedy_action(q: NDArray[np.float32], action_mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The legal action of the highest value in each row: (L, A), (L, A | 1) -> (L,)"""
-    if action_mask.shape[1] > 1:
-        q = np.where(action_mask, q, -np.inf)
-    return np.asarray(q.argmax(-1))

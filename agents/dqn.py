@@ -1,18 +1,17 @@
-"""Deep Q-learning, and the six improvements of Rainbow as switches.
+"""Deep Q-learning with the six improvements of Rainbow as settings.
 
 Mnih et al. 2015, doi:10.1038/nature14236; Rainbow: Hessel et al. 2018, arXiv:1710.02298. Each part has one place:
 
-double          `DQN.learn`: who is the selector of the next action      van Hasselt et al. 2016, arXiv:1509.06461
+double          `DQN.learn`, the selector                               van Hasselt et al. 2016, arXiv:1509.06461
 dueling         `networks.Head`                                         Wang et al. 2016, arXiv:1511.06581
 prioritised     `priorities.Priorities`, `Replay.sample`                Schaul et al. 2016, arXiv:1511.05952
 n-step          `Replay.sample`                                         Sutton 1988, doi:10.1007/BF00115009
-distributional  `values.Categorical`, or `values.Quantile`              Bellemare et al. 2017, Dabney et al. 2018
-noisy           `networks.NoisyLinear`                                  Fortunato et al. 2018, arXiv:1706.10295
+distributional  `values.Categorical`, `support`, or `values.Quantile`   Bellemare et al. 2017, Dabney et al. 2018
+noisy           `noise.NoisyLinear`                                     Fortunato et al. 2018, arXiv:1706.10295
 and munchausen  `DQN.munchausen_reward`                                 Vieillard et al. 2020, arXiv:2007.14430
 """
 
 import copy
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,11 +19,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rlgen.agents import settings
-from rlgen.agents.base import Agent, RecurrentState, greedy_action
-from rlgen.agents.networks import QNetwork, draw_noise, in_numpy, zero_noise
+from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action, greedy_policy, softmax_policy
+from rlgen.agents.base import Agent
+from rlgen.agents.networks import QNetwork, mix_atoms
+from rlgen.agents.noise import draw_noise, zero_noise
+from rlgen.agents.numpy_network import in_numpy
 from rlgen.agents.replay import Batch, Replay
+from rlgen.agents.support import Support, projection
 from rlgen.agents.values import Categorical, Quantile, Scalar, Value, gather
-from rlgen.envs import Step, VectorEnv
+from rlgen.envs import VectorEnv
 from torch import Tensor, nn
 
 from rlgen.core.algorithm import Rows, StepMetrics, count, descend
@@ -34,20 +37,23 @@ from rlgen.core.seeds import Seeds, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import State
 
-CLIPPED = -1.0  # the least reward that Munchausen adds, before its share is taken
+CLIP = -1.0  # lower bound of the scaled log-policy of Munchausen
 
 
 class DQN(Agent):
-    """Learn Q(s, a) from replayed experience. Shapes: S seeds, N lanes, B batch, A actions, K numbers per action."""
+    """Q(s, a) from replayed transitions. Shapes: S seeds, N environments, B batch, A actions, K numbers per action."""
 
     Config = settings.DQN
     config: settings.DQN
-    state = ("env", "replay", "q", "target", "optimizer", "rng", "noise", "returns", "recurrent_state", "time")
+    state = (
+        "env", "replay", "q", "target", "optimizer", "rng", "noise", "returns", "recurrent_state", "support", "time",
+    )  # fmt: skip
 
     def __init__(self, task: str, config: settings.DQN, setup: Setup) -> None:
         super().__init__(task, config, setup, clip_reward=config.clip_reward, life_loss=config.life_loss)
         self.device = choose(setup, accelerate=len(self.env.shape) == 3)
-        self.value = _value(config, self.device)
+        self.support = _support(config)
+        self.value = self.make_value()
         with initial_weights(setup.seed):
             self.q = Seeds(self.network, config.seeds).to(self.device)
         self.target = copy.deepcopy(self.q).requires_grad_(False)
@@ -58,41 +64,49 @@ class DQN(Agent):
             alpha=config.alpha, seed=setup.seed, recurrent_size=self.recurrent_size, device=self.device,
         )  # fmt: skip
         self.noise = torch_stream(setup.seed, "noise")
-        self.acting = self.acting_in_numpy()
-        self.discounted, self.elapsed = np.zeros(len(self.env.obs)), np.zeros(len(self.env.obs), np.int64)
-        self.warned = False
+        self.prediction_noise = torch_stream(setup.seed, "prediction noise")  # no part of the training state
+        self.numpy_q = self.make_numpy_q()
         self.recurrent_state = self.initial_state(len(self.env.obs))
 
     @property
     def recurrent_size(self) -> int:
-        """Numbers that the network remembers from step to step: none."""
+        """Numbers in the recurrent state of one environment; 0 without one."""
         return 0
 
+    def make_env(self, num_envs: int, seed: int, **options: Any) -> VectorEnv:
+        """A new vector environment for the task, with the settings of this agent."""
+        sticky = self.config.repeat_action_probability
+        stack = self.config.frame_stack
+        return super().make_env(num_envs, seed, frame_stack=stack, repeat_action_probability=sticky, **options)
+
+    def make_value(self) -> Value:
+        """The representation of action values."""
+        config = self.config
+        if self.support is not None:
+            return Categorical(config.atoms, *self.support.tensors(self.device))
+        if config.quantiles > 1:
+            return Quantile(config.quantiles, self.device)
+        return Scalar(config.loss)
+
     def network(self) -> nn.Module:
-        """A new Q-network for one seed."""
+        """A new Q-network of one seed."""
         env = self.env
         return QNetwork(env.shape, env.num_actions, self.value.width, self.config, env.scale)
 
-    def acting_in_numpy(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
-        """Q(s, ·) without torch, (S, N, *obs) -> (S, N, A), where the network is small and calm enough for that."""
+    def make_numpy_q(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
+        """Q(s, ·) in numpy, (S, N, *obs) -> (S, N, A): of a multilayer perceptron without noise, K = 1, on the CPU."""
         config, shape = self.config, self.env.shape
         plain = self.device.type == "cpu" and self.value.width == 1 and not config.noisy and len(shape) == 1
         return in_numpy(self.q) if plain and isinstance(self.q.network, QNetwork) else None
 
-    def make_env(self, num_envs: int, seed: int, **more: Any) -> VectorEnv:
-        """Environments like those it was made for."""
-        return super().make_env(
-            num_envs,
-            seed,
-            frame_stack=self.config.frame_stack,
-            repeat_action_probability=self.config.repeat_action_probability,
-            **more,
-        )
+    # ---- training
 
     def step(self) -> StepMetrics:
-        """A few environment steps, then a burst of gradient steps."""
-        metrics, config = self.play(), self.config
+        """`train_freq` environment steps, then `gradient_steps` gradient steps."""
+        metrics, config = self.collect(), self.config
         if self.time >= config.learning_starts and self.ready:
+            if self.support is not None:
+                self.fit_support()
             lr = linear(config.lr, config.lr_end or config.lr, config.lr_steps, self.time)
             self.optimizer.param_groups[0]["lr"] = lr
             metrics.update(self.learn())
@@ -100,163 +114,167 @@ class DQN(Agent):
 
     @property
     def ready(self) -> bool:
-        """Whether there is anything to draw."""
+        """Whether the replay holds a whole window of n steps."""
         return len(self.replay) > 0
 
-    def play(self) -> dict[str, Tensor | float | Rows]:
-        """`train_every` environment steps, shared by the lanes, into the replay memory."""
-        before, env = self.time, self.env
-        ended: Rows = []  # episodes
-        while self.time < before + self.config.train_freq:
-            obs, action_mask, is_first, recurrent_state = env.obs, env.action_mask, env.is_first, self.recurrent_state
-            action, self.recurrent_state = self.act(obs, action_mask, recurrent_state, is_first)
-            step = env.step(action)
-            self.replay.push(obs, action_mask, is_first, action, step, recurrent_state)
-            self.time += self.config.num_envs
-            ended += self.finished_episodes(step)
-            if self.config.atoms > 1:
-                self.check_support(step)
-        if times := self.time // self.config.target_update_interval - before // self.config.target_update_interval:
+    def collect(self) -> dict[str, Tensor | float | Rows]:
+        """`train_freq` environment steps of each seed, into the replay buffer; updates the target network when due."""
+        before, config = self.time, self.config
+        finished: Rows = []  # episodes
+        while self.time < before + config.train_freq:
+            inputs = self.inputs()
+            action, self.recurrent_state = self.act(inputs)
+            step = self.env.step(action)
+            self.replay.push(inputs, action, step)
+            self.time += config.num_envs
+            finished += self.finished_episodes(step)
+            if self.support is not None:
+                self.support.record(step)
+        if times := self.time // config.target_update_interval - before // config.target_update_interval:
             self.update_target(times)
-        return self.episode_metrics(ended)
-
-    def act(
-        self,
-        obs: NDArray[Any],
-        action_mask: NDArray[np.bool_],
-        recurrent_state: RecurrentState,
-        is_first: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], RecurrentState]:
-        """Greedy with fresh noise, or but for each lane's own chance of a random action."""
-        if self.config.noisy:
-            draw_noise(self.q, self.noise)
-        return super().act(obs, action_mask, recurrent_state, is_first)
-
-    @property
-    def epsilon(self) -> float:
-        """The probability of a random action now; none where the network explores by its noise."""
-        return 0.0 if self.config.noisy else super().epsilon
-
-    def eval_mode(self) -> None:
-        """No noise, until training draws it again."""
-        zero_noise(self.q)
-
-    def greedy(
-        self,
-        obs: NDArray[Any],
-        action_mask: NDArray[np.bool_],
-        recurrent_state: RecurrentState,
-        is_first: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], RecurrentState]:
-        """argmax_a Q(s, a) over legal actions, (S * N, *observation) -> (S * N,), and the memory after it."""
-        if self.acting is not None:
-            q = self.acting(self.split_seeds(obs))
-        else:
-            with torch.inference_mode():
-                x = torch.from_numpy(self.split_seeds(obs)).to(self.device)
-                q = self.value.mean(self.q(x)).cpu().numpy()
-        return greedy_action(q.reshape(-1, q.shape[-1]), action_mask), recurrent_state
+        return self.episode_metrics(finished)
 
     def learn(self) -> dict[str, Tensor | float]:
-        """A burst of gradient steps, during which the target network stands still; metrics of the last of them.
+        """`gradient_steps` gradient steps against one target network; metrics of the last of them.
 
-        The loss is a mean over B and a sum over S, so no seed feels another. Priorities change after the burst.
+        The loss is a mean over B and a sum over S, so that seeds do not interact. Priorities change at the end.
         """
-        config = self.config
-        burst = self.replay.sample(config.gradient_steps * config.batch, self.beta)
-        priorities = []
-        for batch, next_out in self.target_values(burst):
-            out = gather(self.q(batch.obs), batch.action)  # (S, B, K)
+        config, priorities = self.config, []
+        batches = self.replay.sample(config.gradient_steps * config.batch, self.beta)
+        for batch, next_out in self.with_targets(batches):  # Q'(s', ·)  (S, B, A, K)
+            out = gather(self.q(batch.obs), batch.action)  # Q(s, a)  (S, B, K)
             with torch.no_grad():
-                here = self.target(batch.obs) if config.munchausen else None
-                selector = self.q(batch.next_obs) if config.double else next_out
-                target = self.backup(batch, here, next_out, selector)
+                selector = self.q(batch.next_obs) if config.double else next_out  # (S, B, A, K)
+                policy = self.policy(selector, batch.next_action_mask)  # π(·|s')  (S, B, A)
+                reward = self.munchausen_reward(batch, policy) if config.munchausen else batch.reward
+                target = self.value.target(reward, batch.discount, next_out, policy)  # (S, B, K)
             loss = (batch.weight * self.value.error(out, target)).mean(1)  # (S,)
             norm = descend(self.optimizer, loss.sum(), config.max_grad_norm, config.seeds)
             if config.alpha:
                 priorities.append(self.value.priority(out.detach(), target))
         if config.alpha:
-            self.replay.prioritize(burst.index, torch.cat(priorities, 1))
+            self.replay.prioritize(batches.index, torch.cat(priorities, 1))
         q = self.value.mean(out.detach()).mean(1)
         return {"loss": loss.detach(), "q": q, "gradient_norm": norm, "epsilon": self.epsilon}
 
     @property
     def beta(self) -> float:
-        """How far importance weights undo what priorities do, now."""
+        """Current exponent of the importance weights."""
         return linear(self.config.beta, 1.0, self.config.beta_steps, self.time)
 
-    def target_values(self, burst: Batch) -> Iterator[tuple[Batch, Tensor]]:
-        """The batches of a burst, each with what the target network Q' gives for s', (S, B, A, K).
+    def with_targets(self, batches: Batch) -> Iterator[tuple[Batch, Tensor]]:
+        """Each batch with the output of the target network for s', (S, B, A, K).
 
-        One pass does for the whole burst, but for noise, which is fresh for every batch and both networks.
+        One forward pass serves all batches, unless the networks are noisy: then every batch has fresh noise.
         """
-        for part in _split(burst, self.config.batch if self.config.noisy else burst.index.shape[1]):
+        for part in _split(batches, self.config.batch if self.config.noisy else batches.index.shape[1]):
             if self.config.noisy:
-                draw_noise(self.q, self.noise)
-                draw_noise(self.target, self.noise)
+                self.draw_noise()
             with torch.no_grad():
                 next_out = self.target(part.next_obs)
             yield from zip(_split(part, self.config.batch), next_out.split(self.config.batch, 1), strict=True)
 
-    def backup(self, batch: Batch, here: Tensor | None, next_out: Tensor, selector: Tensor) -> Tensor:
-        """The target r + γ Σ_a' π(a'|s') Q'(s', a'), (S, B, K).
+    def policy(self, selector: Tensor, action_mask: Tensor) -> Tensor:
+        """π(a|s), greedy, or the softmax of Q / τ with Munchausen: (..., A, K), (..., A | 1) -> (..., A)"""
+        q = self.value.mean(selector)
+        if self.config.munchausen:
+            return softmax_policy(q, action_mask, self.config.temperature)
+        return greedy_policy(q, action_mask)
 
-        `next_out` is what the target network gives for s', `selector` what the network does that makes
-        the policy: the same, or the online one in double Q-learning; `here` is what the target network
-        gives for s, which only Munchausen needs. All (S, B, A, K).
+    def munchausen_reward(self, batch: Batch, policy: Tensor) -> Tensor:
+        """Σ_k γᵏ (r_k + α [τ ln π(a_k|s_k)] + γ τ H(π(·|s_{k+1}))) over n steps, (S, B), the bracket in [-1, 0].
+
+        Every step of the window has its bonus and its entropy, so that the n-step target is what n targets of one step
+        give in turn along the actions taken; Vieillard et al. state the case n = 1. `policy` (S, B, A) is that of the
+        last state, the others are softmax policies of the target network.
         """
-        q = self.value.mean(selector).masked_fill(~batch.next_action_mask, -torch.inf)
-        if here is None:  # greedy
-            policy = torch.zeros_like(q).scatter_(-1, q.argmax(-1, keepdim=True), 1.0)  # (S, B, A)
-            return self.value.backup(batch.reward, batch.discount, self.value.mix(next_out, policy))
-        policy = (q / self.config.temperature).softmax(-1)
-        return self.value.backup(
-            self.munchausen_reward(batch, here, policy), batch.discount, self.value.mix(next_out, policy)
-        )
-
-    def munchausen_reward(self, batch: Batch, here: Tensor, policy: Tensor) -> Tensor:
-        """r + α [τ ln π(a|s)] + γ τ H(π(·|s')), the bracket clipped to [-1, 0]: (S, B). π is the softmax of Q' / τ."""
-        tau = self.config.temperature
-        q = self.value.mean(here).masked_fill(~batch.action_mask, -torch.inf)
-        log_policy = (q / tau).log_softmax(-1).take_along_dim(batch.action.unsqueeze(-1), -1).squeeze(-1)
-        bonus = self.config.munchausen * (tau * log_policy).clamp(CLIPPED, 0.0)
-        softened: Tensor = batch.reward + bonus + batch.discount * tau * torch.special.entr(policy).sum(-1)
-        return softened
+        tau, steps = self.config.temperature, self.replay.window(batch.index)
+        q = self.value.mean(self.target(steps.obs))
+        log_policy = softmax_policy(q, steps.action_mask, tau, log=True)  # (S, B, n, A)
+        chosen = log_policy.take_along_dim(steps.action.unsqueeze(-1), -1).squeeze(-1)
+        bonus = self.config.munchausen * (tau * chosen).clamp(CLIP, 0.0)  # (S, B, n)
+        entropy = tau * torch.special.entr(log_policy[:, :, 1:].exp()).sum(-1)  # (S, B, n - 1)
+        reward = batch.reward + (steps.discount * bonus).sum(-1) + (steps.discount[:, :, 1:] * entropy).sum(-1)
+        return reward + batch.discount * tau * torch.special.entr(policy).sum(-1)
 
     @torch.no_grad()
     def update_target(self, times: int) -> None:
-        """θ' ← (1 - τ) θ' + τ θ, `times` over, buffers included."""
+        """θ' ← (1 - τ) θ' + τ θ, repeated `times` times, buffers included."""
         share = 1 - (1 - self.config.tau) ** times
         online, target = self.q.state_dict(), self.target.state_dict()
         for name, value in target.items():
             value.lerp_(online[name], share) if value.is_floating_point() else value.copy_(online[name])
 
-    def check_support(self, step: Step) -> None:
-        """Say once where the discounted return of an episode lies outside the support of C51."""
-        self.discounted += self.config.gamma**self.elapsed * step.reward
-        self.elapsed += 1
-        if step.done.any():
-            seen = self.discounted[step.done]
-            outside = seen[(seen < self.config.v_min) | (seen > self.config.v_max)]
-            if len(outside) and not self.warned:
-                self.warned = True
-                logging.getLogger("rlgen").warning(
-                    f"a discounted return of {outside[0]:.4g} was seen, which --v-min {self.config.v_min:g}"
-                    f" --v-max {self.config.v_max:g} do not cover: what lies outside is learned as the nearest end"
-                )
-            self.discounted[step.done], self.elapsed[step.done] = 0.0, 0
+    def fit_support(self) -> None:
+        """Move the support of C51 where returns have left it, with the probabilities projected onto its new atoms."""
+        assert self.support is not None
+        assert isinstance(self.value, Categorical)
+        former = self.value.z
+        if self.support.update():
+            self.value.place(*self.support.tensors(self.device))
+            pairs = zip(former.view(-1, self.value.width), self.value.z.view(-1, self.value.width), strict=True)
+            mixture, shift = map(torch.stack, zip(*(projection(*pair) for pair in pairs), strict=True))
+            mix_atoms(self.q.network.head, mixture, shift, self.optimizer)
+            mix_atoms(self.target.network.head, mixture, shift)
+
+    # ---- acting
+
+    def act(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
+        """Actions (L,): greedy with fresh noise where the network is noisy, else ε-greedy; and the recurrent state."""
+        if self.config.noisy:
+            draw_noise(self.q, self.noise)
+        return super().act(inputs)
+
+    @property
+    def epsilon(self) -> float:
+        """Current probability of a random action; 0 for a noisy network."""
+        return 0.0 if self.config.noisy else super().epsilon
+
+    @property
+    def final_epsilon(self) -> float:
+        """Probability of a random action in `predict(deterministic=False)`; 0 for a noisy network."""
+        return 0.0 if self.config.noisy else super().final_epsilon
+
+    def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
+        """argmax_a Q(s, a) over allowed actions, (L,); the recurrent state is unchanged."""
+        if self.numpy_q is not None:
+            q = self.numpy_q(self.split_seeds(inputs.obs))
+        else:
+            with torch.inference_mode():
+                x = torch.from_numpy(self.split_seeds(inputs.obs)).to(self.device)
+                q = self.value.mean(self.q(x)).cpu().numpy()
+        return greedy_action(q.reshape(-1, q.shape[-1]), inputs.action_mask), inputs.recurrent_state
 
     def initial_state(self, num_envs: int) -> RecurrentState:
-        """What is remembered before anything was seen."""
+        """Zeros (L, M), or None without a recurrent state."""
         return np.zeros((num_envs, self.recurrent_size), np.float32) if self.recurrent_size else None
 
+    def draw_noise(self) -> None:
+        """Fresh noise in the online and in the target network."""
+        draw_noise(self.q, self.noise)
+        draw_noise(self.target, self.noise)
+
+    def eval_mode(self) -> None:
+        """No noise in the online network until training draws it again."""
+        zero_noise(self.q)
+
+    def exploration_mode(self) -> None:
+        """Noise from the stream of predictions in the online network."""
+        draw_noise(self.q, self.prediction_noise)
+
+    # ---- saving
+
     def load_state_dict(self, saved: State) -> None:
-        """Take over what `state_dict` gave; no window of steps reaches across an episode that could not be restored."""
+        """Restore the result of `state_dict`. Episodes that could not be restored end in the replay buffer."""
+        if saved["support"] is None and self.support is not None:  # by an earlier version, which saved none
+            saved = {**saved, "support": self.support.state_dict()}
         super().load_state_dict(saved)
         self.replay.cut(self.env.restarted)
+        if isinstance(self.value, Categorical) and self.support is not None:
+            self.value.place(*self.support.tensors(self.device))
 
     def parameter_count(self) -> int:
-        """Trainable numbers, those of all seeds together."""
+        """Trainable parameters, over all seeds."""
         return count(self.q)
 
 
@@ -264,9 +282,8 @@ def _split(batch: Batch, size: int) -> Iterator[Batch]:
     return (Batch(*(x[:, i : i + size] for x in batch)) for i in range(0, batch.index.shape[1], size))
 
 
-def _value(config: settings.DQN, device: torch.device) -> Value:
-    if config.atoms > 1:
-        return Categorical(config.atoms, config.v_min, config.v_max, device)
-    if config.quantiles > 1:
-        return Quantile(config.quantiles, device)
-    return Scalar(config.loss)
+def _support(config: settings.DQN) -> Support | None:
+    """The support of C51; None for any other representation of values."""
+    return (
+        Support(config.seeds, config.num_envs, config.gamma, config.v_min, config.v_max) if config.atoms > 1 else None
+    )

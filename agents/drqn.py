@@ -1,129 +1,128 @@
-"""Deep recurrent Q-learning, for worlds that one observation does not tell all of.
+"""Deep recurrent Q-learning, for environments of which one observation is not the whole state.
 
-Hausknecht & Stone 2015, arXiv:1507.06527; stored memory and burn-in: Kapturowski et al. 2019, R2D2.
+Hausknecht & Stone 2015, arXiv:1507.06527; stored recurrent states and burn-in: Kapturowski et al. 2019 (R2D2).
 """
-
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rlgen.agents import settings
-from rlgen.agents.base import RecurrentState, greedy_action
-from rlgen.agents.dqn import DQN
-from rlgen.agents.networks import RecurrentQNetwork, draw_noise
-from rlgen.agents.replay import Batch, Sequences
+from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action, softmax_policy
+from rlgen.agents.dqn import CLIP, DQN
+from rlgen.agents.networks import RecurrentQNetwork
+from rlgen.agents.replay import Sequences
 from rlgen.agents.values import gather
 from torch import Tensor, nn
 
 from rlgen.core.algorithm import descend
 
-PEAK = 0.9  # share of the largest surprise in the priority of a sequence, the rest being their mean (R2D2)
+MAX_WEIGHT = 0.9  # of the largest priority of a sequence in its own, the rest being the weight of the mean (R2D2)
 
 
 class DRQN(DQN):
-    """DQN whose network remembers. T is the length of a sequence, M the numbers remembered."""
+    """DQN with an LSTM, trained on sequences. Shapes: T steps learned from, M numbers of the recurrent state."""
 
     Config = settings.DRQN
     config: settings.DRQN
 
     @property
     def recurrent_size(self) -> int:
-        """M: the LSTM's output and its cell."""
+        """M: output and cell of the LSTM."""
         return 2 * self.config.width
 
     def network(self) -> nn.Module:
-        """A new recurrent Q-network for one seed."""
+        """A new recurrent Q-network of one seed."""
         env = self.env
         return RecurrentQNetwork(env.shape, env.num_actions, self.value.width, self.config, env.scale)
 
-    def greedy(
-        self,
-        obs: NDArray[Any],
-        action_mask: NDArray[np.bool_],
-        recurrent_state: RecurrentState,
-        is_first: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], RecurrentState]:
-        """argmax_a Q(history, a) over legal actions, and the memory after this observation."""
-        assert recurrent_state is not None
-        with torch.inference_mode():
-            x, m, s = (torch.from_numpy(self.split_seeds(x)).to(self.device) for x in (obs, recurrent_state, is_first))
-            out, m = self.q(x.unsqueeze(2), m, s.unsqueeze(2))  # T = 1
-            q = self.value.mean(out.squeeze(2)).flatten(0, 1).cpu().numpy()
-        return greedy_action(q, action_mask), m.flatten(0, 1).cpu().numpy()
-
     @property
     def ready(self) -> bool:
-        """Whether a whole sequence can be drawn."""
+        """Whether the replay holds a whole sequence."""
         return self.replay.windows(self.span) > 0
 
     @property
     def span(self) -> int:
-        """Steps of a sequence: those that warm the memory up, those learned from, those of the last n-step return."""
+        """Steps of a sequence: burn-in, those learned from, and those of the last n-step return."""
         return self.config.burn_in + self.config.length + self.config.n_step
 
     def learn(self) -> dict[str, Tensor | float]:
-        """A burst of gradient steps through time; metrics of the last of them."""
-        config = self.config
+        """`gradient_steps` gradient steps, each back through the T steps of a batch; metrics of the last of them."""
+        config, t, n = self.config, self.config.length, self.config.n_step
         for _ in range(config.gradient_steps):
-            window = self.replay.sequences(config.batch, self.span, self.beta)
+            sequences = self.replay.sequences(config.batch, self.span, self.beta)
             if config.noisy:
-                draw_noise(self.q, self.noise)
-                draw_noise(self.target, self.noise)
-            error, priority, q = self.error(window)
-            loss = (window.weight * error).mean(1)  # (S,)
+                self.draw_noise()
+            online, target_out, window = self.unroll(sequences)  # Q, Q'  (S, B, T + n, A, K)
+            out = gather(online[:, :, :t], window.action[:, :, :t])  # Q(s, a)  (S, B, T, K)
+            with torch.no_grad():
+                next_out = target_out[:, :, n:]  # Q'(s', ·)  (S, B, T, A, K)
+                selector = online[:, :, n:] if config.double else next_out
+                policy = self.policy(selector, window.action_mask[:, :, n:])  # π(·|s')  (S, B, T, A)
+                reward, discount, known = self.window_returns(window, target_out, policy)  # (S, B, T)
+                target = self.value.target(reward, discount, next_out, policy)  # (S, B, T, K)
+            loss = (window.weight * (known * self.value.error(out, target)).mean(2)).mean(1)  # (S,)
             norm = descend(self.optimizer, loss.sum(), config.max_grad_norm, config.seeds)
+            out = out.detach()
             if config.alpha:
-                self.replay.prioritize(window.index, PEAK * priority.amax(-1) + (1 - PEAK) * priority.mean(-1))
-        return {"loss": loss.detach(), "q": q.mean((1, 2)), "gradient_norm": norm, "epsilon": self.epsilon}
+                priority = known * self.value.priority(out, target)
+                mixed = MAX_WEIGHT * priority.amax(-1) + (1 - MAX_WEIGHT) * priority.mean(-1)
+                self.replay.prioritize(window.index, mixed)
+        q = self.value.mean(out).mean((1, 2))
+        return {"loss": loss.detach(), "q": q, "gradient_norm": norm, "epsilon": self.epsilon}
 
-    def error(self, window: Sequences) -> tuple[Tensor, Tensor, Tensor]:
-        """The error (S, B) of the steps learned from, their surprises (S, B, T) and Q values (S, B, T)."""
-        burn_in, length, n = self.config.burn_in, self.config.length, self.config.n_step
+    def unroll(self, sequences: Sequences) -> tuple[Tensor, Tensor, Sequences]:
+        """Outputs of both networks for the steps after the burn-in, (S, B, T + n, A, K), and these steps.
+
+        The target network runs through the burn-in with the rest; the online network without gradients.
+        """
+        burn_in, state = self.config.burn_in, sequences.recurrent_state
         with torch.no_grad():
-            target_values, _ = self.target(
-                window.obs, window.recurrent_state, window.is_first
-            )  # (S, B, burn_in + T + n, A, K)
-            recurrent_state = window.recurrent_state
+            target_out, _ = self.target(sequences.obs, state, sequences.is_first)
             if burn_in:
-                _, recurrent_state = self.q(
-                    window.obs[:, :, :burn_in], recurrent_state, window.is_first[:, :, :burn_in]
-                )
-        out, _ = self.q(
-            window.obs[:, :, burn_in:], recurrent_state, window.is_first[:, :, burn_in:]
-        )  # (S, B, T + n, A, K)
-        here, there = slice(burn_in, burn_in + length), slice(burn_in + n, None)
-        reward, discount, whole = n_step_returns(window, self.config.gamma, n)
-        batch = Batch(
-            window.obs[:, :, here], window.action_mask[:, :, here], window.action[:, :, here],
-            reward[:, :, burn_in:], discount[:, :, burn_in:], window.obs[:, :, there], window.action_mask[:, :, there],
-            window.weight, window.index,
-        )  # fmt: skip
-        with torch.no_grad():
-            next_out = target_values[:, :, there]
-            selector = out[:, :, n:] if self.config.double else next_out
-            target = self.backup(
-                batch, target_values[:, :, here] if self.config.munchausen else None, next_out, selector
-            )
-        out = gather(out[:, :, :length], batch.action)  # (S, B, T, K)
-        whole = whole[:, :, burn_in:]
-        error = (whole * self.value.error(out, target)).mean(2)
-        out = out.detach()
-        return error, whole * self.value.priority(out, target), self.value.mean(out)
+                _, state = self.q(sequences.obs[:, :, :burn_in], state, sequences.is_first[:, :, :burn_in])
+        columns = ("obs", "action_mask", "is_first", "action", "reward", "terminated", "done")
+        window = sequences._replace(**{name: getattr(sequences, name)[:, :, burn_in:] for name in columns})
+        online, _ = self.q(window.obs, state, window.is_first)
+        return online, target_out[:, :, burn_in:], window
+
+    def window_returns(self, window: Sequences, target_out: Tensor, policy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`n_step_returns` with the terms of `DQN.munchausen_reward` in every reward, where chosen: (S, B, T) each."""
+        config, n = self.config, self.config.n_step
+        if not config.munchausen:
+            return n_step_returns(window, config.gamma, n)
+        tau, q = config.temperature, self.value.mean(target_out)
+        log_policy = softmax_policy(q, window.action_mask, tau, log=True)  # (S, B, T + n, A)
+        chosen = log_policy.take_along_dim(window.action.unsqueeze(-1), -1).squeeze(-1)
+        rewards = window.reward + config.munchausen * (tau * chosen).clamp(CLIP, 0.0)
+        entropy = tau * torch.special.entr(log_policy.exp()).sum(-1) if n > 1 else torch.zeros_like(rewards)
+        reward, discount, known = n_step_returns(window._replace(reward=rewards + entropy), config.gamma, n)
+        reward = reward - entropy[:, :, : config.length]  # the first state of a window has none in its target
+        return reward + discount * tau * torch.special.entr(policy).sum(-1), discount, known
+
+    def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
+        """argmax_a Q(history, a) over allowed actions, (L,), and the recurrent state after these observations."""
+        assert inputs.recurrent_state is not None
+        rows = inputs.obs, inputs.recurrent_state, inputs.is_first
+        with torch.inference_mode():
+            obs, state, is_first = (torch.from_numpy(self.split_seeds(x)).to(self.device) for x in rows)
+            out, state = self.q(obs.unsqueeze(2), state, is_first.unsqueeze(2))  # T = 1
+            q = self.value.mean(out.squeeze(2)).flatten(0, 1).cpu().numpy()
+        return greedy_action(q, inputs.action_mask), state.flatten(0, 1).cpu().numpy()
 
 
 def n_step_returns(window: Sequences, gamma: float, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Σ_k γᵏ R, the discount of what follows, and 1 where that is known: (S, B, T - n) each.
+    """Σ_k γᵏ r_k, the discount γⁿ of the value after it or 0, and whether the target is known: (S, B, T) each.
 
-    It is not where a time limit cut the episode off less than n steps on, for the row after that is another episode's.
+    It is unknown where a time limit ended the episode within the n steps: the next row is of another episode, so the
+    observation to bootstrap from is not in the sequence.
     """
     steps = window.reward.shape[2] - n
     reward = torch.zeros_like(window.reward[:, :, :steps])
-    alive, whole = torch.ones_like(reward), torch.ones_like(reward)
+    alive, known = torch.ones_like(reward), torch.ones_like(reward)
     for k in range(n):
         at = slice(k, k + steps)
         reward = reward + gamma**k * alive * window.reward[:, :, at]
         cut = window.done[:, :, at] & ~window.terminated[:, :, at]
-        whole = whole * ~(cut & (alive > 0))
+        known = known * ~(cut & (alive > 0))
         alive = alive * ~window.done[:, :, at]
-    return reward, gamma**n * alive, whole
+    return reward, gamma**n * alive, known

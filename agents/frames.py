@@ -1,6 +1,7 @@
-"""Observations in a ring, each frame stored once. Frame stacks: Mnih et al. 2015, doi:10.1038/nature14236.
+"""Observations in a ring buffer, each frame stored once. Frame stacks: Mnih et al. 2015, doi:10.1038/nature14236.
 
-A step's successor is the next row's observation, except where the episode was cut off between the two.
+The next observation of a step is that of the next row, unless a time limit ended the episode between the two.
+Shapes: S seeds, N environments each, L = S * N, B batch.
 """
 
 import math
@@ -18,10 +19,10 @@ Slots = NDArray[np.int64]
 
 
 class Frames:
-    """Rows of L lanes: slot (row, lane) holds the newest frame of an observation and what was legal there.
+    """Rows of L environments: slot (row, environment) holds the newest frame of an observation and its action mask.
 
-    What a step leads to is written into the next row at once, and that row again when the next step
-    comes. Where another episode begins in it, the true successor is kept in `aside`, by slot.
+    The next observation is written into the next row at once, and overwritten there by the next step. Where that
+    step is the first of another episode, the true next observation is kept in `aside`, by slot.
     """
 
     columns = ("obs", "action_mask", "age")
@@ -39,28 +40,26 @@ class Frames:
         self.rows, self.num_envs, self.shape, self.frame_stack, self.device = rows, num_envs, shape, frame_stack, device
         slots, frame = rows * num_envs, (shape[0] // frame_stack, *shape[1:]) if frame_stack > 1 else shape
         self.obs = _ring((slots, *frame), dtype, device)
-        self.action_mask = np.zeros(
-            (slots, mask_width if mask_width > 1 else 0), bool
-        )  # nothing where all actions always are
-        # Rows since the start of the episode, counted up to frame_stack - 1.
+        self.action_mask = np.zeros((slots, mask_width if mask_width > 1 else 0), bool)  # empty without masks
+        # Rows since the start of the episode, at most frame_stack - 1.
         self.age = np.zeros(slots, np.uint8 if frame_stack <= 256 else np.int32)
         self.aside: dict[int, tuple[NDArray[Any], NDArray[np.bool_]]] = {}
         self.back = np.arange(frame_stack)[::-1]
         self.all = torch.ones((), dtype=torch.bool, device=device)
 
     def row(self, time: int) -> slice:
-        """The slots of the row written at `time`."""
+        """Slots of the row written at `time`."""
         first = time % self.rows * self.num_envs
         return slice(first, first + self.num_envs)
 
     def later(self, slot: Slots, rows: int | Slots) -> Slots:
-        """The slots of the same lanes so many rows later."""
+        """Slots of the same environments `rows` rows later."""
         return (slot + rows * self.num_envs) % len(self.age)
 
     def write(
         self, time: int, obs: NDArray[Any], action_mask: NDArray[np.bool_], is_first: NDArray[np.bool_], step: Step
     ) -> None:
-        """Store where the lanes stood and where the step led, (L, ...) each."""
+        """Store the observations before and after a step of every environment."""
         here, after = self.row(time), self.row(time + 1)
         if self.aside:
             for slot in range(here.start, here.stop):
@@ -76,20 +75,21 @@ class Frames:
             age = np.minimum(self.age[self.row(time - 1)], self.frame_stack - 2) + 1
             self.age[here] = np.where(is_first, 0, age)
         if step.done.any():
-            nowhere = np.flatnonzero(step.terminated)  # never used, but what is no number would spread,
-            self._put(after.start + nowhere, frame[nowhere])  # and so would a maximum over nothing
-            self.action_mask[after.start + nowhere] = True
+            # After a termination the discount is 0, but 0 * NaN, or a maximum over no action, would still spread.
+            terminated = np.flatnonzero(step.terminated)
+            self._put(after.start + terminated, frame[terminated])
+            self.action_mask[after.start + terminated] = True
             self.set_aside(time, step.done & ~step.terminated)
 
     def set_aside(self, time: int, which: NDArray[np.bool_]) -> None:
-        """Keep where the newest step, that at `time`, led in these lanes (L,): other episodes begin in the next row."""
+        """Keep the next observation of the newest step, that at `time`, in environments (L,) that begin an episode."""
         here, after = self.row(time).start, self.row(time + 1).start
         for index in np.flatnonzero(which).tolist():
             frame = torch.as_tensor(self.obs[after + index]).cpu().numpy()
             self.aside[here + index] = frame.copy(), self.action_mask[after + index].copy()
 
     def at(self, slot: Slots) -> tuple[Tensor, Tensor]:
-        """The observations (..., *observation) at the slots (...), and what is legal there."""
+        """Observations (..., *observation) at the slots (...), and their action masks (..., A | 1)."""
         if self.frame_stack == 1:
             return self._gather(slot), self._masks(slot)
         back = np.minimum(self.back, self.age.take(slot)[..., None])  # the first frame is repeated
@@ -97,26 +97,26 @@ class Frames:
         return frames.reshape(*slot.shape, *self.shape), self._masks(slot)
 
     def after(self, slot: Slots, cut: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-        """The same where the steps at the slots (S, B) led; `cut` marks those after which something was set aside."""
+        """Next observations of the steps at the slots (S, B), and their masks; `cut` (S, B) marks those set aside."""
         later = self.later(slot, 1)
         frames = later[..., None]
         if self.frame_stack > 1:
             frames = self.later(frames, -np.minimum(self.back, self.age.take(slot)[..., None].astype(np.int64) + 1))
         obs, action_mask = self._gather(frames), self._masks(later)  # (S, B, stack, *frame)
         if cut.any():
-            kept, allowed = zip(*map(self.aside.__getitem__, slot[cut].tolist()), strict=True)
+            frame, mask = zip(*map(self.aside.__getitem__, slot[cut].tolist()), strict=True)
             where = tuple(map(self._move, cut.nonzero()))
-            obs[:, :, -1][where] = self._move(np.stack(kept))
+            obs[:, :, -1][where] = self._move(np.stack(frame))
             if self.action_mask.shape[1]:
-                action_mask[where] = self._move(np.stack(allowed))
+                action_mask[where] = self._move(np.stack(mask))
         return obs.reshape(*slot.shape, *self.shape), action_mask
 
-    def starts(self, slot: Slots) -> NDArray[np.bool_]:
-        """Where an episode begins."""
+    def is_first(self, slot: Slots) -> NDArray[np.bool_]:
+        """Whether the observation is the first of an episode."""
         return np.asarray(self.age.take(slot) == 0)
 
     def state_dict(self, rows: int) -> State:
-        """The first `rows` rows, and what was set aside."""
+        """The first `rows` rows, and the observations set aside."""
         saved = {name: torch.as_tensor(getattr(self, name))[: rows * self.num_envs] for name in self.columns}
         aside: State = {"slot": torch.tensor(list(self.aside), dtype=torch.int64)}
         if self.aside:
@@ -125,7 +125,7 @@ class Frames:
         return {**saved, "aside": aside}
 
     def load_state_dict(self, saved: State) -> None:
-        """Take over what `state_dict` gave. Raises ValueError where it does not fit."""
+        """Restore the result of `state_dict`. Raises ValueError for other shapes."""
         restore(self, self.columns, saved)
         self.aside = {}
         for number, slot in enumerate(saved["aside"]["slot"].tolist()):
@@ -158,7 +158,7 @@ class Frames:
 
 
 def restore(owner: object, columns: tuple[str, ...], saved: State) -> None:
-    """Copy the saved beginnings of these arrays into them. Raises ValueError where they do not fit."""
+    """Copy saved rows into the first rows of these arrays. Raises ValueError for other shapes."""
     for name in columns:
         own = torch.as_tensor(getattr(owner, name))
         if len(saved[name]) > len(own) or saved[name].shape[1:] != own.shape[1:]:
@@ -169,7 +169,7 @@ def restore(owner: object, columns: tuple[str, ...], saved: State) -> None:
 
 
 def _ring(shape: tuple[int, ...], dtype: Any, device: torch.device) -> NDArray[Any] | Tensor:
-    """Zeros: in numpy on the CPU, where it gathers and writes faster; a tensor on an accelerator, if it fits there."""
+    """Zeros: an array on the CPU, which is faster there; a tensor on an accelerator with enough free memory."""
     kind = torch.from_numpy(np.zeros(0, dtype)).dtype
     fits = device.type != "cuda" or math.prod(shape) * kind.itemsize < 0.8 * torch.cuda.mem_get_info(device)[0]
     return torch.zeros(shape, dtype=kind, device=device) if device.type != "cpu" and fits else np.zeros(shape, dtype)

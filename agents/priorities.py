@@ -1,8 +1,8 @@
-"""Drawing in proportion to priorities that change all the time. Schaul et al. 2016, arXiv:1511.05952, section 3.3.
+"""Sampling in proportion to priorities. Schaul et al. 2016, arXiv:1511.05952, section 3.3.
 
-The places lie in blocks with one sum each: a draw looks for its block among the sums and
-for its place inside the block. A sum is always taken anew from its block, so none drifts.
-That is a tree two levels deep: a binary one saves additions, but numpy pays for each level.
+The places form blocks with one sum each: a draw finds its block by the sums, then its place inside the block. A sum is
+always computed anew from its block, so that rounding errors do not accumulate. This is a tree of two levels: a binary
+tree needs fewer additions, but every level costs a call of numpy.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ WIDTH = 32  # places per block
 
 
 class Priorities:
-    """A number ≥ 0 for each of the places 0, 1, ... of S seeds; 0 is never drawn."""
+    """A priority ≥ 0 for each of the places 0, 1, ... of S seeds; a place with 0 is never drawn."""
 
     def __init__(self, seeds: int, places: int) -> None:
         blocks = -(-places // WIDTH)
@@ -22,7 +22,7 @@ class Priorities:
         self._seed = np.arange(seeds)[:, None]
 
     def assign(self, place: NDArray[np.int64], value: NDArray[np.float64] | float) -> None:
-        """Let the places (S, B) have these priorities; of a place given twice the last one counts."""
+        """Set the priorities of the places (S, B); of a place given twice the last value counts."""
         place = place + self._seed * self.of.shape[1]
         self._flat[place] = value
         if place.size > self.sums.size:
@@ -32,7 +32,7 @@ class Priorities:
             self._sums[block] = self._blocks.take(block, 0).sum(-1)
 
     def draw(self, uniform: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Numbers in [0, 1) (S, B) -> places (S, B), each as likely as its share of its seed's sum, and priorities."""
+        """Uniform numbers in [0, 1), (S, B) -> places (S, B), P(i) = p_i / Σ p of their seed, and their priorities."""
         reached = self.sums.cumsum(1)
         rest = uniform * reached[:, -1:]
         block = np.stack([one.searchsorted(x, "right") for one, x in zip(reached, rest, strict=True)])
@@ -40,18 +40,18 @@ class Priorities:
         rest -= reached.take(block) - self.sums.take(block)
         inside = self._blocks.take(block, 0)  # (S, B, WIDTH)
         inside.cumsum(-1, out=inside)
-        np.minimum(rest, np.nextafter(inside[..., -1], 0), out=rest)  # rounding may lead neither past the block
+        np.minimum(rest, np.nextafter(inside[..., -1], 0), out=rest)  # rounding must lead neither past the block
         np.maximum(rest, 0, out=rest)  # nor before it, where the priorities are 0
         place = block * WIDTH + (inside > rest[..., None]).argmax(-1)
         return place - self._seed * self.of.shape[1], self._flat.take(place)
 
     def scale(self, factor: NDArray[np.float64]) -> None:
-        """Multiply all those of each seed by its factor, (S, 1)."""
+        """Multiply all priorities of each seed by its factor, (S, 1)."""
         self.of *= factor
         self._blocks.sum(1, out=self._sums)
 
     def load(self, saved: NDArray[np.float64]) -> None:
-        """Take over those of the first places, (S, places); the others become 0."""
+        """Set the priorities of the first places, (S, places), and of all others to 0."""
         self.of[:] = 0
         self.of[:, : saved.shape[1]] = saved
         self._blocks.sum(1, out=self._sums)

@@ -33,8 +33,8 @@ class DQN:
     beta_steps: Duration = 100_000  # ... and environment steps until they do so fully
     n_step: PositiveInt = 1  # rewards summed before bootstrapping (Sutton 1988)
     atoms: PositiveInt = 1  # C51: probabilities of this many returns per action; 1 is off (Bellemare 2017)
-    v_min: float = 0.0  # the lowest of these returns ...
-    v_max: float = 100.0  # ... and the highest
+    v_min: float | None = None  # lowest return of the support of C51; none: from the returns of the training
+    v_max: float | None = None  # highest return of the support of C51; none: from the returns of the training
     quantiles: PositiveInt = 1  # QR-DQN: quantiles of the return per action; 1 is off (Dabney 2018)
     noisy: bool = False  # noise on learned scales in the last layers explores, not random actions (Fortunato 2018)
     munchausen: Fraction = 0.0  # share of the scaled log-policy added to the reward, 0.9 say (Vieillard 2020)
@@ -68,7 +68,7 @@ class DQN:
     def __post_init__(self) -> None:
         if self.atoms > 1 and self.quantiles > 1:
             raise ValueError(f"--atoms {self.atoms} with --quantiles {self.quantiles}: choose one; 1 turns one off")
-        if self.atoms > 1 and self.v_min >= self.v_max:
+        if self.atoms > 1 and None not in (self.v_min, self.v_max) and self.v_min >= self.v_max:
             raise ValueError(f"--v-min {self.v_min:g} is not below --v-max {self.v_max:g}")
         if self.batch > self.buffer_size:
             raise ValueError(f"--batch {self.batch} is more than --buffer-size {self.buffer_size} holds")
@@ -229,6 +229,8 @@ QLEARNING: dict[str, dict[str, Any]] = {
 
 TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> task -> settings, those of the Plan included
     "dqn": DEEP,
+    "c51": {"CartPole": {"v_min": 0.0, "v_max": 100.0}},
+    "rainbow": {"CartPole": {"v_min": 0.0, "v_max": 100.0}},
     "drqn": {
         "CartPoleHidden": {
             "budget": 100_000, "stop_at": 475.0, "eval_every": 5_000, "lr": 2e-3, "batch": 64, "width": 64,

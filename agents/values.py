@@ -1,6 +1,6 @@
-"""Ways to represent the value of an action, each with its Bellman backup and its error.
+"""Representations of an action value, each with its Bellman target and its error.
 
-Shapes: `...` is any batch of leading axes, A actions, K numbers per action.
+Shapes: `...` leading axes, the first of them S seeds, A actions, K numbers per action.
 """
 
 from typing import Literal, Protocol
@@ -11,28 +11,24 @@ from torch import Tensor
 
 
 class Value(Protocol):
-    """What an agent must know of the K numbers its network gives for an action."""
+    """The meaning of the K numbers that a network returns for an action."""
 
     width: int  # K
 
     def mean(self, out: Tensor) -> Tensor:
-        """The expected return, (..., K) -> (...)."""
+        """Expected return Q(s, a), (..., K) -> (...)"""
         ...
 
-    def mix(self, out: Tensor, policy: Tensor) -> Tensor:
-        """The value of a state where actions have the probabilities `policy`, (..., A, K), (..., A) -> (..., K)."""
-        ...
-
-    def backup(self, reward: Tensor, discount: Tensor, value: Tensor) -> Tensor:
-        """The Bellman target r + γ V, where V is what `mix` gave: (...), (...), (..., K) -> (..., K)."""
+    def target(self, reward: Tensor, discount: Tensor, next_out: Tensor, policy: Tensor) -> Tensor:
+        """Bellman target r + γ Σ_a' π(a'|s') Q'(s', a'): (...), (...), (..., A, K), (..., A) -> (..., K)"""
         ...
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
-        """How far off a prediction is, the loss to descend: (..., K), (..., K) -> (...)."""
+        """Loss of a prediction, (..., K), (..., K) -> (...)"""
         ...
 
     def priority(self, out: Tensor, target: Tensor) -> Tensor:
-        """What prioritised replay ranks transitions by, (..., K), (..., K) -> (...)."""
+        """Priority of a transition in prioritised replay, at least 0: (..., K), (..., K) -> (...)"""
         ...
 
 
@@ -48,60 +44,73 @@ class Scalar:
         """(..., 1) -> (...)"""
         return out.squeeze(-1)
 
-    def mix(self, out: Tensor, policy: Tensor) -> Tensor:
-        """V(s) = Σ_a π(a|s) Q(s, a)"""
-        return (policy.unsqueeze(-1) * out).sum(-2)
-
-    def backup(self, reward: Tensor, discount: Tensor, value: Tensor) -> Tensor:
-        """y = r + γ V(s')"""
-        return reward.unsqueeze(-1) + discount.unsqueeze(-1) * value
+    def target(self, reward: Tensor, discount: Tensor, next_out: Tensor, policy: Tensor) -> Tensor:
+        """y = r + γ Σ_a' π(a'|s') Q'(s', a')"""
+        return reward.unsqueeze(-1) + discount.unsqueeze(-1) * (policy.unsqueeze(-1) * next_out).sum(-2)
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """Huber: δ²/2 where |δ| < 1, else |δ| - 1/2. MSE: δ²."""
         return self.loss(out, target, reduction="none").squeeze(-1)
 
     def priority(self, out: Tensor, target: Tensor) -> Tensor:
-        """|δ|"""
+        """Absolute TD error |δ|"""
         return (target - out).abs().squeeze(-1)
 
 
 class Categorical:
-    """C51: probabilities of K returns z_1 < ... < z_K, as logits. Bellemare et al. 2017, arXiv:1707.06887."""
+    """C51: logits of the probabilities of K returns z_1 < ... < z_K. Bellemare et al. 2017, arXiv:1707.06887.
 
-    def __init__(self, atoms: int, low: float, high: float, device: torch.device | None = None) -> None:
-        self.width, self.low, self.high = atoms, low, high
-        self.z = torch.linspace(low, high, atoms, device=device)
-        self.spacing = (high - low) / (atoms - 1)
+    The support from `low` to `high` is one pair of numbers, or one pair per seed, tensors (S,).
+    """
+
+    def __init__(self, atoms: int, low: float | Tensor, high: float | Tensor) -> None:
+        self.width = atoms
+        self.place(torch.as_tensor(low), torch.as_tensor(high))
+
+    def place(self, low: Tensor, high: Tensor) -> None:
+        """Set the support, () or (S,)."""
+        self.low, self.high = low, high
+        self.spacing = (high - low) / (self.width - 1)
+        if low.ndim:
+            ends = zip(low.tolist(), high.tolist(), strict=True)
+            self.z = torch.stack([torch.linspace(*pair, self.width) for pair in ends]).to(low.device)  # (S, K)
+        else:
+            self.z = torch.linspace(low.item(), high.item(), self.width, device=low.device)  # (K,)
 
     def mean(self, out: Tensor) -> Tensor:
         """Q(s, a) = Σ_i p_i z_i"""
-        return out.softmax(-1) @ self.z
+        p = out.softmax(-1)
+        return p @ self.z if self.z.ndim == 1 else (p * self._expand(self.z, p)).sum(-1)
 
-    def mix(self, out: Tensor, policy: Tensor) -> Tensor:
-        """Probabilities from logits: p_i(s) = Σ_a π(a|s) p_i(s, a)"""
-        return (policy.unsqueeze(-1) * out.softmax(-1)).sum(-2)
-
-    def backup(self, reward: Tensor, discount: Tensor, value: Tensor) -> Tensor:
-        """The distribution of r + γ z, each mass shared between the two z it falls between (algorithm 1)."""
-        moved = (reward.unsqueeze(-1) + discount.unsqueeze(-1) * self.z).clamp(self.low, self.high)  # (..., K)
-        place = ((moved - self.low) / self.spacing).clamp(0, self.width - 1)
-        below = place.floor()
-        share = place - below  # of the z above; 0 where it falls on one
+    def target(self, reward: Tensor, discount: Tensor, next_out: Tensor, policy: Tensor) -> Tensor:
+        """Probabilities of r + γ z, each shared between its two neighbours among the atoms (algorithm 1)."""
+        p = (policy.unsqueeze(-1) * next_out.softmax(-1)).sum(-2)  # Σ_a' π(a'|s') p_i(s', a'), (..., K)
+        z, low, high, spacing = (self._expand(x, p) for x in (self.z, self.low, self.high, self.spacing))
+        shifted = (reward.unsqueeze(-1) + discount.unsqueeze(-1) * z).clamp(low, high)  # (..., K)
+        position = ((shifted - low) / spacing).clamp(0, self.width - 1)
+        below = position.floor()
+        share = position - below  # of the atom above; 0 where it coincides with an atom
         index = below.long()
-        target = torch.zeros_like(moved).scatter_add_(-1, index, value * (1 - share))
-        return target.scatter_add_(-1, (index + 1).clamp(max=self.width - 1), value * share)
+        target = torch.zeros_like(shifted).scatter_add_(-1, index, p * (1 - share))
+        return target.scatter_add_(-1, (index + 1).clamp(max=self.width - 1), p * share)
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
-        """Cross entropy -Σ_i p_i log q_i of the logits `out`"""
+        """Cross entropy -Σ_i p_i ln q_i, q the softmax of the logits `out`"""
         return -(target * out.log_softmax(-1)).sum(-1)
 
     def priority(self, out: Tensor, target: Tensor) -> Tensor:
-        """Kullback-Leibler divergence Σ_i p_i log(p_i / q_i), as in Hessel et al. 2018, arXiv:1710.02298."""
+        """Kullback-Leibler divergence Σ_i p_i ln(p_i / q_i), as in Hessel et al. 2018, arXiv:1710.02298."""
         return (self.error(out, target) + torch.xlogy(target, target).sum(-1)).clamp(min=0)
+
+    def _expand(self, x: Tensor, like: Tensor) -> Tensor:
+        """One support for all seeds as it is; (S,) or (S, K) with the axes between S and K of `like`."""
+        if self.low.ndim == 0:
+            return x
+        return x.reshape(len(x), *[1] * (like.ndim - 2), -1)
 
 
 class Quantile:
-    """QR-DQN: the returns at K equally likely quantiles. Dabney et al. 2018, arXiv:1710.10044."""
+    """QR-DQN: returns at K equally likely quantiles. Dabney et al. 2018, arXiv:1710.10044."""
 
     def __init__(self, quantiles: int, device: torch.device | None = None) -> None:
         self.width = quantiles
@@ -111,13 +120,9 @@ class Quantile:
         """Q(s, a) = Σ_i θ_i / K"""
         return out.mean(-1)
 
-    def mix(self, out: Tensor, policy: Tensor) -> Tensor:
-        """θ_i(s) = Σ_a π(a|s) θ_i(s, a), as Vieillard et al. 2020, arXiv:2007.14430, mix them."""
-        return (policy.unsqueeze(-1) * out).sum(-2)
-
-    def backup(self, reward: Tensor, discount: Tensor, value: Tensor) -> Tensor:
-        """r + γ θ_i"""
-        return reward.unsqueeze(-1) + discount.unsqueeze(-1) * value
+    def target(self, reward: Tensor, discount: Tensor, next_out: Tensor, policy: Tensor) -> Tensor:
+        """r + γ Σ_a' π(a'|s') θ_i(s', a'), quantiles averaged as in Vieillard et al. 2020, arXiv:2007.14430."""
+        return reward.unsqueeze(-1) + discount.unsqueeze(-1) * (policy.unsqueeze(-1) * next_out).sum(-2)
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """Quantile Huber loss Σ_i E_j |τ_i - 1{u_ij < 0}| L(u_ij), u_ij = target_j - θ_i (eq. 10, κ = 1)."""
@@ -131,6 +136,6 @@ class Quantile:
 
 
 def gather(out: Tensor, action: Tensor) -> Tensor:
-    """The K numbers of one action each: (..., A, K), (...) -> (..., K)."""
+    """The K numbers of one action each: (..., A, K), (...) -> (..., K)"""
     index = action[..., None, None].expand(*action.shape, 1, out.shape[-1])
     return out.gather(-2, index).squeeze(-2)

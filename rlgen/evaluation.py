@@ -11,19 +11,16 @@ from rlgen.core.algorithm import Agent, Algorithm, Model, Progress, Report
 from rlgen.core.errors import UserError
 from rlgen.core.images import Grid
 from rlgen.core.seeds import derive
-from rlgen.report import statistics
 
 
 def report(algorithm: Algorithm, count: int, seed: int = 0, progress: Progress = lambda done: None) -> Report:
     """Final scores on `count` fresh episodes of an agent, or on the test images and `count` samples of a model."""
-    if hasattr(algorithm, "report"):
-        return algorithm.report(count, seed, progress)
-    return _agent_report(algorithm, count, seed)
+    return algorithm.report(count, seed, progress)
 
 
-def describe_task(algorithm: Any) -> dict[str, str]:
+def describe_task(algorithm: Algorithm) -> dict[str, str]:
     """Facts of the task for the start panel."""
-    return algorithm.describe_task() if hasattr(algorithm, "describe_task") else {}
+    return algorithm.describe_task()
 
 
 def score(algorithm: Algorithm, count: int = 100, seed: int = 0) -> dict[str, Any]:
@@ -95,42 +92,3 @@ def record(agent: Agent, episodes: int, seed: int) -> tuple[list[NDArray[np.uint
     env.close()
     held = max(1, round(env.fps))  # frames in a second
     return [f for parts in frames for f in [*parts, *parts[-1:] * held]], env.episode_return.tolist(), env.fps
-
-
-def _agent_report(agent: Any, episodes: int, seed: int) -> Report:
-    from rlgen.agents.tabular import optimum
-
-    returns = agent.rollout(episodes, derive(seed, "fresh episodes"))  # (S, episodes)
-    scores = returns[0] if len(returns) == 1 else returns.mean(1)  # episodes of a seed are not seeds
-    low, high = statistics.bootstrap(scores)
-    values = {
-        "score": float(scores.mean()),
-        "episodes": episodes,
-        "mean": float(scores.mean()),
-        "std": float(scores.std(ddof=1)) if len(scores) > 1 else 0.0,
-        "iqm": float(statistics.iqm(scores)),
-        "ci95": [float(low), float(high)],
-    }
-    best = optimum(agent.env)
-    over = f"over {episodes} fresh episodes"
-    if len(returns) > 1:
-        values |= {"per_seed": scores.tolist()}
-        over = f"of {len(returns)} seeds {over} each"
-    lines = [
-        f"greedy  mean return {_number(scores.mean())} {over} (95 % interval {_number(low)} to {_number(high)},"
-        f" IQM {_number(values['iqm'])}, spread {_number(values['std'])})"
-    ]
-    if len(returns) > 1:
-        lines.append(f"seeds   {'  '.join(map(_number, scores))}")
-    if best is not None:
-        values |= {"optimum": best}
-        where = (
-            "lies below it" if high < best - 1e-9 else "lies above it, by luck" if low > best + 1e-9 else "covers it"
-        )
-        lines.append(f"optimum {_number(best)}: no policy does better within the time limit; the interval {where}")
-    return Report(values, lines, {"returns": returns.reshape(-1).tolist()})
-
-
-def _number(x: Any) -> str:
-    """One decimal, or three below 10."""
-    return f"{x:,.1f}" if abs(x) >= 10 else f"{x:.3f}"

@@ -13,8 +13,9 @@ SOURCES = {
 }
 MAY_IMPORT = {  # each room, and the rooms it may know besides itself
     "rlgen.core": [],
+    "rlgen.report.statistics": [],
     "rlgen.envs": ["rlgen.core"],
-    "rlgen.agents": ["rlgen.core", "rlgen.envs"],
+    "rlgen.agents": ["rlgen.core", "rlgen.envs", "rlgen.report.statistics"],
     "rlgen.data": ["rlgen.core"],
     "rlgen.generative": ["rlgen.core", "rlgen.data"],
 }

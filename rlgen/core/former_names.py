@@ -98,6 +98,7 @@ STATE: dict[str, dict[str, str]] = {
 
 # algorithm class -> key at the top of its checkpoint -> its value, from the rest of a checkpoint that lacks it
 ADDED: dict[str, dict[str, Callable[[State], Any]]] = {
+    "DQN": {"support": lambda state: None},
     "EMAModel": {"steps": lambda state: _steps(state["optimizer"])},
 }
 

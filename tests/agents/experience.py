@@ -6,6 +6,7 @@ Every frame is a number of its own, so that what is drawn can be told apart by i
 from typing import NamedTuple
 
 import numpy as np
+from rlgen.agents.actor import ActorInput
 from rlgen.agents.replay import Replay
 from rlgen.envs import Step
 
@@ -66,9 +67,8 @@ class Experience:
             action = self.rng.integers(ACTIONS, size=self.width)
             lost = (self.rng.random(self.width) < lose) & ~over
             for replay in (self.replay, self.twin) if self.twin is not None else (self.replay,):
-                replay.push(
-                    self.pictures(self.obs), self.action_mask, self.is_first, action, step, recurrent_state[:, None]
-                )
+                inputs = self.pictures(self.obs), self.action_mask, recurrent_state[:, None], self.is_first
+                replay.push(ActorInput(*inputs), action, step)
                 if lost.any():
                     replay.cut(lost)
             for lane in range(self.width):

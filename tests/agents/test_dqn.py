@@ -6,8 +6,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from rlgen.agents.actor import ActorInput
 from rlgen.agents.networks import QNetwork
-from rlgen.agents.replay import Batch
+from rlgen.agents.replay import Batch, Window
 from torch import nn
 
 from rlgen.core.errors import UserError
@@ -31,12 +32,19 @@ def targets(agent, batch, target, online=None):
     agent.q, agent.target = Table(target if online is None else online), Table(target)
     agent.optimizer = torch.optim.SGD(agent.q.parameters(), lr=0.0)
     agent.replay.sample, sample = lambda size, beta: batch, agent.replay.sample
+    agent.replay.window = lambda index: one_step(batch)
     agent.value.error, error, seen = lambda out, y: seen.append(y) or error(out, y), agent.value.error, []
     try:
         agent.learn()
     finally:
         agent.replay.sample, agent.value.error = sample, error
     return torch.cat(seen, 1).squeeze(-1)
+
+
+def one_step(batch):
+    """The steps of a batch of one-step transitions."""
+    columns = (x.unsqueeze(2) for x in (batch.obs, batch.action_mask, batch.action))
+    return Window(*columns, torch.ones(*batch.reward.shape, 1))
 
 
 def transitions(obs, action, reward, discount, next_obs, states=5):
@@ -48,12 +56,18 @@ def transitions(obs, action, reward, discount, next_obs, states=5):
     )  # fmt: skip
 
 
+def bellman(agent, batch, next_out, selector):
+    """The targets (S, B, K) from the outputs of the target network and of the selector for s'."""
+    policy = agent.policy(selector, batch.next_action_mask)
+    return agent.value.target(batch.reward, batch.discount, next_out, policy)
+
+
 def act(agent):
-    return agent.act(agent.env.obs, agent.env.action_mask, agent.recurrent_state, agent.env.is_first)
+    return agent.act(agent.inputs())
 
 
 def greedy(agent, obs):
-    return agent.greedy(obs, np.ones((len(obs), 1), bool), None, np.zeros(len(obs), bool))[0]
+    return agent.greedy(ActorInput(obs, np.ones((len(obs), 1), bool), None, np.zeros(len(obs), bool)))[0]
 
 
 def weights(module):
@@ -73,7 +87,7 @@ def equal(one, other):
 def test_a_time_limit_is_bootstrapped_and_a_termination_is_not(build, world, bootstraps):
     agent = build(world, gamma=0.9)
     for _ in range(5):
-        agent.play()
+        agent.collect()
     batch = agent.replay.sample(200)
     y = targets(agent, batch, torch.full((5, 2), 7.0))[0]
     last = batch.obs[0].argmax(-1) == 4
@@ -89,12 +103,12 @@ def test_the_fixed_point_is_the_value(build, world, num_envs, n_step):
     """1 / (1 - γ) for ever, or what is left of 1 + γ + γ² + γ³ + γ⁴ where the episode terminates."""
     agent = build(world, gamma=0.9, num_envs=num_envs, n_step=n_step)
     for _ in range(60):
-        agent.play()
+        agent.collect()
     table = torch.zeros(5, 2)
     for _ in range(140):
         batch = agent.replay.sample(100)
         after = (batch.next_obs @ table)[..., None]
-        table[batch.obs[0].argmax(-1), batch.action[0]] = agent.backup(batch, None, after, after)[0, :, 0]
+        table[batch.obs[0].argmax(-1), batch.action[0]] = bellman(agent, batch, after, after)[0, :, 0]
     left = torch.arange(5, 0, -1)
     value = (1 - 0.9**left) / 0.1 if world in ("TestTerminated", "TestBoth") else torch.full((5,), 10.0)
     torch.testing.assert_close(table, value[:, None].expand(5, 2), atol=1e-4, rtol=0)
@@ -105,7 +119,7 @@ def test_everything_that_happened_is_stored_once(build, monkeypatch, num_envs, s
     monkeypatch.setattr(toy_environments.Counting, "finished", finished := [])
     agent = build("TestCounting", num_envs=num_envs, seeds=seeds, buffer_size=10_000, train_freq=5)
     for _ in range(40):
-        agent.play()
+        agent.collect()
     replay, stored = agent.replay, agent.replay.count * num_envs * seeds
     assert len(np.unique(replay.frames.obs[:stored], axis=0)) == stored
     batch = replay.sample(5_000)
@@ -149,12 +163,12 @@ def test_what_it_says_of_returns_is_true(build, monkeypatch):
     agent, silent = build("TestCounting", num_envs=2, train_freq=2), 0
     for _ in range(150):
         before = len(finished)
-        metrics = agent.play()
+        metrics = agent.collect()
         ended = [value for value, _ in finished[before:]]
         assert ("return" in metrics) == bool(ended)
         silent += not ended
         if ended:
-            assert metrics["return"] == pytest.approx(np.mean(ended))
+            assert metrics["return"].flatten().tolist() == pytest.approx([sum(ended), len(ended)])
             assert metrics["return_100"] == pytest.approx(np.mean([value for value, _ in finished[-100:]]))
     assert 0 < silent < 150
     assert len(finished) > 60
@@ -166,8 +180,9 @@ def test_what_it_says_of_returns_forgets_none_of_several_steps(build, monkeypatc
     agent = build("TestCounting", train_freq=30)
     for _ in range(5):
         before = len(finished)
-        metrics = agent.play()
-        assert metrics["return"] == pytest.approx(np.mean([value for value, _ in finished[before:]]))
+        metrics = agent.collect()
+        ended = [value for value, _ in finished[before:]]
+        assert metrics["return"][:, 0].tolist() == pytest.approx([sum(ended), len(ended)])
 
 
 # ---- the Bellman target
@@ -201,14 +216,14 @@ def test_the_error_compares_the_action_taken_and_only_its_value_moves(build, dou
 def test_a_burst_is_as_many_steps_each_with_a_batch_of_its_own(build, monkeypatch):
     agent, seen = build(gradient_steps=5, batch=7), []
     for _ in range(10):
-        agent.play()
+        agent.collect()
 
-    def target_values(burst, original=agent.target_values):
+    def target_values(burst, original=agent.with_targets):
         for batch, out in original(burst):
             seen.append((weights(agent.q), batch))
             yield batch, out
 
-    monkeypatch.setattr(agent, "target_values", target_values)
+    monkeypatch.setattr(agent, "with_targets", target_values)
     target = weights(agent.target)
     agent.learn()
     assert len(seen) == 5
@@ -276,7 +291,7 @@ def test_the_target_follows_in_units_of_environment_steps(
             for parameter in agent.q.parameters():
                 parameter.add_(torch.randn_like(parameter))
         before = agent.time
-        agent.play()
+        agent.collect()
         online, now = weights(agent.q), weights(agent.target)
         times = sum(step % target_update_interval == 0 for step in range(before + 1, agent.time + 1))
         synced += times
@@ -325,10 +340,10 @@ def test_buffers_follow_too(build, monkeypatch, tau, seeds):
     agent = build(tau=tau, seeds=seeds)
     for buffer in agent.q.buffers():
         buffer += 4
-    agent.play()
+    agent.collect()
     assert not any(buffer.any() for buffer in agent.target.buffers())
     for _ in range(4):
-        agent.play()
+        agent.collect()
     assert sorted({buffer.max().item() for buffer in agent.target.buffers()}) == sorted({4, 4 * tau})
 
 
@@ -354,20 +369,20 @@ def test_epsilon_falls_in_a_straight_line(build, time):
 
 def test_epsilon_goes_on_after_a_resume_and_counts_steps_of_all_lanes(build):
     agent = build(epsilon_steps=100, epsilon_end=0.0, num_envs=5, train_freq=10)
-    agent.play()
-    agent.play()
+    agent.collect()
+    agent.collect()
     assert agent.epsilon == pytest.approx(0.8)
     resumed = build(epsilon_steps=100, epsilon_end=0.0, num_envs=5, train_freq=10)
     resumed.load_state_dict(copy.deepcopy(agent.state_dict()))
     assert resumed.epsilon == agent.epsilon
-    resumed.play()
+    resumed.collect()
     assert resumed.epsilon == pytest.approx(0.7)
 
 
 def test_lanes_explore_independently(build, monkeypatch):
     """How many of 6 lanes explore at once is binomial."""
     agent, size, p = build(num_envs=3, seeds=2, epsilon=0.3, epsilon_end=0.3), 4_000, 0.3
-    monkeypatch.setattr(agent, "greedy", lambda obs, *_: (np.full(len(obs), -1), None))
+    monkeypatch.setattr(agent, "greedy", lambda inputs: (np.full(len(inputs.obs), -1), None))
     acted = np.stack([act(agent)[0] for _ in range(size)]) >= 0  # (size, 6)
     counts = np.bincount(acted.sum(1), minlength=7)
     expected = np.array([size * comb(6, k) * p**k * (1 - p) ** (6 - k) for k in range(7)])
@@ -378,7 +393,7 @@ def test_lanes_explore_independently(build, monkeypatch):
 @pytest.mark.parametrize("epsilon", [0.5, 1.0])
 def test_a_random_action_may_be_any(build, monkeypatch, epsilon):
     agent, size = build("TestCounting", num_envs=2, epsilon=epsilon, epsilon_end=epsilon), 3_000
-    monkeypatch.setattr(agent, "greedy", lambda obs, *_: (np.full(len(obs), -1), None))
+    monkeypatch.setattr(agent, "greedy", lambda inputs: (np.full(len(inputs.obs), -1), None))
     acted = np.concatenate([act(agent)[0] for _ in range(size)])
     counts = np.bincount(acted[acted >= 0], minlength=3)
     assert len(counts) == 3
@@ -393,7 +408,7 @@ def test_without_exploration_it_is_greedy(build):
         with torch.no_grad():
             best = agent.q(torch.from_numpy(obs)[None])[0, :, :, 0].argmax(1).numpy()
         np.testing.assert_array_equal(act(agent)[0], best)
-        agent.play()
+        agent.collect()
 
 
 @pytest.mark.parametrize("num_envs", [1, 3])
@@ -456,7 +471,7 @@ def test_no_seed_feels_another(build):
     one, other = build(seeds=3), build(seeds=3)
     for agent in (one, other):
         for _ in range(25):
-            agent.play()
+            agent.collect()
     other.replay.reward.reshape(-1, 3)[:, 0] = 1e6  # beyond the bound on the gradient, too
     for agent in (one, other):
         for _ in range(5):
@@ -491,7 +506,7 @@ def test_an_evaluation_depends_on_weights_and_seed_alone(build, seeds):
     first = agent.evaluate()
     assert first["eval_return"].shape == (seeds,)
     for _ in range(3):
-        agent.play()
+        agent.collect()
     assert torch.equal(agent.evaluate()["eval_return"], first["eval_return"])
     twin = build(seeds=seeds)
     assert torch.equal(twin.evaluate()["eval_return"], first["eval_return"])

@@ -63,7 +63,7 @@ def error_by_steps(agent, made):
     """The error (S, B), surprises and Q of what is learned from, one window after the other, one step at a time."""
     config = agent.config
     shape = made.reward.shape[:2]
-    errors, priorities_ = torch.zeros(*shape, config.length), torch.zeros(*shape, config.length)
+    errors, priorities = torch.zeros(*shape, config.length), torch.zeros(*shape, config.length)
 
     def unroll(network, s, b):
         recurrent_state, rows = made.recurrent_state[s, b], []
@@ -86,54 +86,60 @@ def error_by_steps(agent, made):
                 continue
             there = here + config.n_step
             q = agent.value.mean((online if config.double else target)[there])
-            y = agent.value.backup(
-                torch.tensor(total), torch.tensor(after), agent.value.mix(target[there], torch.eye(2)[q.argmax()])
-            )
+            greedy = torch.eye(2)[q.argmax()]
+            y = agent.value.target(torch.tensor(total), torch.tensor(after), target[there], greedy)
             out = online[here][made.action[s, b, here]]
-            errors[s, b, t], priorities_[s, b, t] = agent.value.error(out, y), agent.value.priority(out, y)
-    return errors.mean(-1), priorities_
+            errors[s, b, t], priorities[s, b, t] = agent.value.error(out, y), agent.value.priority(out, y)
+    return errors.mean(-1), priorities
+
+
+def learn_from(agent, made):
+    """The loss (S,) of these sequences and their new priorities (S, B), the weights unchanged."""
+    heard = []
+    agent.optimizer.param_groups[0]["lr"] = 0.0
+    agent.replay.sequences = lambda size, length, beta: made
+    agent.replay.prioritize = lambda index, priority: heard.append(priority)
+    return agent.learn()["loss"], heard[0] if heard else None
 
 
 @pytest.mark.parametrize("settings", [{}, {"double": True, "n_step": 3}, {"atoms": 7, "v_min": -3.0, "v_max": 3.0}])
 @pytest.mark.parametrize("burn_in", [0, 3])
 def test_the_error_of_sequences_is_that_of_their_steps(build, settings, burn_in):
-    agent = build(recurrent=True, burn_in=burn_in, dueling=True, gamma=0.9, **settings)
+    agent = build(recurrent=True, burn_in=burn_in, dueling=True, gamma=0.9, alpha=0.5, **settings)
     other = build(recurrent=True, seed=1, dueling=True, **settings)
     agent.target.load_state_dict(other.q.state_dict())  # two networks, not one twice
     made = window((1, 6, agent.span))
     assert made.is_first[..., 1:].any()
+    learn_from(agent, made)
     with torch.no_grad():
-        error, priority, q = agent.error(made)
-        errors, priorities_ = error_by_steps(agent, made)
-    assert error.shape == (1, 6)
-    assert priority.shape == q.shape == (1, 6, 5)
-    torch.testing.assert_close(error, errors)
-    torch.testing.assert_close(priority, priorities_)
+        errors, priorities = error_by_steps(agent, made)
+    for b in range(6):
+        alone = made._replace(weight=torch.eye(6)[b : b + 1])
+        loss, _ = learn_from(agent, alone)
+        torch.testing.assert_close(6 * loss, errors[:, b])
+    _, heard = learn_from(agent, made)
+    torch.testing.assert_close(heard, 0.9 * priorities.max(-1).values + 0.1 * priorities.mean(-1))
 
 
 @pytest.mark.parametrize("kind", [{}, {"loss": "mse"}, {"atoms": 7, "v_min": -2.0, "v_max": 6.0}, {"quantiles": 5}])
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_every_sequence_counts_by_its_weight(build, kind, seeds):
     """T5: as in DQN; and the priority of a sequence is 0.9 times its largest surprise and 0.1 times the mean."""
-    agent, heard = build(recurrent=True, alpha=0.5, seeds=seeds, n_step=2, **kind), []
-    agent.optimizer.param_groups[0]["lr"] = 0.0
+    agent = build(recurrent=True, alpha=0.5, seeds=seeds, n_step=2, **kind)
     made = window((seeds, 6, agent.span))
-    agent.replay.sequences = lambda size, length, beta: made
-    agent.replay.prioritize = lambda index, priority: heard.append(priority)
-    loss = agent.learn()["loss"]
-    with torch.no_grad():
-        error, priority, _ = agent.error(made)
+    loss, priority = learn_from(agent, made)
+    single = [learn_from(agent, made._replace(weight=torch.eye(6)[b].expand(seeds, -1)))[0] for b in range(6)]
+    error = 6 * torch.stack(single, 1)  # (S, 6)
     assert len(error.unique()) == 6 * seeds
     torch.testing.assert_close(loss, (made.weight * error).mean(1))
-    assert heard[0].shape == (seeds, 6)
-    torch.testing.assert_close(heard[0], 0.9 * priority.max(-1).values + 0.1 * priority.mean(-1))
+    assert priority.shape == (seeds, 6)
 
 
 def test_the_burn_in_teaches_nothing(build):
     agent = build(recurrent=True, burn_in=3)
     made = window((1, 6, agent.span), 0, 0)
     made.obs.requires_grad_(True)
-    agent.error(made)[0].sum().backward()
+    learn_from(agent, made)
     assert not made.obs.grad[:, :, :3].any()
     assert made.obs.grad[:, :, 3:-1].any(-1).all()
     assert not made.obs.grad[:, :, -1:].any()  # only the target looks there
@@ -145,7 +151,7 @@ def test_it_acts_by_what_the_whole_episode_gives(build):
         recurrent=True, seeds=2, num_envs=2, epsilon=0.0, epsilon_end=0.0, learning_starts=10**6, buffer_size=1_000
     )
     for _ in range(40):
-        agent.play()
+        agent.collect()
     frames, count = agent.replay.frames, agent.replay.count
     obs = torch.from_numpy(frames.obs[: count * 4]).view(count, 2, 2, 4).permute(1, 2, 0, 3)
     is_first = torch.from_numpy(np.equal(frames.age[: count * 4], 0)).view(count, 2, 2).permute(1, 2, 0)
@@ -164,7 +170,7 @@ def test_what_was_remembered_is_stored_and_brings_back_what_was_thought(build, m
     mean = agent.value.mean
     monkeypatch.setattr(agent.value, "mean", lambda out: thought.append(mean(out).clone()) or mean(out))
     for _ in range(30):
-        agent.play()
+        agent.collect()
     q = torch.stack(thought).flatten(1, 2)  # (times, S * N, A)
     made = agent.replay.sequences(200, agent.span)
     with torch.no_grad():
@@ -221,7 +227,7 @@ def test_memory_goes_on_while_it_explores(build):
     agent = build(recurrent=True, epsilon=1.0, epsilon_end=1.0, num_envs=2)
     remembered = [agent.recurrent_state]
     for _ in range(3):
-        agent.play()
+        agent.collect()
         remembered.append(agent.recurrent_state)
     assert not remembered[0].any()
     assert not any(np.array_equal(one, other) for one, other in pairwise(remembered))
@@ -231,7 +237,7 @@ def test_seeds_side_by_side_have_nothing_in_common(build):
     one, other = (build(recurrent=True, seeds=2, alpha=0.5) for _ in range(2))
     for agent in (one, other):
         for _ in range(10):
-            agent.play()
+            agent.collect()
     other.replay.reward.reshape(-1, 2)[:, 0] = 1e3
     for agent in (one, other):
         for _ in range(3):

@@ -19,4 +19,4 @@ def test_stacks_of_any_height_begin_with_the_first_frame_of_the_episode(frame_st
     slots = np.arange(steps)
     stored, _ = frames.at(slots)
     np.testing.assert_array_equal(stored.numpy(), expected)
-    np.testing.assert_array_equal(np.flatnonzero(frames.starts(slots)), [0, 600])
+    np.testing.assert_array_equal(np.flatnonzero(frames.is_first(slots)), [0, 600])

@@ -4,7 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from rlgen.agents.networks import Head, NoisyLinear, QNetwork, RecurrentQNetwork, draw_noise, in_numpy, zero_noise
+from rlgen.agents.networks import Head, QNetwork, RecurrentQNetwork
+from rlgen.agents.noise import NoisyLinear, draw_noise, zero_noise
+from rlgen.agents.numpy_network import in_numpy
 from torch import nn
 
 from rlgen.core.seeds import Seeds

@@ -7,13 +7,14 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 import torch
-from rlgen.agents.networks import zero_noise
+from rlgen.agents.actor import ActorInput
+from rlgen.agents.noise import zero_noise
 from rlgen.agents.replay import Batch
 from rlgen.agents.values import Categorical
 
 from rlgen.core.errors import UserError
 from tests.agents.tasks import LEGAL
-from tests.agents.test_dqn import Table, act, equal, targets, transitions, weights
+from tests.agents.test_dqn import Table, act, bellman, equal, one_step, targets, transitions, weights
 
 KINDS = {
     "huber": {}, "mse": {"loss": "mse"}, "c51": {"atoms": 7, "v_min": -2.0, "v_max": 6.0}, "qr": {"quantiles": 5},
@@ -23,7 +24,7 @@ KINDS = {
 def burst(agent, size=8):
     """A batch of its own, with weights as prioritised replay gives them."""
     for _ in range(20):
-        agent.play()
+        agent.collect()
     batch = agent.replay.sample(size)
     return batch._replace(weight=torch.rand(batch.weight.shape))
 
@@ -95,7 +96,7 @@ def test_priorities_follow_from_the_unweighted_surprise_of_each_start(build, mon
     with torch.no_grad():
         out = agent.q(batch.obs).take_along_dim(batch.action[..., None, None], 2).squeeze(2)
         next_out = agent.target(batch.next_obs)
-        y = agent.backup(batch, None, next_out, next_out)
+        y = bellman(agent, batch, next_out, next_out)
     torch.testing.assert_close(priority, agent.value.priority(out, y), atol=1e-5, rtol=1e-4)
     if kind in ("huber", "mse"):
         torch.testing.assert_close(priority, (y - out).abs()[..., 0], atol=1e-5, rtol=1e-4)
@@ -174,7 +175,7 @@ def test_only_legal_actions_are_ever_taken(build, settings):
 def test_random_actions_are_uniform_over_those_that_are_legal(build):
     agent, size = build("TestLegal", num_envs=4), 3_000
     action_mask = LEGAL[[0, 1, 2, 3]]
-    drawn = np.stack([agent.uniform(action_mask) for _ in range(size)])
+    drawn = np.stack([agent.random_action(action_mask) for _ in range(size)])
     for lane in range(4):
         counts = np.bincount(drawn[:, lane], minlength=5)
         assert not counts[~action_mask[lane]].any()
@@ -186,9 +187,9 @@ def test_random_actions_are_uniform_over_those_that_are_legal(build):
 
 def test_the_greedy_action_is_the_best_legal_one(build):
     agent = build("TestLegal")
-    agent.acting, agent.q = None, Table([[5.0, 9, 9, 6, 9]] * 4)
+    agent.numpy_q, agent.q = None, Table([[5.0, 9, 9, 6, 9]] * 4)
     obs, start = np.eye(4, dtype=np.float32), np.ones(4, bool)
-    assert agent.greedy(obs, LEGAL, None, start)[0].tolist() == [3, 1, 1, 1]
+    assert agent.greedy(ActorInput(obs, LEGAL, None, start))[0].tolist() == [3, 1, 1, 1]
     assert agent.predict(np.arange(4), action_mask=LEGAL)[0].tolist() == [3, 1, 1, 1]
     assert agent.predict(0, action_mask=LEGAL[0])[0] == 3
     assert agent.predict(0)[0] == 1
@@ -249,12 +250,15 @@ def test_the_target_of_munchausen_is_its_formula(build, kind, masks, temperature
         torch.ones(shape),
         action,
     )
-    y = agent.backup(batch, here, next_out, selector)
+    agent.replay.window, agent.target = lambda index: one_step(batch), lambda obs: obs
+    reward = agent.munchausen_reward(batch, agent.policy(selector, batch.next_action_mask))
+    y = bellman(agent, batch._replace(reward=reward), next_out, selector)
     mean = y @ agent.value.z if kind == "c51" else y.mean(-1)
     expected = munchausen(agent.config, agent.value, batch, here, next_out, selector)
     torch.testing.assert_close(mean, expected, atol=1e-4, rtol=1e-4)
     if temperature == 1.0:  # the bracket is cut at -1 for some and not for all
-        bonus = agent.munchausen_reward(batch._replace(discount=torch.zeros(shape)), here, torch.ones(1)) - batch.reward
+        last = batch._replace(discount=torch.zeros(shape))
+        bonus = agent.munchausen_reward(last, torch.ones(*shape, 1)) - batch.reward
         assert bonus.min() == pytest.approx(-0.9)
         assert (bonus > -0.89).any()
         assert (bonus <= 0).all()
@@ -294,18 +298,18 @@ def test_noise_is_fresh_for_every_update_and_both_networks_and_for_every_action(
         return torch.cat([x.flatten() for name, x in network.named_buffers() if "noise" in name])
 
     for _ in range(20):
-        agent.play()
-    target_values = agent.target_values
+        agent.collect()
+    with_targets = agent.with_targets
 
-    def watching(burst):
-        for batch, out in target_values(burst):
+    def watching(batches):
+        for batch, out in with_targets(batches):
             assert batch.reward.shape == (2, 8)
             with torch.no_grad():
                 assert torch.equal(out, agent.target(batch.next_obs))  # judged with the noise that is there
             seen.extend([noise(agent.q), noise(agent.target)])
             yield batch, out
 
-    agent.target_values = watching
+    agent.with_targets = watching
     agent.learn()
     for _ in range(3):
         act(agent)
@@ -342,10 +346,10 @@ def test_no_noise_where_it_plays_in_earnest(build, seeds, recurrent):
 def test_noise_explores_in_place_of_random_actions(build):
     agent = build(noisy=True, epsilon=1.0, epsilon_end=1.0)
     assert agent.epsilon == 0
-    agent.uniform = None  # whoever asks for a random action fails
+    agent.random_action = None  # whoever asks for a random action fails
     obs = np.random.default_rng(0).normal(size=(1, 4)).astype(np.float32)
     still = np.zeros(1, bool)
-    actions = {agent.act(obs, np.ones((1, 1), bool), None, still)[0][0] for _ in range(300)}
+    actions = {agent.act(ActorInput(obs, np.ones((1, 1), bool), None, still))[0][0] for _ in range(300)}
     calm = {int(agent.predict(obs[0])[0]) for _ in range(30)}
     assert actions == {0, 1}
     assert len(calm) == 1
@@ -378,11 +382,11 @@ def test_a_support_that_does_not_cover_what_is_seen_is_told_once(build, caplog, 
     """T14: episodes of five steps bring 1 + γ + γ² + γ³ + γ⁴."""
     agent = build("TestTruncated", atoms=5, gamma=0.9, num_envs=2, seeds=2, **{"v_min": 0.0, **settings})
     for _ in range(20):
-        agent.play()
+        agent.step()
     told = [record.getMessage() for record in caplog.records if "discounted return" in record.getMessage()]
     assert len(told) == warns
     if warns:
-        assert "a discounted return of 4.095 was seen" in told[0]
+        assert "a discounted return of 4.095 is outside of" in told[0]
         assert f"--v-max {settings['v_max']:g}" in told[0]
 
 
@@ -475,7 +479,7 @@ def test_no_seed_feels_another_in_rainbow(build, kind):
     one, other = (build(seeds=3, **settings, **KINDS[kind]) for _ in range(2))
     for agent in (one, other):
         for _ in range(25):
-            agent.play()
+            agent.collect()
     other.replay.reward.reshape(-1, 3)[:, 0] = 1e3
     for _ in range(5):
         losses = [agent.learn()["loss"] for agent in (one, other)]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rlgen.agents.actor import ActorInput
 from rlgen.agents.frames import Frames
 from rlgen.agents.replay import Replay
 from rlgen.envs import Step
@@ -135,13 +136,8 @@ def test_an_atari_transition_costs_no_more_than_its_frame():
     )
     for time in range(rows + 100):
         done = np.full(num_envs, time % 500 == 499)
-        replay.push(
-            obs,
-            action_mask,
-            no,
-            np.zeros(num_envs, np.int64),
-            Step(np.zeros(num_envs), no, done, done, obs, action_mask, np.zeros(num_envs)),
-        )
+        step = Step(np.zeros(num_envs), no, done, done, obs, action_mask, np.zeros(num_envs))
+        replay.push(ActorInput(obs, action_mask, None, no), np.zeros(num_envs, np.int64), step)
     replay.sample(32)
     arrays = [
         x

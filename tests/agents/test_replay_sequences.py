@@ -83,5 +83,5 @@ def test_what_is_too_long_is_refused():
     for alpha in (0.0, 0.5):
         replay = Experience(40, alpha=alpha).live(5).replay
         assert replay.windows(6) == 0
-        with pytest.raises(ValueError, match="no 6 steps"):
+        with pytest.raises(ValueError, match="too few for a window of 6 steps"):
             replay.sequences(1, 6)

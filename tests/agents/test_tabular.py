@@ -3,13 +3,14 @@ from itertools import product
 import gymnasium as gym
 import numpy as np
 import pytest
-from rlgen.agents.tabular import QLearning, best_return, evaluate, optimum, policy_iteration, value_iteration
+from rlgen.agents.actor import ActorInput
+from rlgen.agents.dynamic_programming import best_return, evaluate, optimum, policy_iteration, value_iteration
+from rlgen.agents.tabular import QLearning
 from rlgen.envs import Step, VectorEnv
 from rlgen.envs.mdp import MDP, mdp
 
 import rlgen
 from rlgen import catalog, evaluation
-from rlgen.cli import main as cli
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 from tests.envs import toy_environments
@@ -150,8 +151,8 @@ def test_the_maximum_is_over_legal_actions():
     agent.learn(np.eye(5, dtype=np.float32)[[2]], np.array([1]), step)
     assert agent.q[0, 2, 1] == 1 + 0.5 * 2
     at = np.eye(5, dtype=np.float32)[[3]]
-    assert agent.greedy(at, action_mask, None, nothing)[0].tolist() == [0]
-    assert agent.greedy(at, np.ones((1, 1), bool), None, nothing)[0].tolist() == [1]
+    assert agent.greedy(ActorInput(at, action_mask, None, nothing))[0].tolist() == [0]
+    assert agent.greedy(ActorInput(at, np.ones((1, 1), bool), None, nothing))[0].tolist() == [1]
 
 
 def test_lanes_of_a_seed_are_learned_from_in_turn():
@@ -216,25 +217,20 @@ def test_several_discrete_numbers_are_one_state():
 
 @pytest.mark.parametrize("world", ["CartPole", "Catch"])
 def test_what_has_no_states_to_count_is_refused(world):
-    with pytest.raises(UserError, match=f"^{world} does not observe discrete numbers[^\n]*$"):
+    with pytest.raises(UserError, match=f"^{world}: qlearning needs discrete observations; [^\n]*`rlgen dqn {world}`$"):
         build(world)
 
 
 # ---- the optimum beside the score
 
 
-def test_a_score_comes_with_the_optimum_where_it_is_known(tmp_path):
+def test_a_report_has_the_optimum_where_it_is_known(tmp_path):
     run = rlgen.train("qlearning", "CliffWalking", runs=tmp_path)
-    entry = catalog.find("qlearning")
-    result = evaluation.score(rlgen.load(run), 5)
-    assert result["mean"] == result["optimum"] == -13
-    said = cli._say(entry, result)
-    assert "mean return -13.0 over 5 fresh episodes" in said
-    assert said.splitlines()[1].startswith("optimum -13.0: ")
-    assert said.endswith("covers it")
-    worse = cli._say(entry, {**result, "mean": -20.0, "ci95": [-25.0, -14.0]})
-    assert worse.endswith("lies below it")
-    assert "optimum" not in cli._say(entry, {name: value for name, value in result.items() if name != "optimum"})
+    report = rlgen.load(run).report(5, seed=0)
+    assert report.values["mean"] == report.values["score"] == report.values["optimum"] == -13
+    assert report.details == {"returns": [-13.0] * 5}
+    assert report.lines[0].startswith("score   mean return -13.0 over 5 fresh greedy episodes (95 % interval")
+    assert report.lines[1] == "optimum -13.0: the best policy within the time limit; the interval contains it"
 
 
 @pytest.mark.slow

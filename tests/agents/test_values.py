@@ -14,6 +14,16 @@ def shaped(value, *shape):
     return target.softmax(-1) if isinstance(value, Categorical) else target
 
 
+def mix(value, out, policy):
+    """The value of a state under a policy: the target of reward 0 and discount 1."""
+    return value.target(torch.zeros(policy.shape[:-1]), torch.ones(policy.shape[:-1]), out, policy)
+
+
+def moved(value, reward, discount, probabilities):
+    """The target of C51 from the distribution of a single action."""
+    return value.target(reward, discount, probabilities.log().unsqueeze(-2), torch.ones(*reward.shape, 1))
+
+
 @pytest.mark.parametrize("shape", [(), (5,), (2, 5), (2, 1), (1, 5)])
 def test_take_picks_one_action_each(shape):
     out = torch.rand(*shape, 4, 3)
@@ -36,7 +46,7 @@ def test_take_lets_the_gradient_through_to_what_was_taken():
 @pytest.mark.parametrize("value", VALUES, ids=NAMES)
 def test_a_certain_choice_is_worth_what_was_chosen(value):
     out, action = torch.randn(2, 6, 4, value.width), torch.randint(4, (2, 6))
-    mixed, chosen = value.mix(out, torch.eye(4)[action]), gather(out, action)
+    mixed, chosen = mix(value, out, torch.eye(4)[action]), gather(out, action)
     torch.testing.assert_close(mixed, chosen.softmax(-1) if isinstance(value, Categorical) else chosen)
 
 
@@ -44,7 +54,7 @@ def test_a_certain_choice_is_worth_what_was_chosen(value):
 def test_a_soft_policy_is_worth_the_sum_over_its_actions(value):
     out, policy = torch.randn(2, 3, 4, value.width), torch.randn(2, 3, 4).softmax(-1)
     policy[0, 0] = torch.tensor([0.0, 0.5, 0.5, 0.0])  # an action that is not legal
-    mixed = value.mix(out, policy)
+    mixed = mix(value, out, policy)
     for s in range(2):
         for b in range(3):
             rows = [out[s, b, a].softmax(-1) if isinstance(value, Categorical) else out[s, b, a] for a in range(4)]
@@ -87,7 +97,7 @@ def test_scalar_backup_is_the_bellman_equation():
     reward, discount = torch.tensor([[1.0, -2.0, 0.5]]), torch.tensor([[0.9, 0.0, 0.81]])
     out = torch.tensor([[[10.0], [7.0], [-3.0]]])
     for value in (Scalar(), Quantile(1)):
-        target = value.backup(reward, discount, out)
+        target = value.target(reward, discount, out.unsqueeze(-2), torch.ones(1, 3, 1))
         assert target.shape == (1, 3, 1)
         torch.testing.assert_close(target[..., 0], torch.tensor([[1 + 9.0, -2.0, 0.5 - 2.43]]))
 
@@ -146,7 +156,7 @@ P = [0.1, 0.2, 0.3, 0.15, 0.25]
 def test_a_distribution_moves_as_worked_out_by_hand(reward, discount, expected):
     """T14: atoms at -2, -1, 0, 1, 2; where one falls on another, l = u, no mass may be lost."""
     value = Categorical(5, -2.0, 2.0)
-    target = value.backup(torch.tensor(reward), torch.tensor(discount), torch.tensor(P))
+    target = moved(value, torch.tensor(reward), torch.tensor(discount), torch.tensor(P))
     torch.testing.assert_close(target, torch.tensor(expected, dtype=torch.float32))
 
 
@@ -159,7 +169,7 @@ def test_distributions_move_as_atom_by_atom(atoms, low, high):
     discount = torch.rand(shape) * (torch.rand(shape) < 0.7)
     discount[:, :5] = 1.0
     before = (3 * torch.randn(*shape, atoms)).softmax(-1)
-    target = value.backup(reward, discount, before)
+    target = moved(value, reward, discount, before)
     assert target.shape == (*shape, atoms)
     assert (target >= 0).all()
     torch.testing.assert_close(target.sum(-1), torch.ones(shape))
@@ -172,14 +182,14 @@ def test_distributions_move_as_atom_by_atom(atoms, low, high):
 def test_what_is_not_clipped_keeps_its_mean():
     value = Categorical(31, -3.0, 3.0)
     before, reward, discount = torch.randn(200, 31).softmax(-1), torch.rand(200) * 2 - 1, torch.rand(200) * 0.6
-    target = value.backup(reward, discount, before)
+    target = moved(value, reward, discount, before)
     torch.testing.assert_close(target @ value.z, reward + discount * (before @ value.z), atol=1e-5, rtol=1e-5)
 
 
 def test_what_lies_outside_the_support_is_its_end():
     value = Categorical(31, -3.0, 3.0)
     for reward, end in ((50.0, -1), (-50.0, 0)):
-        target = value.backup(torch.tensor([reward]), torch.tensor([1.0]), torch.randn(1, 31).softmax(-1))
+        target = moved(value, torch.tensor([reward]), torch.tensor([1.0]), torch.randn(1, 31).softmax(-1))
         assert target[0, end] == pytest.approx(1)
 
 

@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from rlgen.agents.actor import ActorInput
 from rlgen.agents.dqn import DQN
 from rlgen.agents.priorities import Priorities
 from rlgen.agents.replay import Replay
@@ -68,7 +69,7 @@ def pusher(replay: Replay, shape: tuple[int, ...], kind: Any) -> Callable[[], No
 
     def push() -> None:
         time = replay.count % 200
-        replay.push(obs, action_mask, no if time else ~no, action, steps[time == 199])
+        replay.push(ActorInput(obs, action_mask, None, no if time else ~no), action, steps[time == 199])
 
     return push
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import trained
 from numpy.typing import NDArray
-from rlgen.agents.tabular import value_iteration
+from rlgen.agents.dynamic_programming import value_iteration
 from rlgen.envs.mdp import mdp
 
 from rlgen import catalog, envs, evaluation
