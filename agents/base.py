@@ -161,7 +161,7 @@ class Agent(Stateful):
 
     def predict(
         self,
-        observation: ArrayLike | Any,
+        observation: Any,
         state: tuple[Any, ...] | None = None,
         episode_start: ArrayLike | None = None,
         deterministic: bool = True,

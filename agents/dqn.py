@@ -194,8 +194,9 @@ class DQN(Agent):
         chosen = log_policy.take_along_dim(steps.action.unsqueeze(-1), -1).squeeze(-1)
         bonus = self.config.munchausen * (tau * chosen).clamp(CLIP, 0.0)  # (S, B, n)
         entropy = tau * torch.special.entr(log_policy[:, :, 1:].exp()).sum(-1)  # (S, B, n - 1)
-        reward = batch.reward + (steps.discount * bonus).sum(-1) + (steps.discount[:, :, 1:] * entropy).sum(-1)
-        return reward + batch.discount * tau * torch.special.entr(policy).sum(-1)
+        reward: Tensor = batch.reward + (steps.discount * bonus).sum(-1) + (steps.discount[:, :, 1:] * entropy).sum(-1)
+        reward += batch.discount * tau * torch.special.entr(policy).sum(-1)
+        return reward
 
     @torch.no_grad()
     def update_target(self, times: int) -> None:
@@ -214,8 +215,8 @@ class DQN(Agent):
             self.value.place(*self.support.tensors(self.device))
             pairs = zip(former.view(-1, self.value.width), self.value.z.view(-1, self.value.width), strict=True)
             mixture, shift = map(torch.stack, zip(*(projection(*pair) for pair in pairs), strict=True))
-            mix_atoms(self.q.network.head, mixture, shift, self.optimizer)
-            mix_atoms(self.target.network.head, mixture, shift)
+            mix_atoms(self.q.network, mixture, shift, self.optimizer)
+            mix_atoms(self.target.network, mixture, shift)
 
     # ---- acting
 

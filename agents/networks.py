@@ -112,12 +112,16 @@ class Head(nn.Module):
 
 
 @torch.no_grad()
-def mix_atoms(head: Head, mixture: Tensor, shift: Tensor, optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Replace the K logits l of every action by M l + c: M `mixture` (S, K, K), c `shift` (S, K).
+def mix_atoms(
+    network: nn.Module, mixture: Tensor, shift: Tensor, optimizer: torch.optim.Optimizer | None = None
+) -> None:
+    """Change a Q-network so that logits l (K,) of an action become M l + c: `mixture` M (S, K, K), `shift` c (S, K).
 
     The moments of the optimizer are mixed like the weights that they belong to.
     """
     seeds, k = shift.shape
+    head = network.head
+    assert isinstance(head, Head)
     for weight, shifted in head.atom_weights():
         moments = [] if optimizer is None else optimizer.state.get(weight, {}).values()
         for x in (weight, *(moment for moment in moments if moment.shape == weight.shape)):

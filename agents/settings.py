@@ -58,8 +58,13 @@ class DQN:
     clip_reward: bool = False  # learn from the sign of the reward; scores stay whole
     life_loss: bool = False  # a lost life ends the return that is learned; games go on
     # Logging
+<<<<<<< HEAD
     eval_episodes: PositiveInt = 20  # greedy episodes per evaluation
     final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score
+=======
+    eval_episodes: PositiveInt = 20  # greedy episodes per evaluation and seed
+    final_episodes: PositiveInt = 100  # greedy episodes of the final score, per seed
+>>>>>>> ab5d93f (Agents: final episodes are a setting; types)
     # Network
     width: PositiveInt = 128  # hidden units per layer
     depth: PositiveInt = 2  # hidden layers, after the convolutions where observations are images
@@ -68,7 +73,7 @@ class DQN:
     def __post_init__(self) -> None:
         if self.atoms > 1 and self.quantiles > 1:
             raise ValueError(f"--atoms {self.atoms} with --quantiles {self.quantiles}: choose one; 1 turns one off")
-        if self.atoms > 1 and None not in (self.v_min, self.v_max) and self.v_min >= self.v_max:
+        if self.atoms > 1 and self.v_min is not None and self.v_max is not None and self.v_min >= self.v_max:
             raise ValueError(f"--v-min {self.v_min:g} is not below --v-max {self.v_max:g}")
         if self.batch > self.buffer_size:
             raise ValueError(f"--batch {self.batch} is more than --buffer-size {self.buffer_size} holds")
@@ -135,8 +140,13 @@ class QLearning:
     # Environment
     max_episode_steps: PositiveInt | None = None  # cut episodes off; none leaves it to the environment
     # Logging
+<<<<<<< HEAD
     eval_episodes: PositiveInt = 20  # greedy episodes per evaluation
     final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score
+=======
+    eval_episodes: PositiveInt = 20  # greedy episodes per evaluation and seed
+    final_episodes: PositiveInt = 100  # greedy episodes of the final score, per seed
+>>>>>>> ab5d93f (Agents: final episodes are a setting; types)
 
 
 # A few large bursts against a target that stands still learn more per second than many small steps, and n = 3 carries

@@ -74,7 +74,8 @@ class QLearning(Agent):
         """Row of the table (R * S, A) for each one-hot observation, (R * n, *observation) -> (R * n,)"""
         seeds, states, _ = self.q.shape
         state = self.split_seeds((obs @ self.weights).astype(np.int64))
-        return (state + states * np.arange(seeds)[:, None]).reshape(-1)
+        rows: NDArray[np.int64] = (state + states * np.arange(seeds)[:, None]).reshape(-1)
+        return rows
 
     def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
         """argmax_a Q(s, a) over allowed actions, (R * n,); there is no recurrent state."""

@@ -139,7 +139,7 @@ def test_finished_episodes_are_logged_with_time_return_and_length(build, monkeyp
     agent, rows = build("TestCounting", num_envs=num_envs, seeds=seeds, buffer_size=10_000, train_freq=6), []
     for _ in range(40):
         before = agent.time
-        new = agent.play().get("episodes", [])
+        new = agent.collect().get("episodes", [])
         assert all(before < row["time"] <= agent.time for row in new)
         rows += new
     assert sorted((row["return"], row["length"]) for row in rows) == sorted(finished)

@@ -126,7 +126,7 @@ def rainbow(rounds: int, updates: int) -> None:
     for name in ("rainbow", "dqn"):
         agents[name] = built(name, "CartPole", **({"double": False, "dueling": False} if name == "dqn" else {}))
         while agents[name].time < 2_000:
-            agents[name].play()
+            agents[name].collect()
     in_turn(rounds, **{name: lambda agent=agent: update_time(agent, updates) for name, agent in agents.items()})
 
 
@@ -152,7 +152,7 @@ def pixels(rounds: int, updates: int) -> None:
         "dqn", "Pong", n_step=1, double=False, batch=32, gradient_steps=1, buffer_size=2_000, learning_starts=0
     )
     while agent.time < 1_000:
-        agent.play()
+        agent.collect()
     actions = agent.env.num_actions
     layers = (nn.Conv2d(4, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU())
     net, target = (
