@@ -58,13 +58,8 @@ class DQN:
     clip_reward: bool = False  # learn from the sign of the reward; scores stay whole
     life_loss: bool = False  # a lost life ends the return that is learned; games go on
     # Logging
-<<<<<<< HEAD
     eval_episodes: PositiveInt = 20  # greedy episodes per evaluation
     final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score
-=======
-    eval_episodes: PositiveInt = 20  # greedy episodes per evaluation and seed
-    final_episodes: PositiveInt = 100  # greedy episodes of the final score, per seed
->>>>>>> ab5d93f (Agents: final episodes are a setting; types)
     # Network
     width: PositiveInt = 128  # hidden units per layer
     depth: PositiveInt = 2  # hidden layers, after the convolutions where observations are images
@@ -140,13 +135,8 @@ class QLearning:
     # Environment
     max_episode_steps: PositiveInt | None = None  # cut episodes off; none leaves it to the environment
     # Logging
-<<<<<<< HEAD
     eval_episodes: PositiveInt = 20  # greedy episodes per evaluation
     final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score
-=======
-    eval_episodes: PositiveInt = 20  # greedy episodes per evaluation and seed
-    final_episodes: PositiveInt = 100  # greedy episodes of the final score, per seed
->>>>>>> ab5d93f (Agents: final episodes are a setting; types)
 
 
 # A few large bursts against a target that stands still learn more per second than many small steps, and n = 3 carries
