@@ -98,7 +98,7 @@ CASES = {
 
 # A new algorithm needs no line above: those of these settings that it has make it small.
 SMALL = {
-    "agent": {**AGENT, **AGENT_PLAN, **RECURRENT, "atoms": 1, "depth": 1},
+    "agent": {**RAINBOW, **AGENT_PLAN, **RECURRENT, "atoms": 1, "depth": 1},
     "model": {**MODEL, **WORDS, **PIXELS, **MODEL_PLAN, "depth": 1, "layers": 1, "blocks": 1},
 }
 
@@ -215,7 +215,7 @@ def test_a_new_algorithm_would_be_small_without_settings_of_its_own(entry, tmp_p
     algorithm, task, settings = small(entry)
     made = prepare(algorithm, task, settings, runs=tmp_path)
     assert made.plan.budget <= 1_500
-    assert made.algorithm.parameter_count() < 40_000
+    assert made.algorithm.parameter_count() < 100_000
 
 
 def test_differences_are_found():
