@@ -241,32 +241,3 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> task -> settings
     },
     "qlearning": QLEARNING,
 }  # fmt: skip
-
-EXPECTED: dict[str, dict[str, str]] = {  # algorithm -> task -> what the tuned settings reached when measured
-    "dqn": {
-        "CartPole": "496 to 500 in 10 of 10 seeds after 1,000 to 11,000 steps; 12 s on one core",
-        "CartPoleHidden": "23 to 35 in 3 seeds: one look does not tell how fast things move",
-        "Acrobot": "-85 to -79 in 5 seeds after at most 100,000 steps; 2 min on one core",
-        "MountainCar": "-115 to -101 in 5 seeds after at most 100,000 steps; 2 min on one core",
-        "LunarLander": "178 to 247 in 5 seeds after at most 100,000 steps; 4 min on one core",
-        "FrozenLake": "0.77 to 0.78 in 5 seeds; the best policy has 0.77 on these episodes; 26 s on one core",
-        "Taxi": "7.4 to 7.7 in 5 seeds; the best policy has 7.7 on these episodes; 49 s on one core",
-        "GridWorld": "0.42 to 0.61 in 5 seeds; the best policy has 0.61 on these episodes; 18 s on one core",
-        "Catch": "19.7 to 20.0 in 5 seeds, of 20; 29 s on one core",
-        "MinAtar/Breakout": "16 in 1 seed",
-        "MinAtar/Asterix": "22 in 1 seed; 19 min on one core",
-        "MinAtar/Freeway": "56 to 60 in 3 seeds",
-        "MinAtar/Seaquest": "7.5 in 1 seed; 22 min on one core",
-        "MinAtar/SpaceInvaders": "54 in 1 seed",
-    },
-    "c51": {"CartPole": "480 to 500 in 5 seeds after 6,000 to 12,000 steps; 15 s on one core"},
-    "qrdqn": {"CartPole": "496 to 500 in 5 seeds after 4,000 to 13,000 steps; 30 s on one core"},
-    "rainbow": {"CartPole": "498 to 500 in 5 seeds after 7,000 to 24,000 steps; 54 s on one core"},
-    "drqn": {"CartPoleHidden": "493 to 500 in 5 of 5 seeds after 20,000 to 45,000 steps; 4 min on one core"},
-    "qlearning": {
-        "FrozenLake": "0.740 in 5 of 5 seeds; no policy has more than 0.744 within 100 steps",
-        "GridWorld": "0.646 in 5 of 5 seeds, which is the optimum",
-        "Taxi": "7.90 to 7.93 in 5 seeds; the optimum is 7.93",
-        "CliffWalking": "-13 in 5 of 5 seeds, which is the optimum",
-    },
-}

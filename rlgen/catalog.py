@@ -1,9 +1,12 @@
 """The one table of what can be trained: name -> where it lives, its preset, one line. Imports no torch."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib import import_module
+from importlib.resources import files
 from typing import Any, Literal, Protocol
 
 from rlgen.core.errors import UserError, did_you_mean
@@ -49,7 +52,8 @@ class Kind:
     name: Literal["agent", "model"]
     article: str  # the name with its article
     plural: str
-    package: str  # of its algorithms; its `settings` hold their dataclasses, presets and scores
+    package: str  # of its algorithms, with their dataclasses in `settings` and measured scores in scores.json
+    presets: str  # module of the package with the presets
     room: str  # module of its tasks: see `Tasks`
     task: str  # one of its tasks, with the article ...
     topic: str  # ... and their name in `rlgen list`
@@ -78,6 +82,7 @@ AGENT = Kind(
     article="an agent",
     plural="agents",
     package="rlgen.agents",
+    presets="settings",
     room="rlgen.envs",
     task="an environment",
     topic="envs",
@@ -105,6 +110,7 @@ MODEL = Kind(
     article="a model",
     plural="models",
     package="rlgen.generative",
+    presets="presets",
     room="rlgen.data",
     task="a dataset",
     topic="data",
@@ -175,7 +181,7 @@ class Entry:
     @property
     def tuned(self) -> Mapping[str, Mapping[str, Any]]:
         """Presets: settings by task or by a pattern such as ALE/*."""
-        tables: Mapping[str, Mapping[str, Any]] = self._setting("TUNED")
+        tables: Mapping[str, Mapping[str, Any]] = import_module(f"{self.kind.package}.{self.kind.presets}").TUNED
         return tables.get(self.name, {})
 
     @property
@@ -192,11 +198,18 @@ class Entry:
     @property
     def expected(self) -> Mapping[str, str]:
         """Measured score and time of the presets, by task."""
-        tables: Mapping[str, Mapping[str, str]] = self._setting("EXPECTED")
+        tables: Mapping[str, Mapping[str, str]] = _scores(self.kind.package)
         return tables.get(self.name, {})
 
     def _setting(self, name: str) -> Any:
         return getattr(import_module(f"{self.kind.package}.settings"), name)
+
+
+@cache
+def _scores(package: str) -> dict[str, dict[str, str]]:
+    """Measured score and time of presets, by algorithm and task; tests/benchmarks write the file."""
+    scores: dict[str, dict[str, str]] = json.loads((files(package) / "scores.json").read_text("utf-8"))
+    return scores
 
 
 CATALOG = {

@@ -1,22 +1,23 @@
-"""What the image models reach, and what they cost. Prints figures; nothing here gates.
+"""Scores and speed of the image models. Prints measurements; nothing here is a test.
 
     export RLGEN_DATA=...
     python tests/benchmarks/images.py train                    # every row of the README's table, one after the other
     python tests/benchmarks/images.py train --only vae --seeds 1 --runs runs/images
-    python tests/benchmarks/images.py table --write README.md  # of what was trained
-    python tests/benchmarks/images.py pictures                 # its grids of seed 0, into runs/pictures
+    python tests/benchmarks/images.py table --write README.md  # of the finished runs
+    python tests/benchmarks/images.py scores                   # of the finished runs, into rlgen/generative/scores.json
+    python tests/benchmarks/images.py pictures                 # grids of seed 0, into runs/pictures
     python tests/benchmarks/images.py speed                    # training images/s of every model, precision, --compile
     python tests/benchmarks/images.py vae                      # training images/s beside a loop with a DataLoader
     python tests/benchmarks/images.py pixelcnn                 # the same beside the network in plain PyTorch
     python tests/benchmarks/images.py sampling                 # seconds for images from it, and by full passes
 
-Rivals take turns. A row is a command; each of its seeds is a process of its own, whose evaluations, pictures and
-checkpoints are in its time, and its samples are judged by `rlgen eval` beside as many real test images. Takes hours in
-full.
+Implementations that are compared take turns. A row is a command; each of its seeds is a process of its own, timed with
+its evaluations, pictures and checkpoints; `rlgen eval` compares its samples with real images. Takes hours in full.
 """
 
 import argparse
 import itertools
+import json
 import shutil
 import statistics
 import time
@@ -39,68 +40,68 @@ BLOCKS = {
 
 
 class Row(NamedTuple):
-    """A command, the figures of the test images it tells, and what they are compared with."""
+    """A command, the metrics of its report in the table, and published values for comparison."""
 
     algorithm: str
     words: tuple[str, ...]
-    figures: dict[str, str]  # as the table calls them -> as the command does
+    figures: dict[str, str]  # name in the table -> metric
     compare: str = ""
     seeds: int = 3
-    sheet: str = "samples"  # the picture of it in the README
+    grid: str = "samples"  # in the README
 
     @property
     def name(self) -> str:
-        """Of its runs, but for the seed."""
+        """The name of its runs without the seed."""
         return "-".join(word.lstrip("-") for word in (self.algorithm, *self.words))
 
 
 NATS = {"nats": "eval_nats"}
 ROWS = [
-    Row("ae", ("mnist",), {"MSE": "eval_mse", "PCA": "eval_pca_mse"}, sheet="reconstructions"),
+    Row("ae", ("mnist",), {"MSE": "eval_mse", "PCA": "eval_pca_mse"}, grid="reconstructions"),
     Row(
         "vae",
         ("mnist",),
         {"-ELBO": "eval_nats", "IWAE-500": "eval_iwae_500"},
         "86.8 (pytorch-generative, 457 epochs on a GPU)",
     ),
-    Row("vqvae", ("mnist",), {"-ELBO": "eval_nats", "words in use": "eval_perplexity"}, seeds=1),
+    Row("vqvae", ("mnist",), {"-ELBO": "eval_nats", "codes in use": "eval_perplexity"}, seeds=1),
     Row("gan", ("mnist",), {}),
     Row("hinge", ("mnist",), {}, seeds=1),
     Row("lsgan", ("mnist",), {}, seeds=1),
     Row("wgan-gp", ("mnist",), {}, seeds=1),
     Row("pixelcnn", ("mnist",), NATS, "81.45 (pytorch-generative, as long); 87.55 (six layers, converged: PixelVAE)"),
-    Row("pixelcnn", ("mnist", "--preset", "long"), NATS, seeds=1, sheet="completions"),
+    Row("pixelcnn", ("mnist", "--preset", "long"), NATS, seeds=1, grid="completions"),
     Row("gated-pixelcnn", ("mnist",), NATS, "81.50 (pytorch-generative)", seeds=1),
     Row("pixelrnn", ("mnist",), NATS, seeds=1),
 ]
 
 
 def train(runs: Path, row: Row, seed: int, threads: list[str]) -> str:
-    """Train one seed and judge its samples, unless that is done already; one line about it."""
+    """Train one seed and evaluate its samples, unless that is done already; one line about it."""
     name = f"{row.name}-{seed}"
     words = [row.algorithm, *row.words, "--seed", str(seed), "--no-fallback", *threads]
-    told = trained.train(runs, name, words, judge(runs, name, alone=not threads))
-    if isinstance(told, str):
-        return told
-    found = "  ".join(f"{word} {told[key]:.4g}" for word, key in row.figures.items())
-    return f"{name}: {found}  {samples([told])}  ({told['time']:,} images, {told['seconds']:.0f} s)"
+    result = trained.train(runs, name, words, evaluation(runs, name, alone=not threads))
+    if isinstance(result, str):
+        return result
+    found = "  ".join(f"{word} {result[key]:.4g}" for word, key in row.figures.items())
+    return f"{name}: {found}  {samples([result])}  ({result['time']:,} images, {result['seconds']:.0f} s)"
 
 
-def judge(runs: Path, name: str, alone: bool) -> Callable[[], dict[str, Any]]:
-    """What `rlgen eval` says of a run, and whether it had the machine for itself."""
+def evaluation(runs: Path, name: str, alone: bool) -> Callable[[], dict[str, Any]]:
+    """The JSON of `rlgen eval` on a run, and whether no other training ran at the same time."""
 
-    def told() -> dict[str, Any]:
-        judged = trained.rlgen(["eval", name, "--runs", str(runs)])
-        if isinstance(judged, str):
-            raise SystemExit(f"{name} was trained, but cannot be judged: {judged}")
-        return {"judged": judged, "alone": alone}
+    def evaluate() -> dict[str, Any]:
+        found = trained.rlgen(["eval", name, "--runs", str(runs)])
+        if isinstance(found, str):
+            raise SystemExit(f"{name} was trained, but cannot be evaluated: {found}")
+        return {"evaluation": found, "alone": alone}
 
-    return told
+    return evaluate
 
 
-def samples(told: list[dict[str, Any]]) -> str:
-    """`4.4 to 5.2, real 1.3; 10 classes`, of those that were judged."""
-    found = [one["judged"] for one in told if "lenet_fid" in one.get("judged", {})]
+def samples(results: list[dict[str, Any]]) -> str:
+    """`4.4 to 5.2, real 1.3; 10 classes`, of the runs with an evaluation."""
+    found = [result["evaluation"] for result in results if "lenet_fid" in result.get("evaluation", {})]
     if not found:
         return ""
     classes = min(one["classes_found"] for one in found)
@@ -108,22 +109,43 @@ def samples(told: list[dict[str, Any]]) -> str:
     return f"{span([one['lenet_fid'] for one in found])}, real {real:.1f}; {classes:.0f} classes"
 
 
+def scores(runs: Path, rows: list[Row], path: Path) -> None:
+    """Write the measured scores of all rows with finished runs into the file that `rlgen list` reads."""
+    measured = json.loads(path.read_text())
+    for row in rows:
+        results = [trained.read(result) for result in sorted(runs.glob(f"{row.name}-[0-9].json"))]
+        if results:
+            task = ":".join(word for word in row.words if word != "--preset")
+            measured.setdefault(row.algorithm, {})[task] = score(row, results)
+    path.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
+
+
+def score(row: Row, results: list[dict[str, Any]]) -> str:
+    """`nats 82.3 to 82.4 in 3 seeds; 11 min`"""
+    values = [f"{word} {span([result[key] for result in results])}" for word, key in row.figures.items()]
+    found = samples(results)
+    values += [f"lenet_fid {found}"] if found and not row.figures else []
+    alone = [result["seconds"] for result in results if result["alone"]]
+    duration = f"; {statistics.median(alone) / 60:.0f} min" if alone else ""
+    return f"{', '.join(values)} in {len(results)} seed{'s' * (len(results) > 1)}{duration}"
+
+
 def table(runs: Path, rows: list[Row]) -> str:
-    """Markdown: a line for every row that has been trained."""
+    """Markdown: a line for every row with finished runs."""
     lines = [
         "| command | test images | samples: `lenet_fid`; classes | seeds | images | s | CPU s | GiB | compare |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        told = [trained.read(path) for path in sorted(runs.glob(f"{row.name}-[0-9].json"))]
-        if not told:
+        results = [trained.read(path) for path in sorted(runs.glob(f"{row.name}-[0-9].json"))]
+        if not results:
             continue
-        found = ", ".join(f"{word} {span([one[key] for one in told])}" for word, key in row.figures.items())
-        alone = [one["seconds"] for one in told if one["alone"]]
+        found = ", ".join(f"{word} {span([one[key] for one in results])}" for word, key in row.figures.items())
+        alone = [one["seconds"] for one in results if one["alone"]]
         cells = (
-            f"`rlgen {' '.join((row.algorithm, *row.words))}`", found, samples(told), len(told),
-            f"{told[0]['time'] / 1000:,.0f}k", middle(alone), middle([one["cpu"] for one in told if "cpu" in one]),
-            max((f"{one['gib']:.1f}" for one in told if "gib" in one), default=""), row.compare,
+            f"`rlgen {' '.join((row.algorithm, *row.words))}`", found, samples(results), len(results),
+            f"{results[0]['time'] / 1000:,.0f}k", middle(alone), middle([one["cpu"] for one in results if "cpu" in one]),
+            max((f"{one['gib']:.1f}" for one in results if "gib" in one), default=""), row.compare,
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
@@ -310,9 +332,11 @@ def timed(function: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    """Read the words."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["train", "table", "pictures", "speed", "vae", "pixelcnn", "sampling"])
+    parser.add_argument(
+        "what", choices=["train", "table", "scores", "pictures", "speed", "vae", "pixelcnn", "sampling"]
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/images"), help="folder of the runs of the table")
     parser.add_argument("--only", nargs="*", help="algorithms of the table")
     parser.add_argument("--seeds", type=int, help="instead of the number in the row")
@@ -331,10 +355,12 @@ def main() -> None:
         print(text)
         if given.write:
             trained.write(given.write, "images", text)
+    elif given.what == "scores":
+        scores(given.runs, rows, Path(__file__).parents[2] / "rlgen/generative/scores.json")
     elif given.what == "pictures":
         Path("runs/pictures").mkdir(parents=True, exist_ok=True)
         for row in rows:
-            if grids := sorted((given.runs / f"{row.name}-0" / row.sheet).glob("*.png")):
+            if grids := sorted((given.runs / f"{row.name}-0" / row.grid).glob("*.png")):
                 print(shutil.copyfile(grids[-1], f"runs/pictures/{row.name}.png"))
     elif given.what == "sampling":
         sampling(given.rounds)

@@ -369,7 +369,7 @@ def test_an_autoencoder_from_training_to_what_its_code_is_worth(rlgen, monkeypat
 
 def test_a_likelihood_is_told_with_its_protocol(rlgen, monkeypatch):
     from rlgen.data import idx
-    from rlgen.generative import settings
+    from rlgen.generative import presets
     from rlgen.generative.quality import feature_classifier as judge
 
     brief = {
@@ -381,7 +381,7 @@ def test_a_likelihood_is_told_with_its_protocol(rlgen, monkeypatch):
         "likelihood": "bernoulli",
         "head_width": 4,
     }
-    monkeypatch.setitem(settings.TUNED["pixelcnn"], "digits:brief", brief)
+    monkeypatch.setitem(presets.TUNED["pixelcnn"], "digits:brief", brief)
     monkeypatch.setattr(idx, "cache", lambda: Path("cache").absolute())
     monkeypatch.setattr(judge, "STEPS", 20)
     code, _, err = rlgen("gated-pixelcnn", "digits", "--preset", "breif")
@@ -398,7 +398,7 @@ def test_a_likelihood_is_told_with_its_protocol(rlgen, monkeypatch):
     scores = json.loads(rlgen("eval", "latest", "--json", "--samples", 20)[1])
     assert scores["protocol"] == "dynamic"
     assert scores["eval_nats"] < 2 * scores["uniform_nats"]
-    assert re.search(r"^the model's own, dynamic  eval_nats", rlgen("eval", "latest", "--samples", 20)[1], re.MULTILINE)
+    assert re.search(r"^own metrics, dynamic  eval_nats", rlgen("eval", "latest", "--samples", 20)[1], re.MULTILINE)
 
 
 def test_where_mnist_cannot_be_had(rlgen, monkeypatch):

@@ -65,7 +65,7 @@ def test_only_the_largest_of_a_sparse_code_are_kept():
     assert (model.encode(x) != 0).sum(1).tolist() == [3] * 9
     z = torch.rand(2, 20)
     assert torch.equal(model.decode(z), model.decode(k_largest(z, 3)))
-    with pytest.raises(UserError, match="raise --latent"):
+    with pytest.raises(UserError, match="--latent 10 has fewer: raise it"):
         Autoencoder.Config(latent=10, k_sparse=11).check({})
 
 
