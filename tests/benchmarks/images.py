@@ -144,7 +144,7 @@ def table(runs: Path, rows: list[Row]) -> str:
         alone = [one["seconds"] for one in results if one["alone"]]
         cells = (
             f"`rlgen {' '.join((row.algorithm, *row.words))}`", found, samples(results), len(results),
-            f"{results[0]['time'] / 1000:,.0f}k", middle(alone), middle([one["cpu"] for one in results if "cpu" in one]),
+            f"{results[0]['time'] / 1000:,.0f}k", middle(alone), middle([r["cpu"] for r in results if "cpu" in r]),
             max((f"{one['gib']:.1f}" for one in results if "gib" in one), default=""), row.compare,
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
