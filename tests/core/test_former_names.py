@@ -29,7 +29,13 @@ def tables(monkeypatch):
         former_names,
         "STATE",
         {
-            "Parent": {"replay.memory": "replay.recurrent_state", "average": "ema", "codebook.words": "codebook.codes"},
+            "Parent": {
+                "lanes": "env",
+                "lanes.played": "env.history",
+                "replay.memory": "replay.recurrent_state",
+                "average": "ema",
+                "codebook.words": "codebook.codes",
+            },
             "Child": {"see": "input", "input": "output", "lower.*.down": "scales.*.conv.down", "gone": ""},
         },
     )
@@ -54,6 +60,7 @@ def test_a_state_is_read_by_its_current_names(tables):
     state = {
         "replay": {"memory": 1, "memory2": 2, "memory.x": 3},
         "memory": 4,
+        "lanes": {"played": 16, "obs": 17},
         "average": {"a.see.weight": 5, "see": 6, "seen": 7, "codebook": {"words": 8}, "x.codebook.words": 9},
         "input": 10,
         "network": {"b.lower.0.down.weight": 11, "gone.weight": 12, "words": 13},
@@ -64,6 +71,7 @@ def test_a_state_is_read_by_its_current_names(tables):
     assert former_names.current_state(Child, state) == {
         "replay": {"recurrent_state": 1, "memory2": 2, "recurrent_state.x": 3},
         "memory": 4,
+        "env": {"history": 16, "obs": 17},
         "ema": {"a.input.weight": 5, "input": 6, "seen": 7, "codebook": {"codes": 8}, "x.codebook.codes": 9},
         "output": 10,
         "network": {"b.scales.0.conv.down.weight": 11, "words": 13},
