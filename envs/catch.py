@@ -1,4 +1,4 @@
-"""Catch falling apples: a small pixel game whose best score is known. After Mnih et al. 2014, arXiv:1406.6247."""
+"""Catch falling apples: a small pixel game with a known best score. After Mnih et al. 2014, arXiv:1406.6247."""
 
 from typing import Any
 
@@ -7,27 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-SIZE = 10  # rows and columns; the basket has the last row
+SIZE = 10  # rows and columns; the basket is in the last row
 FALL = SIZE - 1  # steps from the top to the basket
-REACH = 1  # columns to each side of the basket's middle that it covers too
-PERIOD = 5  # steps between apples: two are in the air at most times
+REACH = 1  # columns that the basket covers on each side of its middle
+PERIOD = 5  # steps between apples: mostly two are in the air
 APPLES = 20  # per episode
-STEPS = FALL + PERIOD * (APPLES - 1)  # until the last of them has landed
+STEPS = FALL + PERIOD * (APPLES - 1)  # per episode: until the last apple has landed
 
-CELL, FINER = 40, 3  # pixels of a cell; drawn so many times larger, then shrunk
-SKY = (140, 196, 232), (238, 246, 248)  # from top to bottom
+CELL, OVERSAMPLING = 40, 3  # pixels of a cell; factor by which pictures are drawn larger, then reduced
+SKY = (140, 196, 232), (238, 246, 248)  # RGB at the top and at the bottom
 GRASS, BASKET, WEAVE, APPLE = "#5f9e4a", "#b07a3c", "#8a5a26", "#d8342c"
 
 
 class Catch(gym.Env[NDArray[np.uint8], Any]):
-    """Move a basket one column to the left or to the right, or let it stand, to catch what falls.
+    """Move a basket one column to the left or right, or not at all, to catch falling apples.
 
-    An apple falls one row per step and drifts by -1, 0 or +1 columns, bouncing off the walls. Each one
-    caught brings 1. It lands within reach of where the one before landed, so all can be caught: the best score is
-    20, and random play catches about 6. The game goes on for ever: the time limit of the registered environment
-    ends an episode as its 20th apple lands.
+    An apple falls one row per step and drifts by -1, 0 or +1 columns, bouncing off the walls. The reward is 1 for
+    each apple caught. An apple lands no more columns from the previous one than there are steps between the two, so
+    all can be caught: the best return is 20, and random actions catch about 6. The game has no end of its own; the
+    time limit of the registered environment truncates an episode when its 20th apple lands.
 
-    Observes three planes (3, 10, 10) of 0 and 255: the basket, the apples, and where the apples were a step ago.
+    An observation has three planes (3, 10, 10) of 0 and 255: the basket, the apples, and the apples one step before.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  # as gymnasium declares it
@@ -40,34 +40,34 @@ class Catch(gym.Env[NDArray[np.uint8], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """A basket somewhere and one apple at the top."""
+        """A basket in a random column and one apple in the top row."""
         super().reset(seed=seed)
         self.time, self.basket = 0, int(self.np_random.integers(SIZE))
-        self.apples: list[tuple[int, int, int]] = []  # (time it starts to fall, where it lands, drift)
-        self.landed: tuple[int, bool] | None = None  # in this step: where, and whether it was caught
+        self.apples: list[tuple[int, int, int]] = []  # (time at the top, column of the landing, drift)
+        self.landed: tuple[int, bool] | None = None  # in the latest step: (column, caught)
         self._drop(self.basket, FALL)
         return self._observe(), {}
 
     def step(self, action: int) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
-        """One step: 0 to the left, 1 none, 2 to the right."""
+        """Action 0 moves the basket to the left, 1 not at all, 2 to the right."""
         self.time += 1
         self.basket = min(max(self.basket + int(action) - 1, 0), SIZE - 1)
         self.landed = None
-        born, lands, _ = self.apples[0]
-        if self.time - born == FALL:
-            self.landed = lands, abs(lands - self.basket) <= REACH
+        start, column, _ = self.apples[0]
+        if self.time - start == FALL:
+            self.landed = column, abs(column - self.basket) <= REACH
             del self.apples[0]
         if self.time % PERIOD == 0:
             self._drop(self.apples[-1][1], PERIOD)
         return self._observe(), float(self.landed is not None and self.landed[1]), False, False, {}
 
     def target(self) -> int:
-        """The column in which the next apple lands: who always goes there catches them all."""
+        """The column in which the next apple lands; moving there is an optimal policy."""
         return self.apples[0][1]
 
     def render(self) -> NDArray[np.uint8]:
         """A picture (H, W, 3)."""
-        side = FINER * CELL * SIZE
+        side = OVERSAMPLING * CELL * SIZE
         sky = np.linspace(*SKY, side)[:, None]  # (H, 1, 3)
         picture = Image.fromarray(np.broadcast_to(sky.astype(np.uint8), (side, side, 3)).copy())
         draw = ImageDraw.Draw(picture)
@@ -86,13 +86,13 @@ class Catch(gym.Env[NDArray[np.uint8], Any]):
         corners = [(left + 1, 12), (right - 1, 12), (right - 12, 37), (left + 12, 37)]
         draw.polygon([_at(FALL, self.basket, corner) for corner in corners], fill=BASKET)
         for y in (20, 28):
-            draw.line([_at(FALL, self.basket, (x, y)) for x in (left + y // 3, right - y // 3)], WEAVE, FINER)
-        draw.rounded_rectangle(_box(FALL, self.basket, (left, 10, right, 15)), 2 * FINER, fill=WEAVE)
-        return np.asarray(picture.reduce(FINER))
+            draw.line([_at(FALL, self.basket, (x, y)) for x in (left + y // 3, right - y // 3)], WEAVE, OVERSAMPLING)
+        draw.rounded_rectangle(_box(FALL, self.basket, (left, 10, right, 15)), 2 * OVERSAMPLING, fill=WEAVE)
+        return np.asarray(picture.reduce(OVERSAMPLING))
 
-    def _drop(self, last: int, steps: int) -> None:
-        """A new apple that lands no more than `steps` columns from where the `last` one did."""
-        low, high = max(last - steps, 0), min(last + steps, SIZE - 1)
+    def _drop(self, previous: int, steps: int) -> None:
+        """A new apple that lands at most `steps` columns from the column `previous`."""
+        low, high = max(previous - steps, 0), min(previous + steps, SIZE - 1)
         drawn = int(self.np_random.integers(3 * (high - low + 1)))
         self.apples.append((self.time, low + drawn // 3, drawn % 3 - 1))
 
@@ -108,14 +108,14 @@ class Catch(gym.Env[NDArray[np.uint8], Any]):
 
 
 def _column(apple: tuple[int, int, int], age: int) -> int:
-    """Where it is after `age` steps: on a straight line to its landing, folded back at the walls."""
-    _, lands, drift = apple
-    return FALL - abs(FALL - (lands - drift * (FALL - age)) % (2 * FALL))
+    """The column after `age` steps: on a straight line to the landing, reflected at the walls."""
+    _, landing, drift = apple
+    return FALL - abs(FALL - (landing - drift * (FALL - age)) % (2 * FALL))
 
 
 def _at(row: float, column: float, point: tuple[float, float]) -> tuple[float, float]:
-    """A point of a cell, (x, y) in its pixels, in the picture."""
-    return FINER * (CELL * column + point[0]), FINER * (CELL * row + point[1])
+    """A point (x, y) in the pixels of a cell, as (x, y) in the picture."""
+    return OVERSAMPLING * (CELL * column + point[0]), OVERSAMPLING * (CELL * row + point[1])
 
 
 def _box(row: float, column: float, box: tuple[float, float, float, float]) -> tuple[float, ...]:
@@ -125,5 +125,5 @@ def _box(row: float, column: float, box: tuple[float, float, float, float]) -> t
 def _draw_apple(draw: ImageDraw.ImageDraw, row: float, column: float) -> None:
     for box, colour in (((7, 11, 25, 35), APPLE), ((15, 11, 33, 35), APPLE), ((11, 15, 17, 21), "#f2857d")):
         draw.ellipse(_box(row, column, box), fill=colour)
-    draw.line([_at(row, column, (20, 13)), _at(row, column, (22, 5))], "#5b4636", 2 * FINER)
+    draw.line([_at(row, column, (20, 13)), _at(row, column, (22, 5))], "#5b4636", 2 * OVERSAMPLING)
     draw.ellipse(_box(row, column, (22, 4, 32, 10)), fill="#3f9142")

@@ -1,4 +1,4 @@
-"""A grid world with walls, pits and a goal, whose optimum is known. After Sutton and Barto 2018, chapter 3."""
+"""A grid world with walls, pits and a goal; its optimum can be computed. After Sutton and Barto 2018, chapter 3."""
 
 from typing import Any
 
@@ -16,22 +16,24 @@ S..#....
 .....#XG
 """
 
-MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # up, right, down, left; neighbours in this list are at right angles
+MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # (row, column): up, right, down, left
 
-Transition = tuple[float, int, float, bool]  # probability, where it leads, reward, whether that ends the episode
+Transition = tuple[float, int, float, bool]  # probability, next state, reward, terminated
 
-TILE, MARGIN, FINER = 48, 8, 4  # pixels of a place, of the frame around all; drawn so many times larger, then shrunk
+TILE, MARGIN = 48, 8  # pixels of a tile and of the frame around the board
+OVERSAMPLING = 4  # factor by which pictures are drawn larger, then reduced
 WALL, EDGE, FLOOR, LINE = "#39424e", "#2c333d", "#f3efe6", "#e3ddcf"
 PIT, GOAL, FLAG, AGENT, START = "#1f1b24", "#bfe3c0", "#2e8b57", "#e4572e", "#d9e4f2"
 
 
 class GridWorld(gym.Env[Any, Any]):
-    """Walk from S to G around walls (#) and pits (X), with each move liable to slip to one of its sides.
+    """Walk from S to G around walls (#) and pits (X).
 
-    A step costs `cost`, the goal brings 1 and a pit costs 1; both end the episode. Who walks
-    into a wall or off the map stays. Observes the number of the place, walls not being counted;
-    where there are several S, an episode starts from one of them. `P` says what may happen, as in
-    gymnasium's toy text: P[place][action] is a list of (probability, next place, reward, terminated).
+    Arguments: `map`, rows of the characters S . # X G; `slip`, the probability that a move goes to one of its two
+    sides instead; `cost` of a step. The goal has reward 1 and a pit -1; both terminate the episode. A move into a
+    wall or off the map leaves the agent in place. An observation is the number of the tile, walls not counted; of
+    several S one is drawn as the start. `P` is the table of transitions as in gymnasium's toy text: P[state][action]
+    is a list of (probability, next state, reward, terminated). Raises ValueError for a map or `slip` out of range.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 6}  # noqa: RUF012  # as gymnasium declares it
@@ -54,16 +56,16 @@ class GridWorld(gym.Env[Any, Any]):
         self._board: Image.Image | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """To one of the starts."""
+        """Begin on one of the tiles S."""
         super().reset(seed=seed)
         self.place = int(self.np_random.choice(len(self.places), p=self.initial_state_distrib))
         self.facing = 1
         return self.place, {}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        """One move: 0 up, 1 right, 2 down, 3 left."""
+        """Action 0 moves up, 1 right, 2 down, 3 left."""
         outcomes, chance, drawn = self.P[self.place][int(action)], 0.0, self.np_random.random()
-        for probability, place, reward, terminated in outcomes:  # noqa: B007  # the last one where rounding leaves a gap
+        for probability, place, reward, terminated in outcomes:  # noqa: B007  # after rounding errors the last one
             chance += probability
             if drawn < chance:
                 break
@@ -71,31 +73,31 @@ class GridWorld(gym.Env[Any, Any]):
         return place, reward, terminated, False, {}
 
     def render(self) -> NDArray[np.uint8]:
-        """A picture (H, W, 3) of the board and where the agent stands on it."""
+        """A picture (H, W, 3) of the board and the agent."""
         if self._board is None:
             self._board = self._draw_board()
         board = self._board.copy()
         self._draw_agent(ImageDraw.Draw(board))
-        return np.asarray(board.reduce(FINER))
+        return np.asarray(board.reduce(OVERSAMPLING))
 
     def _outcomes(self, place: tuple[int, int], action: int) -> list[Transition]:
-        """What may come of an action: a certain end where the episode is over already, as in toy text."""
+        """The possible transitions; from a goal or pit the only one is termination, as in toy text."""
         if self._tile(place) in "GX":
             return [(1.0, self.number[place], 0.0, True)]
-        ways = {action: 1 - self.slip, (action - 1) % 4: self.slip / 2, (action + 1) % 4: self.slip / 2}
-        return [(chance, *self._move(place, MOVES[way])) for way, chance in ways.items() if chance]
+        directions = {action: 1 - self.slip, (action - 1) % 4: self.slip / 2, (action + 1) % 4: self.slip / 2}
+        return [(chance, *self._move(place, MOVES[move])) for move, chance in directions.items() if chance]
 
     def _move(self, place: tuple[int, int], move: tuple[int, int]) -> tuple[int, float, bool]:
-        there = (place[0] + move[0], place[1] + move[1])
-        there = there if there in self.number else place
-        end = {"G": 1.0, "X": -1.0}.get(self._tile(there))
-        return self.number[there], (end or 0.0) - self.cost, end is not None
+        successor = (place[0] + move[0], place[1] + move[1])
+        successor = successor if successor in self.number else place
+        reward = {"G": 1.0, "X": -1.0}.get(self._tile(successor))
+        return self.number[successor], (reward or 0.0) - self.cost, reward is not None
 
     def _tile(self, place: tuple[int, int]) -> str:
         return self.map[place[0]][place[1]]
 
     def _draw_board(self) -> Image.Image:
-        height, width = (FINER * (TILE * n + 2 * MARGIN) for n in (len(self.map), len(self.map[0])))
+        height, width = (OVERSAMPLING * (TILE * n + 2 * MARGIN) for n in (len(self.map), len(self.map[0])))
         board = Image.new("RGB", (width, height), EDGE)
         draw = ImageDraw.Draw(board)
         for row, line in enumerate(self.map):
@@ -110,8 +112,11 @@ class GridWorld(gym.Env[Any, Any]):
                     draw.ellipse(self._box(row, column, 8), fill=PIT)
                 elif tile == "G":
                     x, y = self._box(row, column)[:2]
-                    at = [(x + FINER * dx, y + FINER * dy) for dx, dy in ((17, 9), (38, 16), (17, 24))]
-                    draw.rectangle((x + FINER * 15, y + FINER * 8, x + FINER * 18, y + FINER * 40), fill="#5b4636")
+                    at = [(x + OVERSAMPLING * dx, y + OVERSAMPLING * dy) for dx, dy in ((17, 9), (38, 16), (17, 24))]
+                    draw.rectangle(
+                        (x + OVERSAMPLING * 15, y + OVERSAMPLING * 8, x + OVERSAMPLING * 18, y + OVERSAMPLING * 40),
+                        fill="#5b4636",
+                    )
                     draw.polygon(at, fill=FLAG)
         return board
 
@@ -121,26 +126,31 @@ class GridWorld(gym.Env[Any, Any]):
         draw.ellipse(self._box(row, column, 10), fill=AGENT)
         left, top, right, bottom = self._box(row, column)
         y, x = MOVES[self.facing]
-        for side in (-6, 6):  # two eyes that look where it wanted to go
-            eye_x = (left + right) / 2 + FINER * (4 * x + side * abs(y))
-            eye_y = (top + bottom) / 2 + FINER * (4 * y + side * abs(x))
+        for side in (-6, 6):  # two eyes, turned to the direction of the last action
+            eye_x = (left + right) / 2 + OVERSAMPLING * (4 * x + side * abs(y))
+            eye_y = (top + bottom) / 2 + OVERSAMPLING * (4 * y + side * abs(x))
             for radius, colour, shift in ((4.5, "white", 0.0), (2.2, "black", 1.8)):
-                cx, cy = eye_x + FINER * shift * x, eye_y + FINER * shift * y
-                draw.ellipse([v + FINER * r for r in (-radius, radius) for v in (cx, cy)], fill=colour)
+                cx, cy = eye_x + OVERSAMPLING * shift * x, eye_y + OVERSAMPLING * shift * y
+                draw.ellipse([v + OVERSAMPLING * r for r in (-radius, radius) for v in (cx, cy)], fill=colour)
 
     def _box(self, row: int, column: int, inset: int = 0, bottom: int | None = None) -> tuple[float, ...]:
-        """Corners (left, top, right, bottom) of a tile without `inset` pixels at each side."""
+        """Corners (left, top, right, bottom) of a tile, `inset` pixels smaller on each side."""
         left, top = MARGIN + TILE * column, MARGIN + TILE * row
         low = top + (TILE - inset if bottom is None else bottom)
-        return FINER * (left + inset), FINER * (top + inset), FINER * (left + TILE - inset) - 1, FINER * low - 1
+        return (
+            OVERSAMPLING * (left + inset),
+            OVERSAMPLING * (top + inset),
+            OVERSAMPLING * (left + TILE - inset) - 1,
+            OVERSAMPLING * low - 1,
+        )
 
 
 def _check(map: list[str], slip: float) -> None:
     if not map or len({len(line) for line in map}) != 1:
-        raise ValueError("the lines of a map must all be as long as each other")
+        raise ValueError("the rows of a map must have the same length")
     tiles = set("".join(map))
     if unknown := tiles - set("S.#XG"):
-        raise ValueError(f"a map is made of S . # X G, not of {' '.join(sorted(unknown))}")
+        raise ValueError(f"a map has the characters S . # X G, not {' '.join(sorted(unknown))}")
     if not {"S", "G"} <= tiles:
         raise ValueError("a map needs a start S and a goal G")
     if not 0 <= slip <= 1:

@@ -1,4 +1,4 @@
-"""CartPole without its velocities: one look does not tell what to do. Hausknecht and Stone 2015, arXiv:1507.06527."""
+"""CartPole without velocities in its observation. Hausknecht and Stone 2015, arXiv:1507.06527."""
 
 from typing import Any
 
@@ -7,29 +7,29 @@ import numpy as np
 from gymnasium.envs.classic_control import CartPoleEnv
 from numpy.typing import NDArray
 
-SEEN = [0, 2]  # of (position of the cart, its velocity, angle of the pole, its velocity)
+OBSERVED = [0, 2]  # of (position of the cart, its velocity, angle of the pole, its angular velocity)
 
 
 class CartPoleHidden(CartPoleEnv):
-    """CartPole that observes the cart's position (m) and the pole's angle (rad), (2,): how fast they change, it hides.
+    """CartPole with the observation (2,) of the cart's position (m) and the pole's angle (rad).
 
-    A memory of what was seen before, or a stack of frames, makes up for what is hidden.
+    The velocities follow from earlier observations: from a recurrent state or a stack of frames.
     """
 
     def __init__(self, sutton_barto_reward: bool = False, render_mode: str | None = None) -> None:
         super().__init__(sutton_barto_reward, render_mode)
-        whole = self.observation_space
-        assert isinstance(whole, gym.spaces.Box)
-        self.observation_space = gym.spaces.Box(whole.low[SEEN], whole.high[SEEN])
+        full = self.observation_space
+        assert isinstance(full, gym.spaces.Box)
+        self.observation_space = gym.spaces.Box(full.low[OBSERVED], full.high[OBSERVED])
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """A start, as CartPole has it."""
+        """Begin near the upright position."""
         obs, info = super().reset(seed=seed, options=options)
-        return obs[SEEN], info
+        return obs[OBSERVED], info
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """A push to the left (0) or to the right (1)."""
+        """Push the cart to the left (0) or to the right (1)."""
         obs, reward, terminated, truncated, info = super().step(action)  # type: ignore[no-untyped-call]
-        return obs[SEEN], reward, terminated, truncated, info
+        return obs[OBSERVED], reward, terminated, truncated, info

@@ -1,4 +1,4 @@
-"""Markov decision processes: what may happen in a small world, as arrays. Sutton and Barto 2018, chapter 3."""
+"""Markov decision processes: transition tables of small environments as arrays. Sutton and Barto 2018, chapter 3."""
 
 from typing import Any, NamedTuple
 
@@ -9,31 +9,34 @@ from numpy.typing import NDArray
 from rlgen.envs.names import resolve, specification
 from rlgen.envs.vector_env import LIMIT
 
-LARGEST = 10**8  # numbers in `transition`: a larger one is none of the small worlds this is for
+LARGEST = 10**8  # numbers in `transition`, 800 MB: larger tables are not converted
 
 Outcome = tuple[float, int, float, bool]  # probability, next state, reward, terminated
 
 
 class MDP(NamedTuple):
-    """S states and A actions. What terminates leads nowhere: its probability is missing, so that V = r + γ P V holds.
+    """S states and A actions. V = r + γ P V holds, for P has no probability of transitions that terminate.
 
-    In states from which nothing leads anywhere, and no reward comes, V is 0.
+    The value of states without outgoing transitions and rewards is 0.
     """
 
-    transition: NDArray[np.float64]  # (S, A, S) probability of the next state, and that the episode goes on there
+    transition: NDArray[np.float64]  # (S, A, S) probability of the next state without termination
     reward: NDArray[np.float64]  # (S, A) expected
-    start: NDArray[np.float64]  # (S,) probability that an episode starts here
-    max_episode_steps: int  # steps after which an episode is cut off
+    start: NDArray[np.float64]  # (S,) probability of the first state of an episode
+    max_episode_steps: int  # steps after which an episode is truncated
 
 
 def mdp(name: str) -> MDP | None:
-    """The process behind an environment with a table `P` like those of gymnasium's toy text; None for any other."""
+    """The process of an environment with a table `P` as in gymnasium's toy text; None for any other.
+
+    Also None for an environment with wrappers, which may contradict the table, and for one with a larger table.
+    """
     name = resolve(name)
     spec = specification(name)
     env: Any = gym.make(spec, disable_env_checker=True)
     table, start = (getattr(env.unwrapped, attribute, None) for attribute in ("P", "initial_state_distrib"))
     env.close()
-    if table is None or start is None or spec.additional_wrappers:  # wrappers may change what the table says
+    if table is None or start is None or spec.additional_wrappers:
         return None
     states, actions = len(table), len(table[0])
     if states * actions * states > LARGEST:
@@ -50,9 +53,9 @@ def mdp(name: str) -> MDP | None:
 
 
 def numbering(space: gym.Space[Any]) -> tuple[int, NDArray[np.float64]] | None:
-    """How many observations there are, and the weights w that number them: x · w for a flattened x; None for others.
+    """The number of observations, and weights w such that x · w is the number of the flattened observation x.
 
-    For spaces of one or several discrete numbers, which the lanes show one-hot.
+    For spaces of one or several discrete numbers, which `Preprocessing` flattens to one-hot vectors; None for others.
     """
     parts = space.spaces if isinstance(space, Tuple) else [space]
     sizes: list[int] = []
@@ -63,6 +66,6 @@ def numbering(space: gym.Space[Any]) -> tuple[int, NDArray[np.float64]] | None:
             sizes += part.nvec.ravel().tolist()
         else:
             return None
-    strides = [int(np.prod(sizes[place + 1 :])) for place in range(len(sizes))]
+    strides = [int(np.prod(sizes[position + 1 :])) for position in range(len(sizes))]
     weights = [stride * np.arange(size) for size, stride in zip(sizes, strides, strict=True)]
     return int(np.prod(sizes)), np.concatenate(weights).astype(np.float64)

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 GAMES = {"Asterix": "asterix", "Breakout": "breakout", "Freeway": "freeway", "Seaquest": "seaquest",
          "SpaceInvaders": "space_invaders"}  # fmt: skip
-LIMIT = 5_000  # steps: several times an episode of a good agent; the games have no end of their own
-FREEWAY_LIMIT = 2_500  # the game's own, which is no termination: the road goes on
+LIMIT = 5_000  # steps per episode, several times those of a good agent; the games have no limit of their own
+FREEWAY_LIMIT = 2_500  # steps per episode, the game's own limit: a truncation, no termination
 
 Observation = NDArray[np.uint8]
 
 
 class MinAtar(gym.Env[Observation, np.int64]):
-    """One of the games: observes (H, W, C) of 0 and 1, a channel for each kind of thing.
+    """A game with observations (10, 10, C) of 0 and 1, a channel for each kind of object.
 
-    `minimal` leaves out actions without effect in this game. With the probability `sticky`
-    the action before is repeated. All chance follows from the seed of the last reset.
+    Arguments: `game`, a value of GAMES; `minimal`, whether actions without effect in this game are left out;
+    `repeat_action_probability`, that of the previous action instead of the current one. The seed of the last reset
+    determines all random draws. Raises DependencyNotInstalled without the package minatar.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012  # as gymnasium has it
@@ -41,9 +42,11 @@ class MinAtar(gym.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode; whatever happened before has no influence, the last action included."""
+        """Begin an episode that depends on its seed alone: the last action before is not repeated."""
         super().reset(seed=seed)
-        self.game.random = np.random.RandomState(self.np_random.integers(2**32))  # the kind of generator they ask
+        self.game.random = np.random.RandomState(
+            self.np_random.integers(2**32)
+        )  # the class of generator that the games use
         self.game.reset()
         self.last = 0
         return self._observe(), {}
@@ -56,7 +59,7 @@ class MinAtar(gym.Env[Observation, np.int64]):
         return self._observe(), float(reward), ended and not self.timed, ended and self.timed, {}
 
     def render(self) -> Observation:
-        """The picture (H, W, 3), each channel in its colour, those that come later above the others."""
+        """The picture (240, 240, 3): a colour per channel, later channels above earlier ones."""
         state = self._observe()
         channels = state.shape[2]
         colours = [colorsys.hsv_to_rgb(c / channels, 0.65, 0.95) for c in range(channels)]
@@ -69,7 +72,7 @@ class MinAtar(gym.Env[Observation, np.int64]):
 
 
 def register() -> None:
-    """Tell gymnasium: v1 has the actions that do something, v0 all six, as in the first papers."""
+    """Register the games with gymnasium: v1 with the minimal actions, v0 with all six, as in the first papers."""
     for name, game in GAMES.items():
         max_episode_steps = FREEWAY_LIMIT if name == "Freeway" else LIMIT
         for version in (0, 1):
@@ -82,7 +85,7 @@ def register() -> None:
 
 
 def _load(game: str) -> ModuleType:
-    """The rules of a game. From their file, for the package itself takes seconds to import what draws plots."""
+    """The module with the rules of a game, loaded from its file: the package itself imports plotting for seconds."""
     package = find_spec("minatar")
     if package is None or package.origin is None:
         raise gym.error.DependencyNotInstalled("MinAtar is not installed: pip install 'rlgen[minatar]'")

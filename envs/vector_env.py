@@ -44,7 +44,7 @@ class VectorEnv:
     `num_envs`: number N of copies.
     `seed`: of all episodes.
     `restart`: whether an environment begins its next episode at once when one ends; otherwise it stays in its
-        terminal state, with reward 0 and the same observation, until `reset`.
+        terminal state, with reward 0 and the same observation.
     `render_mode`: "rgb_array" for pictures from `render`.
     `frame_stack`: number of frames per observation, joined along the first axis, oldest first; the first
         frame of an episode is repeated until there are enough.
@@ -131,14 +131,6 @@ class VectorEnv:
             else:
                 self.episode_end, self.is_first = episode_end, np.zeros(len(episode_end), bool)
         return Step(learned.astype(np.float32), terminated, done, episode_end, next_obs, action_mask, episode_return)
-
-    def reset(self) -> None:
-        """With `restart=False`: begin the next episode in the environments that are in a terminal state."""
-        which = self.episode_end
-        if which.any():
-            self.episode_end, self.obs = np.zeros(len(which), bool), self.obs.copy()
-            self._begin(which)
-            self.is_first = self.is_first | which
 
     @property
     def length(self) -> NDArray[np.int64]:

@@ -5,16 +5,16 @@ from rlgen.envs.cartpole import VectorCartPole
 from rlgen.envs.environments import GymEnvironments
 
 
-def balanced(worlds, rng):
-    """Pushes that hold the first pole up, the last one not at all."""
-    _, _, angle, spin = worlds.state
+def balanced(environments, rng):
+    """Actions between a controller that balances the pole, in the first environment, and random ones in the last."""
+    _, _, angle, spin = environments.state
     return np.where(
         rng.random(len(angle)) < np.linspace(0, 1, len(angle)), rng.integers(2, size=len(angle)), angle + spin > 0
     ).astype(np.int64)
 
 
-def test_the_physics_is_gymnasium_s_to_the_bit():
-    """Starts, states in double precision, observations, rewards and ends, also of carts that are started again."""
+def test_the_physics_is_bit_identical_to_gymnasium_s():
+    """Starts, states in double precision, observations, rewards and ends, also after a reset."""
     count, rng, ends = 12, np.random.default_rng(0), 0
     many, single = VectorCartPole("CartPole-v1", count), GymEnvironments("CartPole-v1", count)
     seeds = [int(seed) for seed in rng.integers(2**32, size=count)]
@@ -36,8 +36,8 @@ def test_the_physics_is_gymnasium_s_to_the_bit():
 
 @pytest.mark.parametrize("restart", [True, False])
 @pytest.mark.parametrize("name", ["CartPole", "CartPole-v0"])
-def test_lanes_see_no_difference(name, restart, monkeypatch):
-    """T2, T3: neither in what is stored nor in the returns reported, nor at a time limit."""
+def test_the_vector_environment_is_the_same_with_both(name, restart, monkeypatch):
+    """T2, T3: observations, steps, returns and time limits."""
     many = VectorEnv(name, 5, seed=3, restart=restart, max_episode_steps=30)
     monkeypatch.setattr(vector_env, "MANY", 6)
     single, rng, ends = VectorEnv(name, 5, seed=3, restart=restart, max_episode_steps=30), np.random.default_rng(0), []

@@ -10,15 +10,15 @@ from rlgen.envs.catch import APPLES, FALL, SIZE, Catch
 
 
 def play(policy, seed):
-    """The observations of one episode, its rewards, and how it ended."""
+    """The observations of one episode, its rewards, and whether it terminated."""
     env = gym.make("rlgen/Catch-v0")
     obs, _ = env.reset(seed=seed)
-    seen, rewards, over = [obs], [], False
-    while not over:
+    seen, rewards, end = [obs], [], False
+    while not end:
         obs, reward, terminated, truncated, _ = env.step(policy(env.unwrapped))
         seen.append(obs)
         rewards.append(reward)
-        over = terminated or truncated
+        end = terminated or truncated
     return np.stack(seen), np.array(rewards), terminated
 
 
@@ -26,19 +26,19 @@ def best(game):
     return 1 + int(np.sign(game.target() - game.basket))
 
 
-def test_it_passes_gymnasiums_check_without_a_warning():
+def test_gymnasium_s_checker_passes_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(gym.make("rlgen/Catch-v0", render_mode="rgb_array").unwrapped)
 
 
-def test_all_apples_can_be_caught_and_chance_catches_few():
-    """20 is the best score because no more than 20 apples land, and it can be had in every episode."""
+def test_all_apples_can_be_caught_and_random_actions_catch_few():
+    """20 apples land in an episode, and the best policy catches all of them."""
     for seed in range(60):
         seen, rewards, terminated = play(best, seed)
         assert rewards.sum() == APPLES == 20
         assert set(rewards) == {0, 1}
-        assert not terminated  # the game would go on
+        assert not terminated  # the time limit truncates the episode
         assert len(seen) == 105
     rng = np.random.default_rng(0)
     scores = [play(lambda game: rng.integers(3), seed)[1].sum() for seed in range(60)]
@@ -53,11 +53,11 @@ def test_the_planes_show_basket_apples_and_trail():
     assert set(np.unique(seen)) == {0, 255}
     for before, now in pairwise(seen):
         assert not now[0, :FALL].any()
-        assert 2 <= (now[0] > 0).sum() <= 3  # of its three columns, one may stand beyond the edge
+        assert 2 <= (now[0] > 0).sum() <= 3  # columns: one of its three may be beyond the edge
         assert abs(int(now[0, FALL].argmax()) - int(before[0, FALL].argmax())) <= 1
-        still = before[1].copy()
-        still[FALL - 1] = 0  # what was in the last row but one has landed
-        np.testing.assert_array_equal(now[2], still)
+        falling = before[1].copy()
+        falling[FALL - 1] = 0  # an apple in the last row but one has landed
+        np.testing.assert_array_equal(now[2], falling)
         assert not now[1, FALL].any()
         assert 1 <= (now[1] > 0).sum() <= 2
     caught = [before[1, FALL - 1].any() for before in seen[:-1]]
@@ -82,13 +82,13 @@ def test_an_apple_keeps_its_drift_and_bounces_off_the_walls(seed):
     assert moves[-1] == drift or lands in (0, SIZE - 1)
 
 
-def test_episodes_follow_from_their_seed():
+def test_episodes_depend_on_their_seed():
     one, other, third = (play(best, seed)[0] for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, other)
     assert not np.array_equal(one, third)
 
 
-def test_observations_are_not_written_over():
+def test_observations_are_not_overwritten_by_later_steps():
     game = Catch()
     first, _ = game.reset(seed=0)
     kept = first.copy()
@@ -97,7 +97,7 @@ def test_observations_are_not_written_over():
     np.testing.assert_array_equal(first, kept)
 
 
-def test_the_picture_shows_the_basket_an_apple_caught_and_one_that_was_not():
+def test_the_picture_shows_the_basket_and_caught_and_missed_apples():
     game = Catch(render_mode="rgb_array")
     game.reset(seed=0)
     first = game.render()

@@ -25,21 +25,21 @@ def test_names():
         assert short(f"MinAtar/{game}-v0") == f"MinAtar/{game}-v0"
 
 
-def test_without_the_package_the_way_to_get_it_is_told(monkeypatch):
+def test_without_the_package_the_command_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "minatar", None)
     with pytest.raises(UserError, match=r"^MinAtar/Breakout-v1 cannot be made: [^\n]*pip install 'rlgen\[minatar\]'$"):
         VectorEnv("MinAtar/Breakout", 1, seed=0)
 
 
-def test_environments_come_without_the_packages_of_others():
-    code = "import sys, envs; assert not {'minatar', 'ale_py', 'Box2D', 'seaborn', 'pygame'} & set(sys.modules)"
+def test_optional_packages_are_imported_only_when_needed():
+    code = "import sys, rlgen.envs; assert not {'minatar', 'ale_py', 'Box2D', 'seaborn', 'pygame'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @needs_minatar
 @pytest.mark.parametrize("game", GAMES)
-def test_what_gymnasium_asks_of_an_environment(game):
-    """T13: observations are what the space says."""
+def test_gymnasium_s_checker_passes(game):
+    """T13: observations are in their space."""
     check_env(make(game, render_mode="rgb_array"), skip_render_check=True)
 
 
@@ -47,7 +47,7 @@ def test_what_gymnasium_asks_of_an_environment(game):
 @pytest.mark.parametrize(("game", "actions", "channels"), [
     ("Asterix", 5, 4), ("Breakout", 3, 4), ("Freeway", 3, 7), ("Seaquest", 6, 10), ("SpaceInvaders", 4, 6),
 ])  # fmt: skip
-def test_lanes_show_planes_of_0_and_1(game, actions, channels):
+def test_observations_are_planes_of_0_and_1(game, actions, channels):
     """T13: channels first, bytes. The v1 games have their minimal actions, v0 all six."""
     env, rng = VectorEnv(f"MinAtar/{game}", 2, seed=0), np.random.default_rng(0)
     bare = env.environments.envs[1]
@@ -61,10 +61,10 @@ def test_lanes_show_planes_of_0_and_1(game, actions, channels):
 
 
 @needs_minatar
-@pytest.mark.filterwarnings("default")  # of what draws its plots
+@pytest.mark.filterwarnings("default")  # of its plotting library
 @pytest.mark.parametrize("game", GAMES)
 def test_the_games_are_those_of_the_package(game):
-    """The same generator and the same actions through its own class lead the same way."""
+    """The same generator and actions in the package's own class give the same observations and rewards."""
     import minatar
 
     ours, theirs, rng = make(game), minatar.Environment(GAMES[game]), np.random.default_rng(1)
@@ -84,8 +84,8 @@ def test_the_games_are_those_of_the_package(game):
 
 @needs_minatar
 @pytest.mark.parametrize("game", GAMES)
-def test_an_episode_follows_from_its_seed_alone(game):
-    """T13: the action repeated at the start of an episode is not one of the episode before."""
+def test_an_episode_depends_on_its_seed_alone(game):
+    """T13: the first action is never a repetition from the episode before."""
 
     def play(env):
         first, _ = env.reset(seed=5)
@@ -99,7 +99,7 @@ def test_an_episode_follows_from_its_seed_alone(game):
 
 
 @needs_minatar
-def test_actions_stick():
+def test_actions_are_repeated_with_the_given_probability():
     def moved(repeat_action_probability):
         env, moves = make("Breakout", repeat_action_probability=repeat_action_probability), 0
         env.reset(seed=0)
@@ -124,8 +124,8 @@ def test_actions_stick():
 
 @needs_minatar
 @pytest.mark.parametrize("game", GAMES)
-def test_there_is_a_time_limit_and_it_is_no_termination(game):
-    """T13: a game without end is cut off, and Freeway's own clock is such a limit too."""
+def test_the_time_limit_is_no_termination(game):
+    """T13: neither the limit of the other games nor the one inside of Freeway."""
     env = VectorEnv(f"MinAtar/{game}", 1, seed=0)
     assert env.max_episode_steps == (FREEWAY_LIMIT if game == "Freeway" else LIMIT)
     if game == "Freeway":
@@ -138,7 +138,7 @@ def test_there_is_a_time_limit_and_it_is_no_termination(game):
 
 @needs_minatar
 @pytest.mark.parametrize("game", GAMES)
-def test_pictures(game):
+def test_the_picture_changes_with_the_game(game):
     env = VectorEnv(f"MinAtar/{game}", 1, 0, render_mode="rgb_array")
     first = env.render()
     assert (first.shape, first.dtype) == ((240, 240, 3), np.uint8)

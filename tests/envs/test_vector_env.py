@@ -85,30 +85,6 @@ def test_without_restart_an_environment_stays_in_its_terminal_state(finished):
     assert len(finished) == 6
 
 
-def test_without_restart_reset_begins_the_next_episode_where_one_has_ended():
-    """The same episodes as with restart, but with a moment in which the terminal state is the current one."""
-    env, other = (VectorEnv("TestCounting", 4, seed=3, restart=restart) for restart in (False, True))
-    rng, resets = np.random.default_rng(0), 0
-    for _ in range(60):
-        actions = rng.integers(3, size=4)
-        step, expected = env.step(actions), other.step(actions)
-        np.testing.assert_array_equal(step.next_obs[:, 1], expected.next_obs[:, 1])
-        for here, there in zip(step[:4], expected[:4], strict=True):
-            np.testing.assert_array_equal(here, there)
-        np.testing.assert_array_equal(env.obs, step.next_obs)
-        kept = step.next_obs.copy()
-        env.reset()
-        np.testing.assert_array_equal(step.next_obs, kept)  # the result of a step is never overwritten
-        np.testing.assert_array_equal(env.obs[:, 1], other.obs[:, 1])
-        np.testing.assert_array_equal(env.is_first, other.is_first)
-        np.testing.assert_array_equal(env.episode_return, other.episode_return)
-        np.testing.assert_array_equal(env.episode, other.episode)
-        resets += step.episode_end.sum()
-    assert resets > 20
-    env.reset()  # nothing has ended since
-    np.testing.assert_array_equal(env.episode, other.episode)
-
-
 @pytest.mark.parametrize("name", ["CartPole", "GridWorld", "Catch", "FrozenLake"])
 def test_the_picture_after_the_last_step_is_that_of_the_terminal_state(name):
     env, other = (VectorEnv(name, 1, 0, restart=restart, render_mode="rgb_array") for restart in (False, True))
@@ -121,8 +97,6 @@ def test_the_picture_after_the_last_step_is_that_of_the_terminal_state(name):
     assert not np.array_equal(terminal, other.render())  # the first frame of the next episode
     env.step(np.zeros(1, np.int64))
     np.testing.assert_array_equal(env.render(), terminal)
-    env.reset()
-    np.testing.assert_array_equal(env.render(), other.render())
 
 
 def test_environments_and_episodes_differ_and_depend_on_the_seed():
