@@ -268,5 +268,4 @@ def _load(folder: Path, algorithm: type[Algorithm]) -> State:
 
 def _fingerprint(algorithm: Algorithm) -> str | None:
     """Of the files of a dataset that may change; None without such files."""
-    facts = algorithm.describe_task() if hasattr(algorithm, "describe_task") else {}
-    return facts.get("fingerprint")
+    return algorithm.describe_task().get("fingerprint")

@@ -82,9 +82,8 @@ def read(path: Path, file: File) -> np.ndarray:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            content = (gzip.GzipFile(fileobj=raw) if zipped else raw).read(
-                size + 1
-            )  # one byte more than due at most: a small gzip file may unpack to gigabytes
+            # One byte more than due at most: a small gzip file may unpack to gigabytes.
+            content = (gzip.GzipFile(fileobj=raw) if zipped else raw).read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}): delete it and try again") from error
     wrong = (
