@@ -221,7 +221,11 @@ def _curves(run: Curves, metric: str, window: int, axis: Axis) -> Iterator[Curve
         if not kept.any():
             continue
         evaluation = metric.startswith("eval_")
-        error = NORMAL * errors[1].reshape(len(times), -1)[kept, number] if errors is not None else None
+        error = None
+        if errors is not None:  # 0 at an evaluation of an earlier version, which logged none
+            error = np.zeros(len(times))
+            error[np.isin(times, errors[0])] = NORMAL * errors[1].reshape(len(errors[0]), -1)[:, number]
+            error = error[kept]
         mean, raw = (y[kept], None) if evaluation else (smooth(y[kept], SMOOTHING), (x[kept], y[kept]))
         yield Curve((*seed, number), *facts, x[kept], mean, raw, error)
 
