@@ -89,3 +89,19 @@ def test_at_a_lower_level_pixels_are_pixel_stride_apart():
             cache.row, cache.column = 2 * i, 2 * j
             found[..., i, j] = pair(x[..., i, j])
     torch.testing.assert_close(found, expected)
+
+
+def test_features_of_a_cell_depend_on_their_channel_group_and_earlier_ones():
+    pair, x = Pair("raster", 1), image(4, 4).abs().requires_grad_()
+    low = pair.downsample(x)
+    for feature, group in enumerate(LOWER_GROUPS):
+        (gradient,) = torch.autograd.grad(low[:, feature, 1, 1].sum(), x, retain_graph=True)
+        assert torch.equal(gradient[:, :, 2, 2].abs().sum(0) > 0, group >= GROUPS)
+
+
+def test_features_of_a_pixel_depend_on_their_channel_group_and_earlier_ones():
+    pair, low = Pair("raster", 1), torch.rand(2, 6, 2, 2, dtype=torch.float64).requires_grad_()
+    out = pair.upsample(low, image(4, 4))
+    for (feature, group), i, j in itertools.product(enumerate(GROUPS), range(4), range(4)):
+        (gradient,) = torch.autograd.grad(out[:, feature, i, j].sum(), low, retain_graph=True)
+        assert torch.equal(gradient[:, :, i // 2, j // 2].abs().sum(0) > 0, group >= LOWER_GROUPS)

@@ -56,13 +56,14 @@ def test_losses_have_a_full_gradient_where_the_discriminator_is_wrong(name, logi
         assert slope(loss.fake_loss) >= 1
 
 
+@pytest.mark.parametrize("norm", [0.25, 3.0])
 @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 5, 2), (2, 1, 1)])
-def test_penalties_of_a_linear_critic(shape):
-    """D(x) = w·x has the gradient w everywhere: (‖w‖ - 1)² and ½ ‖w‖², for every batch size and shape."""
+def test_penalties_of_a_linear_critic(shape, norm):
+    """D(x) = w·x has the gradient w everywhere: (‖w‖ - 1)² below and above 1, and ½ ‖w‖²."""
     w = torch.randn(shape, dtype=torch.float64)
+    w *= norm / w.norm()
     real, fake = torch.randn(2, 7, *shape, dtype=torch.float64)
     critic = lambda x, y: (w * x).sum((1, 2, 3))  # noqa: E731
-    norm = w.norm().item()
     mix = torch.rand(7, dtype=torch.float64)
     assert gradient_penalty(critic, real, fake, None, mix).item() == pytest.approx((norm - 1) ** 2)
     assert r1_penalty(critic, real, None).item() == pytest.approx(norm**2 / 2)
