@@ -134,7 +134,7 @@ def test_killed_twenty_times(tmp_path, straight):
     while process.poll() is None and kills < 20:
         more = lines(run) + draw.randrange(1, 4)
         wait(process, lambda more=more: lines(run) >= more)
-        time.sleep(draw.random() / 50)  # anywhere between two lines
+        time.sleep(draw.random() / 50)  # at any moment between two rows
         if process.poll() is None:
             assert stop(process, signal.SIGKILL)[0] == -signal.SIGKILL
             kills += 1

@@ -41,7 +41,7 @@ CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "lr_anneal": 1_200, 
 WORDS = {"width": 4, "codebook_size": 8, "code_dim": 4, "prior_width": 8, "prior_blocks": 1, "batch": 100, "threads": 1}
 PIXELS = {"width": 4, "head_width": 4, "first_kernel": 3, "batch": 100, "lr_anneal": 1_200, "threads": 1}
 SCANS = {**PIXELS, "layers": 1}
-MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # an epoch and a bit
+MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # a little more than an epoch
 CASES = {
     "dqn": ("dqn", "CartPole", {**AGENT, **AGENT_PLAN}),
     "dqn with everything": (

@@ -90,10 +90,10 @@ def verify(folder: Path) -> int:
             raise NewerCheckpoint(
                 f"{folder} has schema {schema} and this rlgen reads up to {SCHEMA}: install a newer rlgen"
             )
-        whole = manifest == _manifest(folder, schema)
+        intact = manifest == _manifest(folder, schema)
     except OSError as error:
         raise CheckpointError(f"{folder} is not a complete checkpoint: {error}") from None
-    if not whole:
+    if not intact:
         raise CheckpointError(f"{folder} is damaged: its files do not match its manifest")
     return schema
 

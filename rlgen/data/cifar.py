@@ -55,9 +55,8 @@ def read(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
         with tarfile.open(path) as archive:
             for name, sha256 in BATCHES[split].items():
                 member = archive.extractfile(f"{INSIDE}/{name}")
-                content = (
-                    member.read(RECORDS * LENGTH + 1) if member else b""
-                )  # one byte more than due at most: a small archive may unpack to gigabytes
+                # One byte more than due at most: a small archive may unpack to gigabytes.
+                content = member.read(RECORDS * LENGTH + 1) if member else b""
                 if hashlib.sha256(content).hexdigest() != sha256:
                     raise DataError(f"{path} holds a wrong {name}: delete it and try again")
                 records.append(np.frombuffer(content, np.uint8).reshape(-1, LENGTH))

@@ -97,7 +97,7 @@ def test_a_loss_or_gradient_that_is_not_finite_changes_no_weight(value, seeds, w
     if where == "loss":
         loss = out.square().sum() + value
     else:
-        out.register_hook(lambda g: torch.cat([g[:-1], torch.full_like(g[-1:], value)]))  # one seed's
+        out.register_hook(lambda g: torch.cat([g[:-1], torch.full_like(g[-1:], value)]))  # of the last seed
         loss = out.square().sum()
     with pytest.raises(Diverged, match="try a smaller --lr") as caught:
         descend(optimizer, loss, 1.0, seeds)

@@ -77,7 +77,7 @@ def test_every_changed_byte_is_noticed(tmp_path):
         whole = path.read_bytes()
         for position in range(len(whole)):
             for change in {7, draw.randrange(1, 256)} if path.suffix == ".json" else {draw.randrange(1, 256)}:
-                # 7 makes a carriage return of a line's end
+                # 7 turns a line feed into a carriage return
                 damaged = bytearray(whole)
                 damaged[position] ^= change
                 path.write_bytes(damaged)
@@ -143,7 +143,7 @@ class Fault:
         for owner, name in ((os, "fsync"), (checkpoint, "save_file"), (checkpoint, "sync"), (Path, "rename"),
                             (Path, "mkdir"), (Path, "write_text"), (Path, "write_bytes")):  # fmt: skip
             monkeypatch.setattr(owner, name, self.wrap(getattr(owner, name)))
-        if killed:  # a killed process cannot clean up behind itself
+        if killed:  # a killed process removes nothing
             rmtree = shutil.rmtree
             monkeypatch.setattr(shutil, "rmtree", lambda *a, **k: None if self.calls >= fatal else rmtree(*a, **k))
 
@@ -173,7 +173,7 @@ def test_a_crash_at_any_point_leaves_the_older_checkpoint(tmp_path, error, kille
                 failed = False
         assert same(checkpoint.load(older), small(1.0))
         newest, *rest = checkpoint.newest_first(tmp_path)
-        if newest == newer:  # only the whole one ever has this name
+        if newest == newer:  # only a complete checkpoint has this name
             assert same(checkpoint.load(newer), small(2.0))
             assert rest == [older]
             shutil.rmtree(newer)
@@ -184,7 +184,7 @@ def test_a_crash_at_any_point_leaves_the_older_checkpoint(tmp_path, error, kille
         if not failed:
             break
     assert fault.calls == fatal - 1 > 10
-    checkpoint.save(newer, small(2.0))  # whatever lies about does not stand in the way
+    checkpoint.save(newer, small(2.0))  # leftovers do not interfere
     assert same(checkpoint.load(newer), small(2.0))
 
 
@@ -193,7 +193,7 @@ def test_files_are_on_the_disk_before_the_folder_is_renamed(tmp_path, monkeypatc
 
     def spy(path, target):
         contents = {file.stat().st_ino for file in path.iterdir()}
-        assert len(contents) == 3  # tensors, the rest, the manifest
+        assert len(contents) == 3  # tensors, other values, manifest
         assert contents | {path.stat().st_ino} <= set(synced)
         synced.clear()
         return rename(path, target)
@@ -226,7 +226,7 @@ def test_values_that_are_not_finite_are_never_written(tmp_path, value, dtype):
     broken = value if dtype is None else torch.tensor([1.0, value], dtype=dtype)
     with pytest.raises(NotFinite, match=r"agent\.q\.1 (holds|is).*not written$") as caught:
         checkpoint.save(tmp_path / "2", {"time": 3, "agent": {"q": [torch.zeros(1), broken]}})
-    assert not isinstance(caught.value, Diverged)  # nothing is in training here
+    assert not isinstance(caught.value, Diverged)  # no training, no advice on its step size
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
@@ -269,12 +269,12 @@ def test_loading_runs_no_code(tmp_path, monkeypatch):
     assert not {"pickle.find_class", "exec", "compile", "marshal.loads", "os.system", "subprocess.Popen"} & set(events)
     assert not Path("exploded").exists()
 
-    torch.save({"a": Bomb()}, folder / "tensors.safetensors")  # nor where a file is another one under a good name
+    torch.save({"a": Bomb()}, folder / "tensors.safetensors")  # nor from a pickle under the name of a valid file
     with pytest.raises(CheckpointError):
         checkpoint.load(folder)
     (folder / "manifest.json").write_bytes(
         checkpoint._manifest(folder, checkpoint.SCHEMA)
-    )  # even where the manifest was made to fit
+    )  # nor with a forged manifest
     with pytest.raises(CheckpointError, match="cannot be read"):
         checkpoint.load(folder)
     assert not Path("exploded").exists()

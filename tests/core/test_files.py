@@ -14,7 +14,7 @@ def test_readers_find_the_old_file_until_the_new_one_is_complete(tmp_path):
     with replacing(path) as partial:
         partial.write_text("ne")
         assert path.read_text() == "old"
-        assert partial.parent == path.parent  # a rename across file systems is no rename
+        assert partial.parent == path.parent  # a rename across file systems is not atomic
         partial.write_text("new")
     assert contents(tmp_path) == {"run.json": "new"}
 

@@ -155,7 +155,7 @@ def test_the_first_signal_saves_a_checkpoint(recorded, walk, number, code, time)
     with pytest.raises(Interrupted, match=rf"stopped at {time}, saved: `rlgen resume .*walk-1` continues") as caught:
         fit(algorithm, recorded, PLAN)
     assert caught.value.code == code
-    assert (algorithm.time, algorithm.steps) == (time, time)  # the step was finished, and no other was begun
+    assert (algorithm.time, algorithm.steps) == (time, time)  # the step is complete, and no other began
     assert recorded.events[-1] == ("last", time)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
@@ -202,7 +202,7 @@ def test_a_signal_in_an_evaluation_or_a_checkpoint(recorded, walk, monkeypatch):
 
     monkeypatch.setattr(Recorded, "save", interrupted)
     again = Recorded(recorded.directory)
-    with pytest.raises(Interrupted, match="stopped at 31"):  # one more step, and saved as what it is: the last one
+    with pytest.raises(Interrupted, match="stopped at 31"):  # one more step, whose checkpoint is the last
         fit(walk(), again, PLAN)
     assert again.events[-1] == ("last", 31)
 
@@ -254,7 +254,7 @@ def test_a_full_disk_ends_only_the_last_checkpoint(recorded, walk, monkeypatch, 
         f"the checkpoint at {time}"
         for time in (25, 30, 50, 60, 75, 90)  # no best is saved, so each evaluation is the best
     ]
-    assert len(recorded.rows()) == 15  # ten lines and five evaluations: training went on to its end
+    assert len(recorded.rows()) == 15  # ten rows of training and five evaluations: all of the budget
 
 
 def test_grids_are_drawn_before_the_training_and_at_each_evaluation_and_again_at_none_of_a_resumed_run(run, walk):

@@ -119,7 +119,7 @@ def test_latest_is_the_newest_run_and_other_folders_are_skipped(tmp_path):
 )
 def test_status_after_each_kind_of_end(tmp_path, error, status):
     folder = Folder.create(tmp_path, "x")
-    assert folder.status == "stale"  # nobody trains here, and nobody did
+    assert folder.status == "stale"  # created, and never locked
     try:
         with folder:
             assert Folder(folder.directory).status == "running"
@@ -152,7 +152,7 @@ def test_the_lock_excludes_other_processes(tmp_path):
         folder,
     ):
         raise AssertionError
-    assert folder.status == "running"  # being refused changes nothing
+    assert folder.status == "running"  # unchanged by the refused process
     holder.communicate("done\n")
     assert folder.status == "finished"
     with folder:

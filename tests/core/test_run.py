@@ -37,7 +37,7 @@ def test_a_line_is_the_mean_of_its_steps(run):
     run.collect({"loss": torch.tensor([1.0, 2.0]), "epsilon": 0.1})
     run.collect({"loss": torch.tensor([3.0, 6.0]), "epsilon": 0.2, "return": 7})
     run.flush(10)
-    run.flush(11)  # nothing new
+    run.flush(11)  # no metrics since the last row
     run.collect({"loss": torch.tensor([1 / 3, 1e-9])})
     run.flush(20)
     assert run.rows() == [
@@ -131,7 +131,7 @@ def test_grids_go_to_the_writer(run, monkeypatch):
     run.draw(40, {"samples": grid, "again": grid})
     assert written == [(grid, run.directory / name / "000000040.png", 40) for name in ("samples", "again")]
     assert not run.rows()
-    Run(run.directory).draw(50, {"samples": grid})  # a run that is only logged
+    Run(run.directory).draw(50, {"samples": grid})  # without a writer of grids
 
 
 def test_callbacks_get_every_row(run):
@@ -280,7 +280,7 @@ def test_without_a_checkpoint(run, walk):
     run.collect({"loss": 1.0})
     run.flush(5)
     again, fresh = Run(run.directory), walk()
-    again.resume(fresh)  # killed before its first: from the beginning
+    again.resume(fresh)  # without a checkpoint: from the beginning
     assert fresh.time == 0
     assert again.rows() == []
 
@@ -293,7 +293,7 @@ def test_resuming_discards_everything_after_the_checkpoint(run, walk):
         (run.directory / "samples" / f"{time:09d}.png").write_bytes(b"a picture")
     text = (run.directory / "metrics.jsonl").read_text()
     with (run.directory / "metrics.jsonl").open("a") as file:
-        file.write('{"time": 5, "los')  # torn by a power cut
+        file.write('{"time": 5, "los')  # incomplete, as after a power cut
     partial = run.directory / "checkpoints" / ".partial-77-000000004"
     partial.mkdir()
     (partial / "weights.safetensors").write_bytes(b"half")
@@ -326,7 +326,7 @@ def test_files_that_changed_since_the_training_are_announced_in_one_line(run, wa
     Run(run.directory).load(changed)
     assert run.info["fingerprint"] == "1234"  # loading changes nothing
     Run(run.directory).resume(changed)
-    assert run.info["fingerprint"] == "abcd"  # what is trained on from here
+    assert run.info["fingerprint"] == "abcd"  # of the files from here on
     line = (
         "the files of folder:/cats changed since walk-1 was trained on them (fingerprint 1234 then, abcd now):"
         " scores of then and now do not compare"
@@ -415,7 +415,7 @@ def test_training_continues_without_a_checkpoint_on_a_full_disk(run, walk, monke
             run.save(algorithm, last=True)
         assert e.value.code == 7
         assert times(run) == [1, 2]
-    train(run, algorithm, 4)  # room again
+    train(run, algorithm, 4)  # space on the disk again
     assert times(run) == [2, 4]
 
 

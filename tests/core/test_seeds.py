@@ -44,7 +44,7 @@ def test_seeds_are_separate_networks():
     assert out.shape == (S, B, 2)
     for s, network in enumerate(separate()):
         torch.testing.assert_close(out[s], network(x[s]), rtol=1e-6, atol=1e-6)
-    assert not torch.allclose(out[0], build(S)(x.flip(0))[2])  # each has weights of its own
+    assert not torch.allclose(out[0], build(S)(x.flip(0))[2])  # independent weights
 
 
 @pytest.mark.parametrize("clip", [float("inf"), 0.5])
@@ -136,7 +136,7 @@ def test_buffers_outside_the_state_stay_outside_it(count):
     torch.testing.assert_close(seeds(*inputs)[0], before + add)
     other = copy.deepcopy(seeds)
     other.load_state_dict(seeds.state_dict())
-    torch.testing.assert_close(other(*inputs)[0], before + add)  # loading leaves it where it was
+    torch.testing.assert_close(other(*inputs)[0], before + add)  # unchanged by loading
 
 
 @pytest.mark.parametrize("shape", [(B,), (B, 5), (2, 3, 5)])
