@@ -37,15 +37,8 @@ class Agent(Stateful):
         return VectorEnv(self.task, num_envs, seed, max_episode_steps=self.config.max_episode_steps, **options)
 
     def describe_task(self) -> dict[str, str]:
-        """Observation and action spaces and the episode limit, for the start panel."""
-        env = self.env
-        kind = f"{'x'.join(map(str, env.shape))} {env.dtype}"
-        masks = " with action masks" if env.action_mask.shape[1] > 1 else ""
-        return {
-            "observations": f"{kind}, {env.frame_stack} frames stacked" if env.frame_stack > 1 else kind,
-            "actions": f"{env.num_actions} discrete{masks}",
-            "episode": f"at most {env.max_episode_steps:,} steps",
-        }
+        """The environment's id, its observation and action spaces, and the episode limit, for the start panel."""
+        return self.env.describe()
 
     # ---- acting
 

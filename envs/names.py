@@ -11,16 +11,13 @@ from rlgen.envs.minatar import GAMES
 
 from rlgen.core.errors import UserError, did_you_mean
 
-FAMILIES = {  # family -> (short names in `rlgen list envs`, the package they need)
-    "classic control": (["CartPole", "Acrobot", "MountainCar"], "comes with rlgen"),
-    "toy text": (["FrozenLake", "FrozenLake8x8", "Taxi", "CliffWalking"], "comes with rlgen"),
-    "rlgen": (["GridWorld", "Catch", "CartPoleHidden"], "comes with rlgen"),
-    "Box2D": (["LunarLander"], "needs `pip install 'rlgen[box2d]'`"),
-    "MinAtar": ([f"MinAtar/{game}" for game in GAMES], "needs `pip install 'rlgen[minatar]'`"),
-    "Atari": (
-        ["Pong", *GAMES, "BeamRider", "Enduro", "MsPacman", "Qbert"],
-        "one of about 100 games, needs `pip install 'rlgen[atari]'`",
-    ),
+FAMILIES = {  # family -> (short names in `rlgen list envs`, where they come from)
+    "classic control": (["CartPole", "Acrobot", "MountainCar"], "included"),
+    "toy text": (["FrozenLake", "FrozenLake8x8", "Taxi", "CliffWalking"], "included"),
+    "rlgen": (["GridWorld", "Catch", "CartPoleHidden"], "included"),
+    "Box2D": (["LunarLander"], "pip install 'rlgen[box2d]'"),
+    "MinAtar": ([f"MinAtar/{game}" for game in GAMES], "pip install 'rlgen[minatar]'"),
+    "Atari": (["Pong", *GAMES, "BeamRider", "Enduro", "MsPacman", "Qbert"], "pip install 'rlgen[atari]'"),
 }
 
 # Names of Atari games from before ALE/...-v5: Pong-v4, PongNoFrameskip-v4, Pong-ramDeterministic-v4, ALE/Pong-ram-v5.
@@ -32,10 +29,10 @@ OLD_ATARI = re.compile(
 
 
 def listing() -> Iterator[tuple[str, str, str]]:
-    """(short name, gymnasium id, family and required package) of every environment listed in FAMILIES."""
-    for family, (names, needs) in FAMILIES.items():
+    """(short name, gymnasium id, family and installation) of every environment in FAMILIES."""
+    for family, (names, installation) in FAMILIES.items():
         for name in names:
-            yield name, resolve(name), f"{family}, {needs}"
+            yield name, resolve(name), f"{family}: {installation}"
 
 
 def canonical(task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:

@@ -142,11 +142,11 @@ class VectorEnv:
         return self.preprocessing.preprocess(observation, self.frame_stack)
 
     def describe(self) -> dict[str, str]:
-        """Short name, observation and action spaces, and time limit, in words."""
+        """The environment's id, its observation and action spaces, and the time limit, in words."""
         start = f", the first one {self.first_action}" if self.first_action else ""
         masks = ", with action masks" if self.action_mask.shape[1] > 1 else ""
         return {
-            "id": self.name,
+            "environment": self.name,
             "observations": self.preprocessing.describe(self.frame_stack),
             "actions": f"Discrete({self.num_actions}){start}{masks}",
             "episode limit": f"{self.max_episode_steps:,} steps",

@@ -101,7 +101,7 @@ class Display:
         if self.ticker.in_place:
             self.console.print(Panel(table, title=f"[bold]{escape(title)}[/bold]", title_align="left", expand=False))
         elif not self.quiet:
-            self.console.print(title, *(f"  {name:<12}{fact}" for name, fact in facts.items()), sep="\n", markup=False)
+            self.console.print(title, *(f"  {name:<14}{fact}" for name, fact in facts.items()), sep="\n", markup=False)
 
     @contextmanager
     def activity(self, phase: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:

@@ -280,11 +280,11 @@ def test_repeated_actions_are_refused_where_the_environment_has_none():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("CartPole", {"id": "CartPole-v1", "observations": "Box(4,) float32", "actions": "Discrete(2)",
+        ("CartPole", {"environment": "CartPole-v1", "observations": "Box(4,) float32", "actions": "Discrete(2)",
                       "episode limit": "500 steps"}),
-        ("Taxi", {"id": "Taxi-v4", "observations": "Discrete(500) as (500,) float32",
+        ("Taxi", {"environment": "Taxi-v4", "observations": "Discrete(500) as (500,) float32",
                   "actions": "Discrete(6), with action masks", "episode limit": "200 steps"}),
-        ("TestVector", {"id": "TestVector-v0", "observations": "Box(3,) float32",
+        ("TestVector", {"environment": "TestVector-v0", "observations": "Box(3,) float32",
                         "actions": "Discrete(3), the first one 2", "episode limit": "4 steps"}),
     ],
 )  # fmt: skip
