@@ -89,7 +89,7 @@ AGENT = Kind(
     listed=("name", "id", "from"),
     others="every gymnasium id with discrete actions",
     unit="steps",
-    shown={"return_100": "return", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"},
+    shown={"return_100": "return (100)", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"},
     time="environment steps",
     panels=(
         Panel(

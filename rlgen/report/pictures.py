@@ -34,11 +34,14 @@ KEY = "rlgen"  # of the layout in a PNG
 
 
 class Layout(NamedTuple):
-    """Where the images of a grid are in its picture, in pixels."""
+    """Where the images of a grid are in its picture, in pixels, and the labels of its columns."""
 
     top: int
     left: int
-    height: int  # of a row, with the gap below it
+    height: int  # of a row, with the gap above it
+    width: int  # of a column, with the gap to its left
+    gap: int
+    labels: Sequence[str] = ()
 
 
 def draw(grid: "Grid", step: str = "", scale: int = 1) -> Pixels:
@@ -57,7 +60,7 @@ def _laid_out(grid: "Grid", step: str, scale: int) -> tuple[Pixels, Layout]:
     picture = tiles(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, columns, scale)
     zoom = picture.shape[1] // (columns * (pixels.shape[2] + PADDING) + PADDING)
     height, width = ((side + PADDING) * zoom for side in pixels.shape[1:3])
-    rows, left, top = -(-len(pixels) // columns), 0, 0
+    rows, left, top, gap = -(-len(pixels) // columns), 0, 0, PADDING * zoom
     if grid.row_labels:
         labels = [grid.row_labels[i % len(grid.row_labels)] for i in range(rows)]
         beside = _row_labels(labels, height, scale)
@@ -66,15 +69,14 @@ def _laid_out(grid: "Grid", step: str, scale: int) -> tuple[Pixels, Layout]:
         left = beside.shape[1]
         picture = _beside(beside, picture)
     if any(grid.column_labels):
-        first = left + PADDING * zoom / 2
-        above = _column_labels(grid.column_labels[:columns], first, width, picture.shape[1], scale)
+        above = _column_labels(grid.column_labels[:columns], left + gap / 2, width, picture.shape[1], scale)
         top += len(above)
         picture = _above(above, picture)
     if title := "  ·  ".join(filter(None, (grid.title, step))):
         above = _bar(title, picture.shape[1], TITLE * scale)
         top += len(above)
         picture = _above(above, picture)
-    return picture, Layout(top, left, height)
+    return picture, Layout(top, left, height, width, gap, grid.column_labels[:columns])
 
 
 def tiles(images: Pixels, columns: int = 8, scale: int = 1) -> Pixels:
@@ -145,12 +147,15 @@ def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str 
     for time in times:
         picture, layout = _read(paths[time], columns)
         rows.append(picture[layout.top : layout.top + layout.height, layout.left :])
+    rows.append(np.full_like(rows[0][: layout.gap], GAP))
     labels = [_short(time) if time else "untrained" for time in times]
-    beside = np.concatenate(
-        [_row_labels([label], len(row), 1, labels) for label, row in zip(labels, rows, strict=True)]
-    )
-    picture = _beside(beside, np.concatenate(rows))
-    title = f"{unit} seen, and samples of the same noise in each column"
+    beside = [_row_labels([label], len(row), 1, labels) for label, row in zip(labels, rows, strict=False)]
+    beside.append(np.full((layout.gap, beside[0].shape[1]), BAR, np.uint8))
+    picture = _beside(np.concatenate(beside), np.concatenate(rows))
+    if any(layout.labels):
+        left = beside[0].shape[1] + layout.gap / 2
+        picture = _above(_column_labels(layout.labels, left, layout.width, picture.shape[1], 1), picture)
+    title = f"samples by {unit} seen, each column from the same noise"
     write_png(_above(_bar(title, picture.shape[1], TITLE), picture), png)
     spread = _spread(list(paths), FRAMES, np.linspace)
     frames = (_read(paths[time], columns) for time in spread)
@@ -243,7 +248,8 @@ def _read(path: Path, columns: int) -> tuple[Pixels, Layout]:
     with Image.open(path) as image:
         text = image.info.get(KEY)
         picture = np.asarray(image)
-    return picture, Layout(**json.loads(text)) if text else Layout(0, 0, round(picture.shape[1] / columns))
+    side = round(picture.shape[1] / columns)
+    return picture, Layout(**json.loads(text)) if text else Layout(0, 0, side, side, 0)
 
 
 @cache

@@ -58,7 +58,7 @@ def test_the_phase_is_shown_and_an_evaluation_only_where_it_was_measured(display
     lines = screen.getvalue().splitlines()
     assert [("eval 300.0" in line) for line in lines] == [True] + [False] * (len(lines) - 1)
     assert len(lines) > 2
-    assert "return 30" in lines[-1]
+    assert "return (100) 30" in lines[-1]
     assert "saving" in lines[-1]
 
 
