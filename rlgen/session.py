@@ -106,6 +106,8 @@ class Session:
                 with display.activity("scoring", self.count or None, kind.counted) as more:
                     report = evaluation.report(self.algorithm, self.count, 0, more)
                 run.describe(result=report.values)
+                if any(panel.references.keys() & report.values.keys() for panel in kind.panels):
+                    self.draw_curves()  # with the known values of the report, such as the optimum
         return report
 
     def facts(self) -> dict[str, str]:
@@ -122,17 +124,21 @@ class Session:
             "folder": str(self.run.directory),
         }
 
-    def draw(self) -> None:
-        """Every picture that follows from the logs and samples."""
-        from rlgen.report import pictures
-
-        self.run.progress.phase = "drawing"
+    def draw_curves(self) -> None:
+        """The learning curves, if there are any yet."""
         try:
             TrainedRun(self.run.directory).plot()
         except StorageError:
             raise
         except UserError:
             pass  # nothing to draw yet
+
+    def draw(self) -> None:
+        """Every picture that follows from the logs and samples."""
+        from rlgen.report import pictures
+
+        self.run.progress.phase = "drawing"
+        self.draw_curves()
         samples = self.run.directory / "samples"
         if samples.is_dir():
             still, moving = self.run.directory / "evolution.png", self.run.directory / "evolution.gif"

@@ -62,9 +62,10 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """Score a trained agent over fresh episodes, or a model's samples beside real images."""
-    from rlgen import evaluation, session
     from rlgen.report.console import activity
 
+    with activity("loading"):
+        from rlgen import evaluation, session
     folder = Folder.find(runs, run)
     kind = session.entry_of(folder).kind
     typed = {"episodes": episodes, "samples": samples}
@@ -72,7 +73,8 @@ def evaluate(
         if value is not None and name != kind.counted:
             raise UserError(f"--{name}: {folder.name} is {kind.article}, which is scored on --{kind.counted}")
     count = typed[kind.counted] or kind.fresh
-    trained = session.restore(folder, checkpoint)
+    with activity("loading"):
+        trained = session.restore(folder, checkpoint)
     with activity("scoring", count, kind.counted) as more:
         report = evaluation.report(trained, count, seed, more)
     if json_:
@@ -95,11 +97,11 @@ def play(
     runs: Runs = Path("runs"),
 ) -> None:
     """Record greedy episodes of a trained agent as a GIF."""
+    folder, load = _load("play", runs, run, checkpoint)
     from rlgen import evaluation
     from rlgen.report import pictures
     from rlgen.report.console import activity
 
-    folder, load = _load("play", runs, run, checkpoint)
     path = _suffix(out or folder.directory / "play.gif", ".gif")
     agent = load()
     with activity("recording"):
@@ -138,17 +140,19 @@ def sample(
     """Draw images from a trained model."""
     import numpy as np
 
+    folder, load = _load("sample", runs, run, checkpoint)
     from rlgen import evaluation
     from rlgen.report import pictures
     from rlgen.report.console import activity
 
-    folder, load = _load("sample", runs, run, checkpoint)
     path = _suffix(out or folder.directory / ("grid.png" if what == "samples" else f"{what}.png"), ".png")
     if what != "samples" and (label or npy):
         raise UserError(f"--what {what} is one picture: leave out --label and --npy")
     model, shown = load(), []
     if what != "samples":
-        pictures.write_png(pictures.draw(evaluation.grid(model, what, seed), scale=scale), path)
+        with activity("drawing"):
+            grid = evaluation.grid(model, what, seed)
+        pictures.write_png(pictures.draw(grid, scale=scale), path)
         print(path)
         return
     with replacing(npy) if npy else nullcontext() as partial, activity("drawing", count, "samples") as more:
@@ -178,12 +182,13 @@ def probe_codes(
     json_: Json = False,
 ) -> None:
     """Classify test images by an autoencoder's code, by raw pixels, and by networks that start from its encoder."""
+    _, load = _load("probe", runs, run, checkpoint)
     from rlgen.generative.quality import probe
     from rlgen.report.console import activity
 
-    _, load = _load("probe", runs, run, checkpoint)
+    model = load()
     with activity("classifying", 100, "%") as more:
-        result = probe.probe(load(), images, seed, more)
+        result = probe.probe(model, images, seed, more)
     if json_:
         print(json.dumps(result))
         return
@@ -220,8 +225,10 @@ COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
 
 def _load(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folder, Any]:
     """The folder of a run that `command` takes, and what loads its algorithm. Raises UserError for another kind."""
-    from rlgen import session
+    from rlgen.report.console import activity
 
+    with activity("loading"):
+        from rlgen import session
     folder = Folder.find(runs, run)
     kind = session.entry_of(folder).kind
     if command not in (*kind.verbs, *kind.also):
@@ -232,7 +239,12 @@ def _load(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folder, 
             f"{folder.name} is {kind.article}, and `rlgen {command}` is for {plural}:"
             f" try `rlgen {instead} {folder.name}`"
         )
-    return folder, lambda: session.restore(folder, checkpoint)
+
+    def load() -> Any:
+        with activity("loading"):
+            return session.restore(folder, checkpoint)
+
+    return folder, load
 
 
 def _suffix(path: Path, suffix: str) -> Path:

@@ -75,15 +75,18 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
         quiet: Quiet = False,
         json_: Json = False,
     ) -> None:
-        from rlgen import session
+        from rlgen.report.console import activity
 
         file = read_file(config, settings) if config else {}
+        with activity("loading", quiet=quiet):
+            from rlgen import session
         task, notice = session.canonical(entry, task, data=given.get("data", file.get("data")), fallback=fallback)
         if notice:
             print(notice, file=sys.stderr)
-        prepared = session.prepare(
-            entry.name, task, given, runs=runs, name=name, file=file, preset=preset, argv=sys.argv
-        )
+        with activity("loading", quiet=quiet):
+            prepared = session.prepare(
+                entry.name, task, given, runs=runs, name=name, file=file, preset=preset, argv=sys.argv
+            )
         _train(prepared, quiet, json_)
 
     defaults, whose = _defaults(entry, words)
@@ -133,11 +136,15 @@ def resume(
     json_: Json = False,
 ) -> None:
     """Continue a run that was stopped, in its own folder."""
-    from rlgen import session
+    from rlgen.report.console import activity
 
     folder = Folder.find(runs, run)
     given = {name: value for name, value in (("budget", budget), ("stop_at", stop_at)) if value is not None}
-    _train(session.reopen(folder, given), quiet, json_)
+    with activity("loading", quiet=quiet):
+        from rlgen import session
+
+        reopened = session.reopen(folder, given)
+    _train(reopened, quiet, json_)
 
 
 def _train(session: "Session", quiet: bool, json_: bool) -> None:

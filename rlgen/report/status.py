@@ -15,7 +15,7 @@ from rich.text import Text
 
 REFRESH = 0.5  # seconds between two refreshes in place
 FIRST, PLAIN = 2.0, 10.0  # seconds to the first plain line, and from one plain line to the next
-BAR = 10  # columns of the bar
+BAR = 8  # columns of the bar
 
 
 @dataclass

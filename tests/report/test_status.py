@@ -36,13 +36,13 @@ def test_bar_and_time_left_stay_when_the_terminal_is_narrow_and_metrics_are_drop
 
 
 def test_the_first_metric_fits_into_80_columns_in_a_usual_run():
-    assert "return (100) 123.4" in line(work(15_000, 30_000, 10), ["return (100) 123.4"], 80).plain
+    assert "return (100) 123.4" in line(work(15_000, 30_000, 10), ["return (100) 123.4"], 79).plain
 
 
 def test_the_bar_is_as_long_as_the_share_that_is_done():
-    text = line(work(2_000_000), [], 79).plain
-    assert (text.count("━"), text.count("─")) == (2, 8)
-    assert line(work(10_000_007), [], 79).plain.count("━") == 10
+    text = line(work(2_500_000), [], 79).plain
+    assert (text.count("━"), text.count("─")) == (2, 6)
+    assert line(work(10_000_007), [], 79).plain.count("━") == 8
 
 
 def test_time_left_follows_from_the_speed_since_the_start_without_what_a_resumed_run_skipped():
