@@ -220,6 +220,12 @@ def test_metrics_by_name(tmp_path):
         assert metrics[name][1].dtype == float
 
 
+def test_metrics_of_earlier_versions_have_their_current_names(tmp_path):
+    folder = log(Folder.create(tmp_path, "x"), '{"time": 1, "eval_active": 3.0}\n')
+    assert folder.rows() == [{"time": 1, "eval_active_units": 3.0}]
+    assert list(folder.metrics()) == ["eval_active_units"]
+
+
 def test_safe():
     assert safe("ALE/Pong-v5") == "ALE-Pong-v5"
     assert safe("../../etc/passwd") == "etc-passwd"

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from rlgen.core.algorithm import descend
-from rlgen.core.seeds import Conv2d, Linear, Seeds, derive, numpy_stream, torch_stream
+from rlgen.core.seeds import Conv2d, Linear, Seeds, derive, initial_weights, numpy_stream, torch_stream
 
 S, B = 3, 8
 
@@ -201,3 +201,16 @@ def test_streams_are_the_same_in_every_process():
     """Hashes of strings differ from process to process; streams must not."""
     assert numpy_stream(0, "replay").integers(1000, size=4).tolist() == [192, 791, 860, 375]
     assert 0 <= derive(2**63 - 1, "x") < 2**63
+
+
+def test_initial_weights_follow_the_seed_alone_and_leave_the_global_stream():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    drawn = []
+    for seed in (0, 0, 1):
+        with initial_weights(seed):
+            drawn.append(torch.rand(5))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert torch.equal(torch.rand(3), expected)
