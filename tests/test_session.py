@@ -5,6 +5,7 @@ import math
 from dataclasses import fields
 
 import pytest
+import rlgen.agents.presets
 import rlgen.agents.settings
 import torch
 
@@ -73,7 +74,7 @@ def test_nothing_that_is_off_is_scaled_on():
 
 @pytest.mark.parametrize("budget", [1, 19, 20, 999, 100_000, 10**9])
 def test_a_curve_has_twenty_points(budget, monkeypatch):
-    monkeypatch.setitem(rlgen.agents.settings.TUNED, "dqn", {"CartPole": {"log_every": 90_000, "budget": 100_000}})
+    monkeypatch.setitem(rlgen.agents.presets.TUNED, "dqn", {"CartPole": {"log_every": 90_000, "budget": 100_000}})
     _, plan = settings("dqn", "CartPole", budget=budget)
     assert budget / plan.log_every >= min(20, budget)
 

@@ -1,4 +1,4 @@
-"""Settings that contradict each other are refused in one line, in whatever way they are given."""
+"""Contradictory settings are refused in one line, from the command line, a file or a preset."""
 
 import pytest
 from rlgen.agents.settings import DQN, DRQN
@@ -18,19 +18,19 @@ def refused(settings, **given):
 
 
 @pytest.mark.parametrize("settings", [DQN, DRQN])
-def test_two_kinds_of_distribution_at_once(settings):
-    assert refused(settings, atoms=51, quantiles=25) == "--atoms 51 with --quantiles 25: choose one; 1 turns one off"
+def test_atoms_and_quantiles_exclude_each_other(settings):
+    assert refused(settings, atoms=51, quantiles=25) == "--atoms 51 with --quantiles 25: set one of them to 1"
     resolve(settings, {"atoms": 51, "quantiles": 1})
 
 
 @pytest.mark.parametrize(("low", "high"), [(10, 10), (5, -5)])
-def test_a_support_without_room(low, high):
+def test_an_empty_support_is_refused(low, high):
     assert refused(DQN, atoms=51, v_min=low, v_max=high) == f"--v-min {low} is not below --v-max {high}"
-    resolve(DQN, {"v_min": low, "v_max": high})  # which nobody asks for without atoms
+    resolve(DQN, {"v_min": low, "v_max": high})  # has no effect without atoms
 
 
-def test_a_batch_larger_than_the_replay():
-    assert refused(DQN, batch=65, buffer_size=64) == "--batch 65 is more than --buffer-size 64 holds"
+def test_a_batch_larger_than_the_replay_buffer_is_refused():
+    assert refused(DQN, batch=65, buffer_size=64) == "--batch 65 is more than --buffer-size 64"
     resolve(DQN, {"batch": 64, "buffer_size": 64})
 
 
@@ -38,22 +38,24 @@ def test_a_batch_larger_than_the_replay():
     ("num_envs", "n_step", "frame_stack", "least"),
     [(1, 5, 1, 5), (3, 5, 1, 15), (3, 1, 1, 3), (1, 1, 4, 4), (2, 3, 4, 12)],
 )
-def test_a_window_beyond_the_replay(build, num_envs, n_step, frame_stack, least):
-    """The least that is told to do does, the replay gone round several times."""
+def test_a_replay_buffer_too_small_for_a_window_is_refused(build, num_envs, n_step, frame_stack, least):
+    """The smallest size in the message works, also after the ring buffer has wrapped around."""
     given = {"num_envs": num_envs, "n_step": n_step, "frame_stack": frame_stack, "batch": 1}
-    told = refused(DQN, buffer_size=least - 1, **given)
-    assert told.startswith(f"--buffer-size {least - 1} in --num-envs {num_envs} holds no window of --n-step {n_step}")
-    assert told.endswith(f": {least} would do")
-    assert ("--frame-stack 4" in told) == (frame_stack == 4)
+    message = refused(DQN, buffer_size=least - 1, **given)
+    assert message.startswith(
+        f"--buffer-size {least - 1} with --num-envs {num_envs} is too small for a window of --n-step {n_step}"
+    )
+    assert message.endswith(f": at least {least}")
+    assert ("--frame-stack 4" in message) == (frame_stack == 4)
     agent = build("TestVector", buffer_size=least, learning_starts=0, train_freq=num_envs, **given)
     assert "loss" in [agent.step() for _ in range(30)][-1]
 
 
 @pytest.mark.parametrize(("num_envs", "frame_stack", "least"), [(1, 1, 9), (3, 1, 27), (2, 4, 24)])
-def test_a_sequence_beyond_the_replay(build, num_envs, frame_stack, least):
+def test_a_replay_buffer_too_small_for_a_sequence_is_refused(build, num_envs, frame_stack, least):
     given = {"num_envs": num_envs, "frame_stack": frame_stack, "batch": 1, "burn_in": 3, "length": 5}
-    told = refused(DRQN, buffer_size=least - 1, **given)
-    assert "--burn-in 3, --length 5 and --n-step 1" in told
+    message = refused(DRQN, buffer_size=least - 1, **given)
+    assert "--burn-in 3, --length 5 and --n-step 1" in message
     agent = build("TestVector", recurrent=True, buffer_size=least, learning_starts=0, train_freq=num_envs, **given)
     assert "loss" in [agent.step() for _ in range(30)][-1]
 
@@ -67,14 +69,14 @@ def test_a_sequence_beyond_the_replay(build, num_envs, frame_stack, least):
         ({}, ("beta", "beta_steps", "v_min", "v_max", "temperature", "lr_steps")),
     ],
 )
-def test_what_would_change_nothing_is_told(on, named):
+def test_options_without_effect_are_refused(on, named):
     for name in named:
-        with pytest.raises(UserError, match=rf"^--{name.replace('_', '-')} would change nothing: .+$"):
+        with pytest.raises(UserError, match=rf"^--{name.replace('_', '-')} has no effect: .+$"):
             DQN(**on).check([name, "lr"])
     DQN(**on).check(["lr", "gamma", *on])
 
 
-def test_what_changes_something_is_not():
+def test_options_with_an_effect_are_accepted():
     DQN().check(["epsilon", "epsilon_end", "epsilon_steps", "loss"])
     DQN(alpha=0.5).check(["beta", "beta_steps"])
     DQN(atoms=51).check(["v_min", "v_max"])
@@ -83,35 +85,35 @@ def test_what_changes_something_is_not():
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
-        (["rainbow", "CartPole", "--epsilon", "0.5"], "--epsilon would change nothing: --noisy"),
-        (["dqn", "CartPole", "--noisy", "--epsilon-end", "0.1"], "--epsilon-end would change nothing: --noisy"),
-        (["c51", "CartPole", "--loss", "mse"], "--loss would change nothing: --atoms"),
-        (["qrdqn", "CartPole", "--loss", "mse"], "--loss would change nothing: --quantiles"),
-        (["qrdqn", "CartPole", "--atoms", "51"], "--atoms 51 with --quantiles 25: choose one"),
+        (["rainbow", "CartPole", "--epsilon", "0.5"], "--epsilon has no effect: --noisy"),
+        (["dqn", "CartPole", "--noisy", "--epsilon-end", "0.1"], "--epsilon-end has no effect: --noisy"),
+        (["c51", "CartPole", "--loss", "mse"], "--loss has no effect: --atoms"),
+        (["qrdqn", "CartPole", "--loss", "mse"], "--loss has no effect: --quantiles"),
+        (["qrdqn", "CartPole", "--atoms", "51"], "--atoms 51 with --quantiles 25: set one of them to 1"),
         (["c51", "CartPole", "--v-min", "200"], "--v-min 200 is not below --v-max"),
         (
             ["dqn", "CartPole", "--batch", "100", "--buffer-size", "50"],
-            "--batch 100 is more than --buffer-size 50 holds",
+            "--batch 100 is more than --buffer-size 50",
         ),
-        (["drqn", "CartPole", "--length", "99999"], "holds no window of --burn-in 8, --length 99999"),
+        (["drqn", "CartPole", "--length", "99999"], "too small for a window of --burn-in 8, --length 99999"),
     ],
 )
-def test_the_command_line_refuses_what_presets_contradict(monkeypatch, capsys, tmp_path, words, told):
-    """Also where the other half comes from what the name stands for; and no run is begun."""
+def test_the_command_line_refuses_contradictions_with_a_preset(monkeypatch, capsys, tmp_path, words, message):
+    """One line, exit code 2, and no run folder."""
     monkeypatch.setattr("sys.argv", ["rlgen", *words, "--runs", str(tmp_path)])
     with pytest.raises(SystemExit) as left:
         main()
     out, err = capsys.readouterr()
     assert left.value.code == 2
-    assert told in err
+    assert message in err
     assert (out, err.count("\n")) == ("", 1)
     assert not list(tmp_path.iterdir())
 
 
-def test_what_presets_say_of_epsilon_is_no_contradiction(tmp_path):
-    """The tuned settings of dqn hold a schedule of epsilon, and rainbow starts from them."""
+def test_a_preset_with_an_epsilon_schedule_does_not_contradict_noise(tmp_path):
+    """Rainbow starts from the presets of dqn, which have a schedule of epsilon."""
     made = prepare("rainbow", "CartPole", {"width": 4}, runs=tmp_path).algorithm
     assert made.config.noisy
     assert made.epsilon == 0

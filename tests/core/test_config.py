@@ -3,6 +3,7 @@ from dataclasses import fields
 from typing import Annotated, Literal
 
 import pytest
+import rlgen.agents.presets
 import rlgen.agents.settings
 from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
@@ -143,7 +144,7 @@ def test_a_file_that_cannot_be_used(tmp_path, name, text, reason):
 @pytest.fixture
 def prepare(tmp_path, monkeypatch):
     """A new run; what was found to work for CartPole is not what is tested here."""
-    monkeypatch.setitem(rlgen.agents.settings.TUNED, "dqn", {})
+    monkeypatch.setitem(rlgen.agents.presets.TUNED, "dqn", {})
 
     def make(task="CartPole", given=None, file=None):
         return session.prepare("dqn", task, {"width": 4, **(given or {})}, runs=tmp_path / "runs", file=file)
@@ -153,7 +154,7 @@ def prepare(tmp_path, monkeypatch):
 
 def test_what_is_typed_wins_over_the_file_that_over_the_tuned_that_over_the_default(prepare, monkeypatch):
     tuned = {"CartPole": {"batch": 2, "num_envs": 2, "gradient_steps": 2, "seeds": 2, "log_every": 2}}
-    monkeypatch.setitem(rlgen.agents.settings.TUNED, "dqn", tuned)
+    monkeypatch.setitem(rlgen.agents.presets.TUNED, "dqn", tuned)
     entry = find("dqn")
     monkeypatch.setitem(entry.preset, "batch", 1)
     monkeypatch.setitem(entry.preset, "depth", 1)
