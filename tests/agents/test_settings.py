@@ -89,8 +89,8 @@ def test_options_with_an_effect_are_accepted():
     [
         (["rainbow", "CartPole", "--epsilon", "0.5"], "--epsilon has no effect: --noisy"),
         (["dqn", "CartPole", "--noisy", "--epsilon-end", "0.1"], "--epsilon-end has no effect: --noisy"),
-        (["c51", "CartPole", "--loss", "mse"], "--loss has no effect: --atoms"),
-        (["qrdqn", "CartPole", "--loss", "mse"], "--loss has no effect: --quantiles"),
+        (["c51", "CartPole", "--loss", "mse"], "--loss has no effect: the loss of --atoms"),
+        (["qrdqn", "CartPole", "--loss", "mse"], "--loss has no effect: the loss of --quantiles"),
         (["qrdqn", "CartPole", "--atoms", "51"], "--atoms 51 with --quantiles 25: set one of them to 1"),
         (["c51", "CartPole", "--v-min", "200"], "--v-min 200 is not below --v-max"),
         (
