@@ -114,9 +114,9 @@ covered = {algorithm for algorithm, _, _ in CASES.values()}
 CASES |= {name: small(entry) for name, entry in CATALOG.items() if name not in covered}
 
 
-def start(case, runs, name, **given):
+def start(case, runs, name, file=None, **given):
     algorithm, task, options = CASES[case]
-    return prepare(algorithm, task, {**options, **given}, runs=runs, name=name)
+    return prepare(algorithm, task, {**options, **given}, runs=runs, name=name, file=file)
 
 
 def train(session):
@@ -155,14 +155,22 @@ for directory, given in json.loads(sys.argv[1]):
 """
 
 
+def selected(items):
+    """The cases of the tests that will run: all, or those chosen by `-k`."""
+    parameters = [item.callspec.params for item in items if hasattr(item, "callspec")]
+    chosen = {each["case"] for each in parameters if "case" in each}
+    return [case for case in CASES if case in chosen]
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(request, tmp_path_factory):
     """Each case three times: uninterrupted, saved at the half, stopped anywhere; the last two resumed elsewhere."""
     folder, later = tmp_path_factory.mktemp("runs"), []
-    for case, (_, _, options) in CASES.items():
-        budget, draw = options["budget"], random.Random(case)
-        train(start(case, folder, f"{case} straight"))
-        later.append((train(start(case, folder, f"{case} half", budget=budget // 2)), {"budget": budget}))
+    for case in selected(request.session.items):
+        budget, draw = CASES[case][2]["budget"], random.Random(case)
+        config = Folder(train(start(case, folder, f"{case} straight"))).info["config"]  # not scaled by half the budget
+        half = start(case, folder, f"{case} half", config, budget=budget // 2)
+        later.append((train(half), {"budget": budget}))
         anywhere = draw.randrange(budget // 4, budget * 9 // 10)
         later.append((stop(start(case, folder, f"{case} anywhere"), anywhere), {}))
     words = json.dumps([(str(directory), given) for directory, given in later])
@@ -241,29 +249,31 @@ def test_a_resumed_run_equals_an_uninterrupted_one(runs, case, how):
     assert timing == [row["time"] for row in Folder(straight).rows("timing.jsonl")]
 
 
-def test_weights_change_in_training(runs):
+@pytest.mark.parametrize("case", CASES)
+def test_weights_change_in_training(runs, case):
     """Otherwise resumed runs would equal uninterrupted ones without any training."""
-    for case in CASES:
-        trained, fresh = state(runs / f"{case} straight"), start(case, runs, f"{case} fresh").algorithm.state_dict()
-        name = next(name for name in ("generator", "network", "q") if name in trained)
-        assert differences(trained[name], fresh[name]) != []
+    trained, fresh = state(runs / f"{case} straight"), start(case, runs, f"{case} fresh").algorithm.state_dict()
+    name = next(name for name in ("generator", "network", "q") if name in trained)
+    assert differences(trained[name], fresh[name]) != []
 
 
-def test_stopping_many_times_changes_nothing(runs, tmp_path):
-    session, draw = start("dqn", tmp_path, "often"), random.Random(0)
+@pytest.mark.parametrize("case", ["dqn"])
+def test_stopping_many_times_changes_nothing(runs, case, tmp_path):
+    session, draw = start(case, tmp_path, "often"), random.Random(0)
     for time in sorted(draw.sample(range(1, 590), 6)):
         stop(session, time, draw.choice([signal.SIGINT, signal.SIGTERM]))
         session = reopen(Folder(session.run.directory), {})
     resumed = train(session)
-    assert text(resumed) == text(runs / "dqn straight")
-    assert differences(state(resumed), state(runs / "dqn straight")) == []
+    assert text(resumed) == text(runs / f"{case} straight")
+    assert differences(state(resumed), state(runs / f"{case} straight")) == []
 
 
-def test_evaluations_do_not_change_the_training(runs, tmp_path):
-    rarely = train(start("dqn", tmp_path, "rarely", eval_every=10**9, log_every=10**9, save_every=10**9))
-    often = train(start("dqn", tmp_path, "often", eval_every=20, log_every=10, save_every=30))
+@pytest.mark.parametrize("case", ["dqn"])
+def test_evaluations_do_not_change_the_training(runs, case, tmp_path):
+    rarely = train(start(case, tmp_path, "rarely", eval_every=10**9, log_every=10**9, save_every=10**9))
+    often = train(start(case, tmp_path, "often", eval_every=20, log_every=10, save_every=30))
     for run in (rarely, often):
-        one, other = state(run), state(runs / "dqn straight")
+        one, other = state(run), state(runs / f"{case} straight")
         del one["run"], other["run"]
         assert differences(one, other) == []
 
