@@ -172,10 +172,9 @@ def same_picture(picture, frame):
 
 
 @needs_ale
-@pytest.mark.parametrize("seed", range(4))
-def test_a_policy_without_fire_ends_its_game(seed):
+def test_a_policy_without_fire_ends_its_game():
     """Breakout launches a ball only after FIRE, at the start and after every lost life: NOOP would wait for ever."""
-    env = VectorEnv("Breakout", 8, seed=seed, restart=False)
+    env = VectorEnv("Breakout", 8, seed=0, restart=False)
     for _ in range(400):
         env.step(np.zeros(8, np.int64))
     assert env.episode_end.all()

@@ -58,3 +58,12 @@ def test_limits_are_those_of_the_environment():
 
 def test_pictures_are_drawn_by_gymnasium():
     assert isinstance(VectorEnv("CartPole", 9, 0, render_mode="rgb_array").environments, GymEnvironments)
+
+
+def test_carts_that_are_not_running_keep_their_state():
+    """Otherwise the numbers of an episode that has ended would grow until they overflow."""
+    carts = VectorCartPole("CartPole-v1", 3)
+    carts.reset(np.arange(3), [0, 1, 2])
+    before = carts.state.copy()
+    carts.step(np.ones(3, np.int64), np.array([True, False, True]))
+    assert (carts.state != before).any(0).tolist() == [True, False, True]
