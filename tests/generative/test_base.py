@@ -1,87 +1,24 @@
-import copy
-
 import pytest
 import torch
 from torch import nn
 
-from rlgen.data import Dataset
+from rlgen.core.errors import UserError
+from rlgen.core.settings import Setup
+from rlgen.generative.autoencoders.vae import VAE
 from rlgen.generative.base import evaluating
-from rlgen.generative.ema import update_ema
-from rlgen.generative.minibatches import Minibatches
 
-CPU = torch.device("cpu")
+SMALL = {"batch": 50, "width": 4, "depth": 1, "latent": 2}
 
 
-def numbered(count=23):
-    """Images that say which one they are."""
-    images = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 2, 4, 4)
-    return Dataset("numbered", images, torch.arange(count))
+def build(**settings):
+    return VAE("digits", VAE.Config(**{**SMALL, **settings}), Setup(threads=1))
 
 
-def drawn(data, batches):
-    return [data.next()[1].tolist() for _ in range(batches)]
+def ignore(done):
+    pass
 
 
-def test_every_image_once_per_epoch_in_an_order_of_its_own():
-    data = Minibatches(numbered(), 10, seed=0, device=CPU)
-    first, second = (drawn(data, 3) for _ in range(2))
-    for epoch in (first, second):
-        assert [len(batch) for batch in epoch] == [10, 10, 3]
-        assert sorted(number for batch in epoch for number in batch) == list(range(23))
-    assert first != second
-    assert first == drawn(Minibatches(numbered(), 10, seed=0, device=CPU), 3)
-    assert first != drawn(Minibatches(numbered(), 10, seed=1, device=CPU), 3)
-
-
-@pytest.mark.parametrize("before", range(8))
-def test_the_order_is_resumed_from_epoch_and_position(before):
-    whole, part, rest = (Minibatches(numbered(), 10, seed=0, device=CPU) for _ in range(3))
-    expected = drawn(whole, 12)
-    drawn(part, before)
-    rest.load_state_dict(part.state_dict())
-    assert drawn(rest, 12 - before) == expected[before:]
-
-
-def test_images_are_between_0_and_1_and_keep_their_labels():
-    images = torch.randint(256, (9, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    images[0, 0, 0, 0], images[1, 0, 0, 0] = 0, 255
-    x, y = Minibatches(Dataset("random", images, torch.arange(9)), 9, seed=0, device=CPU).next()
-    assert x.shape == (9, 3, 4, 5)
-    assert (x.min(), x.max()) == (0, 1)
-    assert torch.equal((x * 255).round().byte(), images[y])
-
-
-def test_a_batch_larger_than_the_data_is_announced_once_where_the_training_begins(caplog):
-    data = Minibatches(numbered(), 1_000_000, seed=0, device=CPU)
-    assert not caplog.records  # only made, as for `rlgen sample`
-    count = len(data.images)
-    assert [len(data.next()[0]) for _ in range(3)] == [count] * 3
-    message = f"--batch 1,000,000 is more than the {count} training images: each step takes all"
-    assert [record.getMessage() for record in caplog.records] == [message]
-    Minibatches(numbered(), count, seed=0, device=CPU).next()
-    assert len(caplog.records) == 1
-
-
-def test_labels_are_optional():
-    dataset = Dataset("plain", numbered().images, None)
-    assert Minibatches(dataset, 4, seed=0, device=CPU).next()[1] is None
-
-
-def test_an_average_follows_weights_and_batch_statistics():
-    module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    average, before = copy.deepcopy(module), copy.deepcopy(module)
-    module(torch.randn(8, 3))
-    nn.init.ones_(module[0].weight)
-    update_ema(average, module, 0.75)
-    torch.testing.assert_close(average[0].weight, 0.75 * before[0].weight + 0.25)
-    torch.testing.assert_close(average[1].running_mean, 0.25 * module[1].running_mean)
-    assert average[1].num_batches_tracked == 1
-    update_ema(average, module, 0.0)
-    for ours, theirs in zip(average.state_dict().values(), module.state_dict().values(), strict=True):
-        assert torch.equal(ours, theirs)
-
-
-def test_evaluating_leaves_no_trace():
+def test_evaluation_mode_leaves_no_trace():
     training, resting = nn.BatchNorm1d(2), nn.BatchNorm1d(2).eval()
     with evaluating(training, resting):
         assert not training(torch.randn(4, 2)).requires_grad
@@ -89,3 +26,73 @@ def test_evaluating_leaves_no_trace():
     assert not resting.training
     assert training.num_batches_tracked == 0
     assert torch.is_grad_enabled()
+
+
+def test_samples_by_labels():
+    model = build(conditional=True)
+    model.step()
+    sevens = model.sample(4, seed=2, labels=7)
+    assert torch.equal(sevens, model.sample(4, seed=2, labels=torch.full((4,), 7)))
+    assert torch.equal(model.sample(labels=[1, 2]), model.sample(2, labels=torch.tensor([1, 2])))
+    assert model.sample().shape == (10, 1, 8, 8)
+    assert build().sample().shape == (1, 1, 8, 8)
+    with pytest.raises(UserError, match="trained without --conditional"):
+        build().sample(1, labels=0)
+
+
+def test_the_task_is_described():
+    assert build().describe_task() == {
+        "images": "1,498 for training, 299 for tests (as published)",
+        "classes": "10: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        "shape": "8x8 pixels, grey",
+    }
+
+
+def test_a_report_without_samples_holds_the_metrics_of_the_test_images():
+    model = build()
+    report = model.report(0, 0, ignore)
+    assert report.values["eval_nats"] == pytest.approx(float(model.final()["eval_nats"]))
+    assert report.values["protocol"] == "dynamic"
+    assert len(report.lines) == 1
+    assert report.lines[0].startswith(f"scores  eval_nats {report.values['eval_nats']:.4g}")
+    assert report.lines[0].endswith("(dynamic)")
+
+
+def test_a_report_with_samples_compares_them_with_real_images(monkeypatch):
+    model, done = build(), []
+    found = {
+        "samples": 299, "classifier_accuracy": 0.98, "feature_classifier": "digits-8", "kid": 2.5,
+        "real_data_reference": {"kid": 0.25}, "classes": {"cat": 0.75, "dog": 0.25},
+        "left_out": {"distances": "too few"},
+    }  # fmt: skip
+
+    def evaluate(*given):
+        done.append(given)
+        return found
+
+    monkeypatch.setattr("rlgen.generative.base.quality.evaluate", evaluate)
+    report = model.report(5_000, 3, ignore)
+    assert done == [(model, 299, 3, ignore)]  # at most as many samples as test images
+    assert report.values.items() >= found.items()
+    assert "eval_nats" in report.values
+    text = "\n".join(report.lines)
+    for part in (
+        "299 samples",
+        "98.0% of the test images right",
+        "kid",
+        "2.5",
+        "0.25",
+        "cat 75.0%",
+        "too few",
+        "dynamic",
+    ):
+        assert part in text
+
+
+def test_labels_have_names_and_numbers():
+    model = build(conditional=True)
+    assert model.label("7") == 7
+    with pytest.raises(UserError, match="digits has no class seven: there are 0, 1, 2"):
+        model.label("seven")
+    with pytest.raises(UserError, match="trained without --conditional"):
+        build().label("7")

@@ -4,64 +4,24 @@ from dataclasses import fields
 from functools import partial
 
 import pytest
-import torch
 
-from rlgen import data
-from rlgen.core import device
-from rlgen.generative import ema
 from rlgen.generative.autoregressive.pixelcnn import PixelCNN
 from rlgen.generative.autoregressive.pixelrnn import PixelRNN
 from rlgen.generative.settings import Autoregressive
 from tests.generative.autoregressive.cases import build_model
-from tests.generative.wiring import Wire, check_every_field_has_a_wire, check_wire
-
-LOADED, FUSED, DECAYS = [], [], []  # arguments of the functions that the fixture replaces
+from tests.generative.wiring import (
+    Wire,
+    check_every_field_has_a_wire,
+    check_wire,
+    ema_wires,
+    likelihood_wires,
+    replace_functions,
+)
 
 
 @pytest.fixture(autouse=True)
 def _observed(monkeypatch):
-    load = data.load
-
-    def spy(task, split, **given):
-        LOADED.append(given)
-        return load(task, split, **{**given, "data": None})
-
-    monkeypatch.setattr(data, "load", spy)
-    monkeypatch.setattr(device, "half", lambda device: False)  # for --precision auto
-    monkeypatch.setattr(ema, "fuse", lambda device, *networks: FUSED.extend(map(id, networks)))
-    monkeypatch.setattr(ema, "update_ema", lambda ema, network, decay: DECAYS.append(decay))
-
-
-def decays(model):
-    DECAYS.clear()
-    for _ in range(4):
-        model.step()
-    return DECAYS[-1]
-
-
-def output_types(model):
-    """Types of the outputs of the network in training."""
-    types = []
-    model.network.head.register_forward_hook(lambda head, x, out: types.append(out.dtype))
-    model.step()
-    return types
-
-
-def step_size_after(images):
-    """Share of --lr in the optimiser's step size after so many images, the warm-up of 200 steps aside."""
-
-    def observe(model):
-        model.time, model.steps, model.lr_warmup_steps = images, 10_000, 1
-        model.step()
-        return round(model.optimizer.param_groups[0]["lr"] / model.config.lr, 3)
-
-    return observe
-
-
-def binarised(model):
-    """Whether two minibatches of the same images have the same pixels."""
-    x, _ = model.data.next()
-    return torch.equal(model.binarise_batch(x), model.binarise_batch(x))
+    replace_functions(monkeypatch)
 
 
 def first_residual_block(network):
@@ -72,21 +32,8 @@ def first_residual_block(network):
 
 
 SHARED = {
-    "lr": Wire({"lr": 0.03}, lambda model: model.optimizer.defaults["lr"], 0.03),
-    "lr_anneal": Wire({"lr_anneal": 1_000}, step_size_after(500), pytest.approx(0.505, abs=0.05)),
-    "batch": Wire({"batch": 7}, lambda model: len(model.data.next()[0]), 7),
-    "ema": Wire({"ema": 0.01}, decays, 0.01),
-    "conditional": Wire({"conditional": True}, lambda model: model.num_classes, 10),
-    "precision": Wire({"precision": "bfloat16"}, output_types, [torch.bfloat16]),
-    "compile": Wire({"compile": True}, lambda model: id(model.network) in FUSED, True),
-    "data": Wire({"data": "somewhere"}, lambda model: LOADED[-1]["data"], "somewhere"),
-    "size": Wire({"size": 12}, lambda model: model.shape, (1, 12, 12)),
-    "skip_bad": Wire({"skip_bad": True}, lambda model: LOADED[-1]["skip_bad"], True),
-    "likelihood": Wire({"likelihood": "softmax"}, lambda model: model.network.head.output.weight.shape[0], 256),
-    "binarise": Wire({"binarise": "static"}, binarised, True),
-    "components": Wire(
-        {"components": 5, "likelihood": "mixture"}, lambda model: model.network.head.output.weight.shape[0], 15
-    ),
+    **ema_wires(lambda network: network.head),
+    **likelihood_wires(lambda model: model.network.head.output.weight.shape[0]),
     "width": Wire({"width": 6}, lambda model: model.network.input_conv.weight.shape[0], 6),
     "first_kernel": Wire({"first_kernel": 5}, lambda model: model.network.input_conv.left, 2),
     "head_width": Wire({"head_width": 10}, lambda model: model.network.head.hidden.weight.shape[0], 10),

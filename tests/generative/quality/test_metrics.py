@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from rlgen import data
+from rlgen.core.images import from_bytes, to_bytes
 from rlgen.data import idx
+from rlgen.generative.likelihoods import binarise, binarised
 from rlgen.generative.quality import feature_classifier, metrics
 from rlgen.generative.quality.feature_classifier import FeatureClassifier
 
@@ -71,6 +73,32 @@ def test_copies_are_found_out():
     assert result["memorization_rate"] == 1
     assert result["nearest_distance"] == 0 < result["real_data_reference"]["nearest_distance"]
     assert result["precision"] > 0.8  # which alone would be taken for quality
+
+
+def sharpened(dataset):
+    """The digits with 28x28 pixels, most of them black or white as in MNIST."""
+    return replace(dataset, images=to_bytes((from_bytes(dataset.images) - 0.5) * 4 + 0.5))
+
+
+def test_copies_are_found_under_dynamic_binarisation():
+    """A model that binarises training images anew each time is found out, and one of new images is not."""
+    train, test = (sharpened(data.load("digits", split, size=28)) for split in ("train", "test"))
+    stream = torch.Generator().manual_seed(0)
+    copies, fresh = (to_bytes(binarise(from_bytes(images[:299]), stream)) for images in (train.images, test.images))
+    rates = []
+    for images in (copies, fresh):
+        made = model(images, train=train, test=test)
+        made.real = lambda split: binarised(train if split == "train" else test, split)
+        result = metrics.evaluate(made)
+        rates.append(result["memorization_rate"])
+    assert rates[0] >= 0.9
+    assert rates[1] == pytest.approx(0.01, abs=0.015)
+    assert result["real_data_reference"]["memorization_rate"] == pytest.approx(0.01, abs=0.005)
+
+
+def test_duplicates_among_the_training_images_do_not_hide_copies():
+    train = replace(TRAIN, images=torch.cat([TRAIN.images] * 2), labels=torch.cat([TRAIN.labels] * 2))
+    assert metrics.evaluate(model(TRAIN.images[:299], train=train))["memorization_rate"] == 1
 
 
 def test_noise_is_nothing_like_it():

@@ -1,0 +1,105 @@
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import rlgen
+from rlgen.core.settings import Setup
+from rlgen.generative import ema
+from rlgen.generative.autoencoders.vae import VAE
+from rlgen.generative.autoregressive.pixelcnn import PixelCNN
+from rlgen.generative.ema import update_ema
+
+FORMER = Path(__file__).parents[1] / "fixtures" / "former"
+
+
+def vae(**settings):
+    small = {"batch": 50, "width": 4, "depth": 1, "latent": 2}
+    return VAE("digits", VAE.Config(**{**small, **settings}), Setup(threads=1))
+
+
+def pixelcnn(**settings):
+    small = {"width": 4, "head_width": 4, "levels": 1, "blocks": 1, "first_kernel": 3}
+    return PixelCNN("digits", PixelCNN.Config(**{**small, **settings}), Setup(threads=1))
+
+
+def test_the_ema_holds_weights_and_batch_statistics():
+    module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    average, before = copy.deepcopy(module), copy.deepcopy(module)
+    module(torch.randn(8, 3))
+    nn.init.ones_(module[0].weight)
+    update_ema(average, module, 0.75)
+    torch.testing.assert_close(average[0].weight, 0.75 * before[0].weight + 0.25)
+    torch.testing.assert_close(average[1].running_mean, 0.25 * module[1].running_mean)
+    assert average[1].num_batches_tracked == 1
+    update_ema(average, module, 0.0)
+    for averaged, current in zip(average.state_dict().values(), module.state_dict().values(), strict=True):
+        assert torch.equal(averaged, current)
+
+
+@pytest.mark.parametrize("batch", [500, 2_000])
+def test_the_decay_counts_steps_where_batches_are_smaller_than_the_setting(batch, monkeypatch):
+    """Of 1,498 images: the third batch of 500 has 498, and a batch of 2,000 has 1,498."""
+    decays = []
+    monkeypatch.setattr(ema, "update_ema", lambda average, network, decay: decays.append(decay))
+    model = vae(batch=batch, ema=0.2)
+    for _ in range(4):
+        model.step()
+    assert decays == pytest.approx([1 / 11, 2 / 12, 0.2, 0.2])
+
+
+def test_the_warm_up_counts_steps_where_a_batch_is_larger_than_the_data():
+    model, rates = pixelcnn(batch=2_000, lr=1e-2), []
+    model.loss = lambda x, y: (sum(p.sum() for p in model.network.parameters()), {})
+    for _ in range(3):
+        model.step()
+        rates.append(model.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-2 * n / 200 for n in (2, 3, 4)])
+    model.steps = 500
+    assert model.learning_rate() == 1e-2
+
+
+def test_the_learning_rate_falls_along_half_a_cosine():
+    model = vae(lr=1e-2, lr_anneal=1_000)
+    rates = []
+    for model.time in (0, 500, 1_000, 5_000):
+        rates.append(model.learning_rate())
+    assert rates == pytest.approx([1e-2, (1e-2 + 1e-4) / 2, 1e-4, 1e-4])
+
+
+def test_the_count_of_steps_is_in_checkpoints_and_found_in_former_ones():
+    model = vae()
+    for _ in range(3):
+        model.step()
+    resumed = vae()
+    resumed.load_state_dict(copy.deepcopy(model.state_dict()))
+    assert resumed.steps == 3
+    for name in ("vae", "pixelcnn"):
+        former = json.loads((FORMER / name / "run.json").read_text())
+        assert rlgen.load(FORMER / name).steps == former["time"] // former["config"]["batch"] > 1
+
+
+def test_the_protocol_of_a_conditional_model_names_the_condition():
+    assert vae().protocol == "dynamic"
+    condition = ", conditional on the class: -log p(x given y)"
+    assert vae(conditional=True).protocol == f"dynamic{condition}"
+    assert vae(conditional=True, likelihood="logistic").protocol == f"8-bit{condition}"
+    model = pixelcnn(conditional=True, binarise="static")
+    assert model.protocol == f"static{condition}"
+    assert set(model.real("test").images.unique().tolist()) == {0, 255}
+    assert model.report(0, 0, lambda done: None).values["protocol"] == model.protocol
+
+
+def test_chunks_of_images_fit_in_memory(monkeypatch):
+    model = vae(likelihood="softmax")  # 256 outputs for each of 64 pixels
+    monkeypatch.setattr(ema, "MAX_OUTPUTS", 5 * 64 * 256)
+    assert [model.chunk_size(largest) for largest in (3, 9)] == [3, 5]
+    monkeypatch.setattr(ema, "MAX_OUTPUTS", 1)
+    assert model.chunk_size(9) == 1
+
+
+def test_the_uniform_baseline_is_one_bit_per_binary_pixel():
+    assert vae().uniform_baseline() == {"uniform_nats": pytest.approx(64 * 0.6931472), "uniform_bits": 1.0}
