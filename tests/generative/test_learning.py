@@ -1,4 +1,4 @@
-"""Models learn, on the real digits: the first minute of what the presets do in ten."""
+"""Models learn MNIST: the first tenth of the presets' training."""
 
 import pytest
 
@@ -26,22 +26,22 @@ def learned(name, seed, images):
 
 @SEEDS
 def test_an_autoencoder_beats_principal_components(seed):
-    told = learned("ae", seed, 300_000).measure()
-    assert told["eval_mse"] < 0.7 * told["eval_pca_mse"]
+    reported = learned("ae", seed, 300_000).measure()
+    assert reported["eval_mse"] < 0.7 * reported["eval_pca_mse"]
 
 
 @SEEDS
 def test_a_vae_tightens_its_bound(seed):
-    told = learned("vae", seed, 400_000).bounds(50, 100)
-    assert told["eval_nats"] < 115
-    assert told["eval_iwae_50"] < told["eval_nats"] - 1
-    assert told["eval_active_units"] >= 10
+    reported = learned("vae", seed, 400_000).bounds(50, 100)
+    assert reported["eval_nats"] < 115
+    assert reported["eval_iwae_50"] < reported["eval_nats"] - 1
+    assert reported["eval_active_units"] >= 10
 
 
 @SEEDS
 def test_a_pixelcnn_needs_few_images(seed):
     nats = learned("pixelcnn", seed, 15_000).measure()["eval_nats"]
-    assert 75 < nats < 100  # nobody reaches 75: less were a leak
+    assert 75 < nats < 100  # no published model is below 75: less would be a leak of future pixels
 
 
 @SEEDS

@@ -49,7 +49,7 @@ def test_probabilities_sum_to_1(kind, spread):
 
 @pytest.mark.parametrize("scale", [-100, -7, -3, 0, 3, 10, 100])
 @pytest.mark.parametrize("mean", [-3.0, -1.0, 0.0, 0.3, 1.0, 3.0])
-def test_a_logistic_of_any_width_sums_to_1_and_can_be_followed(mean, scale):
+def test_a_logistic_of_any_width_sums_to_1_and_has_finite_gradients(mean, scale):
     x = torch.linspace(0, 1, 256)
     out = torch.tensor([mean, scale]).expand(256, 2).clone().requires_grad_()
     logs = Logistic().log_prob(out, x)
@@ -89,19 +89,19 @@ def test_a_uniform_model_takes_exactly_8_bits():
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_are_as_frequent_as_they_are_probable(kind):
     out, count = torch.randn(1, kind.width, dtype=F64), 20_000
-    noise = (torch.arange(count, dtype=F64) + 0.5) / count  # evenly, so that chance has no say
-    drawn = kind.sample(out.expand(count, -1), noise)
-    found = (drawn * (kind.levels - 1)).round().long().bincount(minlength=kind.levels) / count
+    noise = (torch.arange(count, dtype=F64) + 0.5) / count  # evenly, in place of random draws
+    sampled = kind.sample(out.expand(count, -1), noise)
+    found = (sampled * (kind.levels - 1)).round().long().bincount(minlength=kind.levels) / count
     torch.testing.assert_close(found, table(kind, out)[0].float(), atol=5e-4, rtol=0)
-    torch.testing.assert_close(drawn * (kind.levels - 1), (drawn * (kind.levels - 1)).round())
+    torch.testing.assert_close(sampled * (kind.levels - 1), (sampled * (kind.levels - 1)).round())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_ends_of_the_noise_give_images_too(kind):
-    drawn = kind.sample(torch.randn(9, kind.width), torch.tensor([0.0, 1 - 2**-24, 0.5]).repeat(3))
-    assert drawn.isfinite().all()
-    assert drawn.min() >= 0
-    assert drawn.max() <= 1
+def test_the_ends_of_the_noise_give_valid_values(kind):
+    sampled = kind.sample(torch.randn(9, kind.width), torch.tensor([0.0, 1 - 2**-24, 0.5]).repeat(3))
+    assert sampled.isfinite().all()
+    assert sampled.min() >= 0
+    assert sampled.max() <= 1
 
 
 @pytest.mark.parametrize("kind", [Bernoulli(), Categorical(), Categorical(levels=7)])
@@ -119,7 +119,7 @@ def test_the_mean_of_narrow_logistics_is_nearly_the_expected_value(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_is_left_at_the_door(kind):
+def test_half_precision_is_widened(kind):
     out, x = torch.randn(8, kind.width).bfloat16(), torch.ones(8)
     assert kind.log_prob(out, x).dtype == kind.mean(out).dtype == kind.sample(out, x / 2).dtype == torch.float32
 
@@ -140,16 +140,16 @@ def grey(count=50):
     return Dataset("grey", torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).repeat(count, 1, 1, 1), None)
 
 
-def test_pixels_become_white_as_often_as_they_are_bright():
+def test_a_pixel_is_white_with_its_brightness_as_probability():
     x = (grey().images / 255).expand(50, 20, 16, 16)
-    drawn = binarise(x, torch_stream(0, "test"))
-    assert set(drawn.unique().tolist()) == {0, 1}
-    torch.testing.assert_close(drawn.mean((0, 1)), x[0, 0], atol=0.08, rtol=0)
-    assert torch.equal(drawn[..., 0, 0], torch.zeros(50, 20))  # black stays black
-    assert torch.equal(drawn[..., -1, -1], torch.ones(50, 20))
+    sampled = binarise(x, torch_stream(0, "test"))
+    assert set(sampled.unique().tolist()) == {0, 1}
+    torch.testing.assert_close(sampled.mean((0, 1)), x[0, 0], atol=0.08, rtol=0)
+    assert torch.equal(sampled[..., 0, 0], torch.zeros(50, 20))  # black stays black
+    assert torch.equal(sampled[..., -1, -1], torch.ones(50, 20))
 
 
-def test_what_is_binarised_once_is_the_same_for_ever():
+def test_static_binarisation_is_the_same_each_time():
     one, other = binarised(grey()), binarised(grey())
     assert torch.equal(one.images, other.images)
     assert set(one.images.unique().tolist()) == {0, 255}

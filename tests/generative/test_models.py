@@ -1,4 +1,4 @@
-"""What holds for every model there is: greys and colours, small and large, and that measuring changes nothing."""
+"""Properties of every model: grey and colour images, small and large, and evaluations without side effects."""
 
 import copy
 import math
@@ -51,7 +51,7 @@ def photographs(tmp_path_factory):
 
 
 def tensors(state, path=""):
-    """All numbers in a state, by their place in it."""
+    """The values of a state by their paths."""
     if isinstance(state, dict):
         return {k: v for key, value in state.items() for k, v in tensors(value, f"{path}.{key}").items()}
     if isinstance(state, list | tuple):
@@ -65,12 +65,12 @@ def same(one, other):
     return all(torch.equal(v, other[k]) if isinstance(v, torch.Tensor) else v == other[k] for k, v in one.items())
 
 
-def averaged(model):
-    """What is trained, and its average."""
+def networks(model):
+    """The trained network and its moving average."""
     return getattr(model, "generator", None) or model.network, model.ema
 
 
-def test_all_of_them_are_here():
+def test_every_model_of_the_catalog_is_tested():
     variants = {"lsgan", "hinge", "wgan-gp"}  # of gan, which has tests of them
     assert set(TINY) | variants == {name for name, entry in CATALOG.items() if entry.kind is MODEL}
 
@@ -82,8 +82,8 @@ def test_photographs_of_two_classes(name, photographs):
         metrics = model.step()
     assert model.data.epoch == 1
     assert all(torch.as_tensor(value).isfinite().all() for value in metrics.values())
-    told = {**model.final(), **model.evaluate(), **model.draw()}
-    for metric, value in told.items():
+    reported = {**model.final(), **model.evaluate(), **model.draw()}
+    for metric, value in reported.items():
         if isinstance(value, Grid):
             assert value.images.shape[1:] == (3, 8, 8)
             assert len(value.images) % value.columns == 0
@@ -93,7 +93,7 @@ def test_photographs_of_two_classes(name, photographs):
     expected = {"samples", "completions"} if "pixel" in name else {"samples", "interpolations"}
     expected |= {"reconstructions"} if name in ("ae", "vae", "vqvae") else set()
     expected |= {"manifold"} if "latent" in TINY[name] else set()
-    assert {metric for metric, value in told.items() if isinstance(value, Grid)} == expected
+    assert {metric for metric, value in reported.items() if isinstance(value, Grid)} == expected
     images = model.sample(3, seed=1)
     assert images.shape == (3, 3, 8, 8)
     assert torch.equal(images, model.sample(3, seed=1))
@@ -119,15 +119,15 @@ def test_measuring_changes_nothing(name):
     model = build(name)
     model.step()
     before, stream = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    told = {**model.evaluate(), **model.draw()}
+    reported = {**model.evaluate(), **model.draw()}
     model.sample(2)
     assert same(before, model.state_dict())
     assert torch.equal(stream, torch.get_rng_state())
-    trained, average = averaged(model)
+    trained, average = networks(model)
     assert trained.training
     assert not average.training
     again = {**model.evaluate(), **model.draw()}
-    assert same(told, again)
+    assert same(reported, again)
 
 
 @EVERY
@@ -136,7 +136,7 @@ def test_averages(name):
         model = build(name, ema=ema)
         for _ in range(3):
             model.step()
-        trained, average = (module.state_dict() for module in averaged(model))
+        trained, average = (module.state_dict() for module in networks(model))
         assert all(torch.equal(value, trained[key]) for key, value in average.items()) == alike
         assert not any(p.requires_grad for p in model.ema.parameters())
 
@@ -146,27 +146,27 @@ def test_the_average_is_what_is_measured_and_drawn(name):
     """A GAN measures its discriminator."""
     model = build(name)
     model.step()
-    trained, average = averaged(model)
+    trained, average = networks(model)
 
-    def told():
+    def reported():
         measured = {} if name == "gan" else model.measure()
         return {**measured, "sample": model.sample(3), **model.grids(0)}
 
-    def shaken(network):
+    def perturb(network):
         for p in network.parameters():
             p.data += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
 
-    before = told()
-    shaken(trained)
-    assert same(before, told())
-    shaken(average)
-    after = told()
+    before = reported()
+    perturb(trained)
+    assert same(before, reported())
+    perturb(average)
+    after = reported()
     unmoved = {metric for metric, value in before.items() if same(value, after[metric])}
     assert unmoved <= {"eval_pca_mse", "eval_perplexity"}  # of a codebook, which is no parameter
 
 
 @EVERY
-def test_pictures_are_of_the_same_noise_all_along(name):
+def test_grids_have_the_same_noise_at_every_evaluation(name):
     model = build(name)
     before = model.draw()
     assert set(before) == set(model.grids(0))
@@ -175,29 +175,29 @@ def test_pictures_are_of_the_same_noise_all_along(name):
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "vqvae", "pixelcnn"])
-def test_images_at_once_make_no_difference(name, monkeypatch):
+def test_chunks_make_no_difference(name, monkeypatch):
     """The last of the 299 are three: a mean of means would give them the weight of 37."""
     monkeypatch.setattr(
         vae, "reparameterize", lambda mean, log_variance, noise: mean.expand_as(noise)
-    )  # for chance comes in parts too
+    )  # as random draws depend on the chunks
     model = build(name)
-    told = {key: value for key, value in model.measure().items() if "iwae" not in key}
+    reported = {key: value for key, value in model.measure().items() if "iwae" not in key}
     module = {"pixelcnn": "autoregressive.base"}.get(name, f"autoencoders.{name}")
     monkeypatch.setattr(f"rlgen.generative.{module}.CHUNK_SIZE", 37)
     again = model.measure()
-    for key, value in told.items():
+    for key, value in reported.items():
         assert float(again[key]) == pytest.approx(float(value), rel=1e-5), key
 
 
 @pytest.mark.parametrize("name", ["vae", "vqvae", "pixelcnn", "pixelrnn"])
 def test_bits_are_of_each_colour_of_each_pixel(name, photographs):
     model = build(name, photographs, size=8, likelihood="softmax")
-    told = model.final()
-    assert told["uniform_bits"] == pytest.approx(8)
-    assert float(told["eval_bits"]) == pytest.approx(float(told["eval_nats"]) / (3 * 8 * 8 * math.log(2)))
+    reported = model.final()
+    assert reported["uniform_bits"] == pytest.approx(8)
+    assert float(reported["eval_bits"]) == pytest.approx(float(reported["eval_nats"]) / (3 * 8 * 8 * math.log(2)))
 
 
-def test_a_network_that_knows_nothing_needs_eight_bits(photographs):
+def test_a_uniform_network_needs_eight_bits(photographs):
     model = build("pixelcnn", photographs, size=8, likelihood="softmax")
     for p in model.ema.head.output.parameters():
         p.data.zero_()
@@ -205,7 +205,7 @@ def test_a_network_that_knows_nothing_needs_eight_bits(photographs):
 
 
 @pytest.mark.parametrize("name", ["vae", "vqvae", "pixelcnn", "gated-pixelcnn", "pixelrnn"])
-def test_photographs_keep_their_levels_unless_told_otherwise(name, photographs):
+def test_photographs_keep_their_levels_by_default(name, photographs):
     entry = find(name)
     model = entry.algorithm(
         photographs, resolve(entry.config, *entry.presets(photographs), {**TINY[name], "size": 8}), Setup(threads=1)
@@ -219,9 +219,9 @@ def test_half_precision_learns_in_full(name):
     for model in (full, half):
         for _ in range(2):
             metrics = model.step()
-        assert all(p.dtype == torch.float32 for p in averaged(model)[0].parameters())
+        assert all(p.dtype == torch.float32 for p in networks(model)[0].parameters())
         assert all(torch.as_tensor(value).isfinite().all() for value in metrics.values())
-    assert not same(averaged(full)[0].state_dict(), averaged(half)[0].state_dict())
+    assert not same(networks(full)[0].state_dict(), networks(half)[0].state_dict())
     assert half.sample(2).dtype == torch.float32
 
 
@@ -240,10 +240,10 @@ def test_without_labels_there_is_nothing_to_condition_on(name, tmp_path):
 def test_any_distribution_over_256_levels(name):
     model = build(name, likelihood="softmax")
     loss = model.step()["loss"]
-    told = model.final()
+    reported = model.final()
     assert model.protocol == "8-bit"
-    assert told["uniform_bits"] == pytest.approx(8)
-    assert float(told["eval_nats"]) == pytest.approx(float(loss), rel=0.3)  # one step further
+    assert reported["uniform_bits"] == pytest.approx(8)
+    assert float(reported["eval_nats"]) == pytest.approx(float(loss), rel=0.3)  # one step further
     if name == "pixelcnn":  # the others show expected values
         x = model.sample(3)
         assert torch.equal((x * 255).round() / 255, x)
@@ -255,12 +255,12 @@ def test_any_distribution_over_256_levels(name):
 @pytest.mark.skipif(not shutil.which("g++"), reason="no g++ to compile with")
 @pytest.mark.parametrize("name", ["vae", "pixelcnn"])
 def test_compiled_code_computes_the_same(name):
-    told = []
+    reported = []
     for model in (build(name), build(name, compile=True)):
         loss, _ = model.loss(model.data.next()[0], None)
         loss.backward()
-        told.append({"loss": loss.detach(), **{key: p.grad for key, p in model.network.named_parameters()}})
-    torch.testing.assert_close(*told, atol=1e-4, rtol=1e-4)
+        reported.append({"loss": loss.detach(), **{key: p.grad for key, p in model.network.named_parameters()}})
+    torch.testing.assert_close(*reported, atol=1e-4, rtol=1e-4)
 
 
 def test_without_a_compiler_nothing_is_compiled(monkeypatch):

@@ -17,7 +17,7 @@ def build(seed=0, task="digits", **settings):
 
 
 def test_a_linear_autoencoder_is_pca():
-    """It finds the best plane through the images, and never a better one."""
+    """Its error is that of the first principal components, and not lower."""
     model = build(depth=0, latent=6, lr=3e-2, batch=100, lr_anneal=120_000, ema=0.9)
     while model.time < 120_000:
         model.step()
@@ -30,7 +30,7 @@ def test_a_linear_autoencoder_is_pca():
     assert best * 0.99999 <= (again - x).square().mean().item() <= best * 1.01
 
 
-def test_the_error_of_pca_is_measured_on_images_it_never_saw():
+def test_the_error_of_pca_is_measured_on_test_images():
     train, test = (build().real(split) for split in ("train", "test"))
     errors = [pca_error(train, test, components) for components in (1, 10, 64, 1_000)]
     assert errors == sorted(errors, reverse=True)
@@ -54,7 +54,7 @@ def test_errors_are_per_pixel_in_the_log_and_per_image_in_the_loss():
     assert "manifold" not in model.draw()
 
 
-def test_only_the_largest_of_a_sparse_code_are_kept():
+def test_a_sparse_code_keeps_its_largest_dimensions():
     code = torch.tensor([[3.0, -5.0, 1.0, 2.0], [1.0, 1.0, 1.0, 1.0]])
     assert k_largest(code, 2)[0].tolist() == [3, 0, 0, 2]
     assert k_largest(code, 2)[1].count_nonzero() == 2  # of equals too
@@ -78,7 +78,7 @@ def test_a_masked_pixel_is_black_in_all_colours():
 
 
 @pytest.mark.parametrize("how", [{"noise_std": 0.5}, {"mask_fraction": 0.5}])
-def test_what_is_disturbed_is_the_input_not_the_target(how, monkeypatch):
+def test_the_input_is_corrupted_and_the_target_is_not(how, monkeypatch):
     model = build(**how)
     x = model.test_batch(torch.arange(50))[0]
     seen = model.corrupt(x, torch.Generator().manual_seed(0))
@@ -105,7 +105,7 @@ def test_both_networks_learn(monkeypatch):
         assert model.evaluate()["eval_mse"] < first / 2
 
 
-def test_pictures_of_the_code():
+def test_grids_and_interpolations():
     model = build(latent=2)
     for _ in range(5):
         model.step()

@@ -20,7 +20,7 @@ def build(seed=0, task="digits", **settings):
     return VAE(task, VAE.Config(**{**SMALL, **settings}), Setup(seed=seed, threads=1))
 
 
-def test_the_divergence_is_that_of_the_textbook():
+def test_the_kl_divergence_is_that_of_torch():
     torch.manual_seed(0)
     mean, log_variance = torch.randn(2, 30, 5, dtype=torch.float64)
     expected = distributions.kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0, 1))
@@ -43,7 +43,7 @@ def test_nats_are_of_an_image_not_of_a_pixel_or_a_batch(monkeypatch):
     torch.testing.assert_close(fits.sum(), left + right)
 
 
-def test_whatever_beta_was_the_bound_is_reported_at_1():
+def test_the_bound_is_reported_at_beta_1():
     plain, strict = build(), build(beta=4.0)
     assert torch.equal(plain.data.images, strict.data.images)
     for name, value in plain.bounds(3).items():
@@ -51,11 +51,11 @@ def test_whatever_beta_was_the_bound_is_reported_at_1():
     metrics = strict.bounds(3)
     assert metrics["eval_nats"].item() == pytest.approx((metrics["eval_reconstruction"] + metrics["eval_kl"]).item())
     x, y = strict.data.next()
-    loss, told = strict.loss(x, y)
-    assert loss.item() == pytest.approx((told["nats"] + 3 * told["kl"]).item(), rel=1e-5)
+    loss, reported = strict.loss(x, y)
+    assert loss.item() == pytest.approx((reported["nats"] + 3 * reported["kl"]).item(), rel=1e-5)
 
 
-def test_evaluation_draws_the_code(monkeypatch):
+def test_evaluation_samples_the_posterior(monkeypatch):
     model = build(seed=1)
     for _ in range(40):
         model.step()
@@ -106,7 +106,40 @@ def test_the_mean_log_weight_is_the_elbo(trained):
     torch.testing.assert_close(log_weights.mean(0), elbo, atol=0.1, rtol=0)
 
 
-def test_more_samples_give_a_tighter_bound_and_are_really_drawn(trained, monkeypatch):
+def test_conditional_log_weights_are_those_of_a_loop(monkeypatch):
+    """log p(x|z, y) + log p(z) - log q(z|x, y), each image with its own label, in chunks of any size."""
+    model = build(conditional=True, latent=2)
+    torch.manual_seed(0)
+    for p in model.ema.parameters():
+        p += 0.3 * torch.randn_like(p)
+    x, y = model.test_batch(torch.arange(4))
+    y = torch.tensor([3, 1, 4, 1])
+    with torch.no_grad():
+        mean, log_variance = model.posterior(model.ema, x, y)
+        noise = torch.randn(6, 4, 2, generator=torch.Generator().manual_seed(5))
+        expected = torch.empty(6, 4)
+        for k in range(6):
+            for i in range(4):
+                σ = (log_variance[i] / 2).exp()
+                z = mean[i] + σ * noise[k, i]
+                out = model.ema.decode(z[None], y[i : i + 1]).squeeze(-1)
+                log_likelihood = -torch.nn.functional.binary_cross_entropy_with_logits(
+                    out, x[i : i + 1], reduction="sum"
+                )
+                expected[k, i] = log_likelihood + Normal(0, 1).log_prob(z).sum() - Normal(mean[i], σ).log_prob(z).sum()
+        for chunk in (5_000, 7, 1):
+            monkeypatch.setattr(vae, "IWAE_CHUNK_SIZE", chunk)
+            found = model.log_weights(x, y, 6, torch.Generator().manual_seed(5))
+            torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-5)
+
+
+def test_the_importance_bound_averages_weights_not_their_logarithms():
+    log_weights = torch.tensor([[0.0, 5.0], [1.0, 5.0], [3.0, 5.0]], dtype=torch.float64)
+    expected = math.log((1 + math.exp(1) + math.exp(3)) / 3)
+    assert importance_bound(log_weights).tolist() == pytest.approx([expected, 5.0])
+
+
+def test_more_samples_give_a_tighter_bound_of_independent_samples(trained, monkeypatch):
     images = []
     hook = trained.ema.decoder.register_forward_hook(lambda module, given, out: images.append(len(given[0])))
     bounds = [trained.bounds(k)[f"eval_iwae_{k}"].item() for k in (1, 10, 40)]
@@ -121,7 +154,7 @@ def test_more_samples_give_a_tighter_bound_and_are_really_drawn(trained, monkeyp
     torch.testing.assert_close(in_parts, at_once)
 
 
-def test_a_part_of_the_images_tells_how_much_tighter_it_is(trained):
+def test_the_gain_of_the_importance_bound_is_measured_on_a_part_of_the_images(trained):
     assert trained.bounds(20, 100)["eval_iwae_20"].item() == pytest.approx(
         trained.bounds(20)["eval_iwae_20"].item(), abs=0.5
     )
@@ -132,7 +165,7 @@ def test_a_part_of_the_images_tells_how_much_tighter_it_is(trained):
     assert trained.protocol == "dynamic"
 
 
-def test_active_units_are_those_that_say_something():
+def test_active_units_have_a_varying_posterior_mean():
     model = build()
     with torch.no_grad():
         model.ema.encoder.layers[-1].weight[:4].zero_()
@@ -194,7 +227,7 @@ def test_a_linear_vae_learns_probabilistic_pca():
     assert reached == pytest.approx(truth.mean().item(), abs=0.2)
 
 
-def test_what_is_binarised_when():
+def test_static_and_dynamic_binarisation():
     dynamic, static = build(), build(binarise="static")
     x = dynamic.data.images
     assert ((x > 0) & (x < 255)).any()
@@ -229,16 +262,16 @@ def test_grey_levels_have_bits():
     assert model.sample(3).shape == (3, 1, 8, 8)
 
 
-def test_the_weight_of_the_divergence_rises():
+def test_the_weight_of_the_divergence_rises_with_the_images():
     model = build(beta=2.0, kl_warmup=100)
     weights = [model.step()["beta"] for _ in range(3)]
     assert weights == [1.0, 2.0, 2.0]
 
 
-def test_what_is_free_is_not_pushed():
+def test_dimensions_below_the_free_bits_have_no_gradient():
     model = build(free_bits=1e3)
-    loss, told = model.loss(*model.data.next())
-    assert loss.item() == pytest.approx((told["nats"] - told["kl"]).item() + 4 * 1e3, rel=1e-5)
+    loss, reported = model.loss(*model.data.next())
+    assert loss.item() == pytest.approx((reported["nats"] - reported["kl"]).item() + 4 * 1e3, rel=1e-5)
     loss.backward()
     free = model.network.encoder.layers[-1].bias.grad
     paid = copy.deepcopy(build())
@@ -247,7 +280,20 @@ def test_what_is_free_is_not_pushed():
     assert not torch.equal(free, paid.network.encoder.layers[-1].bias.grad)
 
 
-def test_a_conditional_model_makes_what_it_is_told():
+def test_free_bits_hold_per_dimension_of_the_batch_mean():
+    """Dimension 0 has less divergence than the free bits, dimension 1 more; images of the batch differ."""
+    model = build(latent=2, free_bits=0.5, precision="float32")
+    last = model.network.encoder.layers[-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([0.4, 2.0, 0.0, 0.0]))  # KL 0.08 and 2.0
+    loss, metrics = model.loss(model.data.next()[0], None)
+    reconstruction = metrics["nats"] - metrics["kl"]
+    assert metrics["kl"].item() == pytest.approx(2.08)
+    assert (loss - reconstruction).item() == pytest.approx(0.5 + 2.0, rel=1e-5)
+
+
+def test_labels_choose_the_class_of_samples():
     model = build(conditional=True)
     metrics = [model.step() for _ in range(3)][-1]
     assert metrics["loss"].isfinite()
@@ -265,7 +311,7 @@ def test_a_conditional_model_makes_what_it_is_told():
 
 
 @pytest.mark.parametrize("network", ["dense", "convolutional"])
-def test_a_conditional_encoder_hears_the_label(network):
+def test_the_label_is_an_input_of_the_encoder(network):
     model = build(conditional=True, network=network)
     for p in model.ema.parameters():
         p += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0))

@@ -8,7 +8,6 @@ from rlgen.core.errors import DataError, UserError
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders import vqvae
-from rlgen.generative.autoencoders.codebook import Codebook, perplexity
 from rlgen.generative.autoencoders.vqvae import VQVAE
 from rlgen.generative.autoregressive.base import nll
 from rlgen.generative.autoregressive.cache import incremental_mode
@@ -20,57 +19,15 @@ def build(seed=0, task="digits", **settings):
     return VQVAE(task, VQVAE.Config(**{**SMALL, **settings}), Setup(seed=seed, threads=1))
 
 
-def untidy(model):
-    """Weights of no pattern: what is at first zero or small hides nothing."""
+def perturbed(model):
+    """Random weights everywhere, as initial zeros could hide a fault."""
     torch.manual_seed(0)
     for p in model.ema.parameters():
         p += 0.3 * torch.randn_like(p)
     return model
 
 
-def codebook(codebook_size=5, code_dim=3, codebook_decay=0.0):
-    torch.manual_seed(0)
-    return Codebook(codebook_size, code_dim, codebook_decay)
-
-
-def test_words_are_the_nearest():
-    book, z = codebook(), torch.randn(4, 3, 2, 5)
-    k = book.nearest(z)
-    away = torch.cdist(z.movedim(1, -1).reshape(-1, 3), book.codes)
-    assert torch.equal(k.flatten(), away.argmin(1))
-    e = book.lookup(k)
-    assert e.shape == z.shape
-    assert torch.equal(e[2, :, 1, 3], book.codes[k[2, 1, 3]])
-
-
-def test_words_become_the_mean_of_what_they_stood_for():
-    book, z = codebook(), torch.randn(4, 3, 2, 5)
-    k = torch.arange(40).view(4, 2, 5) % 4  # the last word is never used
-    book.update(z, k, torch_stream(0, "test"))
-    points = z.movedim(1, -1).reshape(-1, 3)
-    torch.testing.assert_close(book.codes[1], points[1::4].mean(0))
-    assert (points == book.codes[4]).all(1).any()  # it moved to where something is
-    before = book.codes.clone()
-    book.decay = 0.9
-    book.update(z + 10, k, torch_stream(0, "test"))
-    torch.testing.assert_close(book.codes[1], before[1] + 1)
-
-
-def test_a_word_is_idle_for_a_while_before_it_moves():
-    book, z = codebook(codebook_decay=0.99), torch.randn(4, 3, 2, 5)
-    stream = torch_stream(0, "test")
-    book.update(z, torch.zeros(4, 2, 5, dtype=torch.long), stream)  # all are new, and begin somewhere
-    points, place = z.movedim(1, -1).reshape(-1, 3), book.codes[3].clone()
-    assert (points == place).all(1).any()
-    for _ in range(68):  # 0.99^69 is the last power that is not below a half
-        book.update(z, torch.zeros(4, 2, 5, dtype=torch.long), stream)
-        torch.testing.assert_close(book.codes[3], place)
-    for _ in range(9):
-        book.update(z + 1, torch.zeros(4, 2, 5, dtype=torch.long), stream)
-    assert not torch.allclose(book.codes[3], place)
-
-
-def test_the_gradient_passes_the_codebook_as_if_it_were_not_there(monkeypatch):
+def test_the_gradient_passes_straight_through_the_codebook(monkeypatch):
     model, seen = build(commitment=0.0), {}
 
     def decode(e):
@@ -94,16 +51,16 @@ def test_the_gradient_passes_the_codebook_as_if_it_were_not_there(monkeypatch):
     assert words <= {tuple(e.tolist()) for e in before.round(decimals=4)}
 
 
-def test_commitment_draws_what_is_encoded_to_its_word():
-    """Beside it the loss is the same, and it grows with its weight."""
+def test_commitment_moves_encoder_outputs_to_their_codes():
+    """Only its term of the loss depends on its weight."""
     losses = [build(commitment=weight).loss(*build().data.next()) for weight in (0.0, 0.25, 1.0)]
-    (none, told), (some, _), (more, _) = losses
-    assert (some - none).item() == pytest.approx(0.25 * told["commitment"].item(), rel=1e-3)
-    assert (more - none).item() == pytest.approx(told["commitment"].item(), rel=1e-3)
-    assert none.item() == pytest.approx(told["nats"].item())
+    (none, reported), (some, _), (more, _) = losses
+    assert (some - none).item() == pytest.approx(0.25 * reported["commitment"].item(), rel=1e-3)
+    assert (more - none).item() == pytest.approx(reported["commitment"].item(), rel=1e-3)
+    assert none.item() == pytest.approx(reported["nats"].item())
 
 
-def test_the_prior_does_not_teach_the_encoder():
+def test_the_prior_has_no_gradient_in_the_encoder():
     model = build()
     k = model.network.codebook.nearest(model.network.encode(model.data.next()[0]))
     nll(model.code_likelihood, model.network.prior(model.levels(k)), model.levels(k)).mean().backward()
@@ -111,24 +68,24 @@ def test_the_prior_does_not_teach_the_encoder():
     assert all(p.grad is None for p in (*model.network.encoder.parameters(), *model.network.decoder.parameters()))
 
 
-def grids(model):
-    """All there are: (K^4, 2, 2)."""
+def all_grids(model):
+    """Every grid of code indices: (K^4, 2, 2)."""
     return torch.tensor(list(itertools.product(range(model.config.codebook_size), repeat=4))).view(-1, 2, 2)
 
 
 def test_the_prior_is_a_distribution_over_all_grids():
-    model = untidy(build(conditional=True))
-    k = grids(model)
+    model = perturbed(build(conditional=True))
+    k = all_grids(model)
     with torch.no_grad():
         out = model.ema.prior.double()(model.levels(k).double(), torch.full((81,), 4))
     probability = (-nll(model.code_likelihood, out, model.levels(k))).exp()
     assert probability.sum().item() == pytest.approx(1, abs=1e-6)
-    assert probability.max() > 2 / 81  # and no uniform one
+    assert probability.max() > 2 / 81  # not uniform
 
 
-def test_words_drawn_one_by_one_are_predicted_alike():
-    model = untidy(build())
-    k, prior = grids(model), model.ema.prior
+def test_incremental_predictions_of_codes_are_those_of_whole_grids():
+    model = perturbed(build())
+    k, prior = all_grids(model), model.ema.prior
     x = model.levels(k)
     with torch.no_grad():
         expected = prior(x)
@@ -140,22 +97,22 @@ def test_words_drawn_one_by_one_are_predicted_alike():
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_told_is_a_bound_on_the_likelihood():
-    """Of an image that is made from any of 81 codes, the probability is that of the best one and more."""
-    model = untidy(build())
+def test_the_evaluation_is_a_bound_on_the_likelihood():
+    """An image has 81 possible grids: its probability is the sum over all, at least that of the encoder's grid."""
+    model = perturbed(build())
     model.test_set = type(model.test_set)("few", model.test_set.images[:7], None)
-    k = grids(model)
+    k = all_grids(model)
     with torch.no_grad():
         code = -nll(model.code_likelihood, model.ema.prior(model.levels(k)), model.levels(k)).double()  # (81,)
         e = model.ema.codebook.lookup(k)
         x, _ = model.test_batch(slice(7))
         fits = torch.stack([model.log_likelihood(model.ema, image.expand(81, -1, -1, -1), e) for image in x])  # (7, 81)
     truth = -(fits.double() + code).logsumexp(1).mean().item()
-    told = model.evaluate()["eval_nats"].item()
-    assert told >= truth - 1e-6
+    reported = model.evaluate()["eval_nats"].item()
+    assert reported >= truth - 1e-6
     chosen = model.ema.codebook.nearest(model.encode(x)).flatten(1) @ torch.tensor([27, 9, 3, 1])  # of the 81
-    assert told == pytest.approx(-(fits.double() + code)[torch.arange(7), chosen].mean().item(), rel=1e-5)
-    one = build(codebook_size=2)  # both words alike: one code in sixteen, whatever it is
+    assert reported == pytest.approx(-(fits.double() + code)[torch.arange(7), chosen].mean().item(), rel=1e-5)
+    one = build(codebook_size=2)  # equal codes: one grid for all images, one of sixteen
     one.ema.codebook.codes[1] = one.ema.codebook.codes[0]
     with torch.no_grad():
         for p in one.ema.prior.parameters():
@@ -165,20 +122,14 @@ def test_what_is_told_is_a_bound_on_the_likelihood():
     assert metrics["eval_perplexity"] == 1
 
 
-def test_perplexity_counts_words():
-    assert perplexity(torch.full((8,), 5)).item() == pytest.approx(8)
-    assert perplexity(torch.tensor([0, 9, 0])).item() == pytest.approx(1)
-    assert perplexity(torch.tensor([3, 3, 0])).item() == pytest.approx(2)
-
-
-def test_it_learns():
+def test_training_lowers_the_bound():
     model = build(codebook_size=16, width=8, code_dim=4, prior_width=16, lr=5e-3, ema=0.9)
     first = model.evaluate()
     for _ in range(220):
         metrics = model.step()
     last = model.final()
     assert last["eval_reconstruction"] < first["eval_reconstruction"] - 12
-    assert last["eval_code_nats"] < 4 * 2.7725887 - 0.8  # of 16 words without a prior
+    assert last["eval_code_nats"] < 4 * 2.7725887 - 0.8  # of 16 codes without a prior
     assert last["eval_nats"] < last["uniform_nats"]
     assert metrics["perplexity"] > 3
     x, _ = model.test_batch(slice(40))
@@ -187,7 +138,7 @@ def test_it_learns():
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "mixture"])
-def test_pictures(likelihood, monkeypatch):
+def test_grids_and_interpolations(likelihood, monkeypatch):
     model = build(conditional=True, likelihood=likelihood)
     model.step()
     metrics, grids = model.evaluate(), model.draw()
@@ -210,8 +161,8 @@ def test_pictures(likelihood, monkeypatch):
     torch.testing.assert_close(model.reconstruct(x), whole)
 
 
-def test_a_label_chooses_what_is_made():
-    model = untidy(build(conditional=True, codebook_size=16))
+def test_labels_choose_the_class_of_samples():
+    model = perturbed(build(conditional=True, codebook_size=16))
     one, other = (model.sample(20, labels=torch.full((20,), label)) for label in (0, 1))
     assert not torch.equal(one, other)
     with pytest.raises(UserError, match="labels from 0 to 9"):

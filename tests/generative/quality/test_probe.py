@@ -44,7 +44,18 @@ def test_neighbours_vote(norm):
     assert accuracy(found, y_test) > 0.9
 
 
-def test_of_a_tie_the_nearest_decides():
+@pytest.mark.parametrize("classify", [softmax, svm])
+def test_linear_classifiers_standardise_their_features(classify):
+    """Each feature with its own mean and scale, those of the training images; constant ones have no effect."""
+    x, y, x_test, _ = digits()
+    expected = classify(x, y, x_test, 10)
+    scale, shift = torch.linspace(0.5, 50, 64), torch.linspace(-300, 300, 64)
+    assert accuracy(classify(x * scale + shift, y, x_test * scale + shift, 10), expected) > 0.99
+    constant = [torch.cat([part, torch.full((len(part), 1), value)], 1) for part, value in ((x, 7.0), (x_test, 1e6))]
+    assert torch.equal(classify(constant[0], y, constant[1], 10), expected)
+
+
+def test_the_nearest_decides_a_tie():
     x, y = torch.tensor([[1.0], [2.0], [3.0], [4.0]]), torch.tensor([1, 0, 0, 1])
     assert neighbours(x, y, torch.tensor([[0.0], [5.0]]), 2, norm=2.0).tolist() == [1, 1]
 
@@ -57,14 +68,14 @@ def model():
     return made
 
 
-def test_every_way_is_tried_and_better_than_chance(model, monkeypatch):
+def test_every_classifier_is_better_than_chance(model, monkeypatch):
     monkeypatch.setattr(probing, "STEPS", 150)
     monkeypatch.setattr(probing, "LR", 1e-2)
     before = [weight.clone() for weight in model.ema.parameters()]
-    told = []
-    result = probe(model, images=300, progress=told.append)
-    assert sum(told) == 100
-    assert len(told) > 40
+    reported = []
+    result = probe(model, images=300, progress=reported.append)
+    assert sum(reported) == 100
+    assert len(reported) > 40
     assert (result["images"], result["test_images"]) == (300, len(model.test_set))
     assert len(result["classifiers"]) == 4
     assert sorted(result["networks"]) == [100, 1_000, 1_498]
@@ -90,7 +101,7 @@ def test_from_scratch_means_other_weights(model, monkeypatch):
         assert torch.allclose(codes[0], model.encode(x[:300]), atol=1e-5) == (not anew)
 
 
-def test_what_has_no_code_or_was_told_the_label_is_refused():
+def test_models_without_codes_or_with_labels_are_refused():
     with pytest.raises(UserError, match="only autoencoders"):
         probe(GAN("digits", GAN.Config(width=2, discriminator_width=2), Setup(threads=1)))
     with pytest.raises(UserError, match="conditional"):
