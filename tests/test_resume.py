@@ -276,17 +276,3 @@ def test_evaluations_do_not_change_the_training(runs, case, tmp_path):
         one, other = state(run), state(runs / f"{case} straight")
         del one["run"], other["run"]
         assert differences(one, other) == []
-
-
-def test_an_episode_that_cannot_be_restored_ends_in_the_replay(tmp_path):
-    """Its environment begins another episode, and no n-step window may reach across the two."""
-    options = {**AGENT, **AGENT_PLAN, "budget": 130, "num_envs": 2}
-    session = prepare("dqn", "tests.envs.toy_environments:TestNondeterministic-v0", options, runs=tmp_path)
-    train(session)
-    newest = session.algorithm.replay.frames.row(session.algorithm.replay.count - 1)
-    assert not session.algorithm.replay.done[newest].any()
-    resumed = reopen(session.run, {"budget": 260})
-    resumed.run.load(resumed.algorithm)
-    assert resumed.algorithm.env.restarted.all()
-    assert resumed.algorithm.replay.done[newest].all()
-    assert not resumed.algorithm.replay.terminated[newest].any()
