@@ -35,10 +35,11 @@ class Support(Stateful):
 
     def record(self, step: Step) -> None:
         """Add one step of every environment; an episode that ends adds the discounted return of each of its states."""
-        for index, (reward, done) in enumerate(zip(step.reward.tolist(), step.done.tolist(), strict=True)):
+        rows = zip(step.reward.tolist(), step.done.tolist(), step.terminated.tolist(), strict=True)
+        for index, (reward, done, terminated) in enumerate(rows):
             self.rewards[index].append(reward)
             if done:
-                self._extend(index)
+                self._extend(index, terminated)
                 self.rewards[index] = []
 
     def update(self) -> bool:
@@ -48,7 +49,7 @@ class Support(Stateful):
         """
         for index, rewards in enumerate(self.rewards):
             if not self.informed[index // self.num_envs] and any(rewards):
-                self._extend(index)
+                self._extend(index, terminated=False)
         if self.low is not None and self.high is not None:
             self._warn(self.low, self.high)
             return False
@@ -66,10 +67,16 @@ class Support(Stateful):
         low, high = (torch.tensor(x, dtype=torch.float32, device=device) for x in self.bounds.T)
         return (low[0], high[0]) if len(self.bounds) == 1 else (low, high)
 
-    def _extend(self, index: int) -> None:
-        """Extend the range by G_t = r_t + γ G_{t+1} of every step of the running episode of an environment."""
+    def _extend(self, index: int, terminated: bool) -> None:
+        """Extend the range by G_t = r_t + γ G_{t+1} of every step of the running episode of an environment.
+
+        After the last step G is 0 if the episode terminated. Else values are bootstrapped, and G is that of an endless
+        episode with the same mean reward.
+        """
         lowest, highest = self.range[index // self.num_envs]
-        total = 0.0
+        endless = not terminated and self.gamma < 1
+        total = sum(self.rewards[index]) / len(self.rewards[index]) / (1 - self.gamma) if endless else 0.0
+        lowest, highest = min(lowest, total), max(highest, total)
         for reward in reversed(self.rewards[index]):
             total = reward + self.gamma * total
             lowest, highest = min(lowest, total), max(highest, total)

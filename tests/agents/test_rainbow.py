@@ -379,14 +379,14 @@ def test_noise_is_not_carried_into_the_target_network(build):
     ("settings", "warns"), [({"v_max": 1.0}, True), ({"v_max": 20.0}, False), ({"v_min": 4.5, "v_max": 9.0}, True)]
 )
 def test_a_support_that_does_not_cover_what_is_seen_is_told_once(build, caplog, settings, warns):
-    """T14: episodes of five steps bring 1 + γ + γ² + γ³ + γ⁴."""
+    """T14: rewards of 1 for ever are worth 10 at γ = 0.9."""
     agent = build("TestTruncated", atoms=5, gamma=0.9, num_envs=2, seeds=2, **{"v_min": 0.0, **settings})
     for _ in range(20):
         agent.step()
     told = [record.getMessage() for record in caplog.records if "discounted return" in record.getMessage()]
     assert len(told) == warns
     if warns:
-        assert "a discounted return of 4.095 is outside of" in told[0]
+        assert "a discounted return of 10 is outside of" in told[0]
         assert f"--v-max {settings['v_max']:g}" in told[0]
 
 
@@ -507,3 +507,90 @@ def test_rainbow_is_no_box_of_tricks_of_its_own(build):
     assert agent.predict(obs)[0].tolist() == expected.tolist()
     with pytest.raises(UserError):
         agent.predict(np.zeros(5))
+
+
+# ---- Munchausen over n steps
+
+
+def soft_return(agent, batch, b, n):
+    """The target of one transition by n targets of one step in turn, along the actions taken: step by step."""
+    config, replay, tau = agent.config, agent.replay, agent.config.temperature
+    slot = int(batch.index[0, b])
+
+    def log_policy(at):
+        obs, mask = replay.frames.at(np.array([[at]]))
+        q = agent.value.mean(agent.target(obs))[0, 0].double()
+        return (q.masked_fill(~mask[0, 0], -torch.inf) / tau).log_softmax(-1)
+
+    def entropy(log_p):
+        return -sum(x.exp() * x for x in log_p if x > -torch.inf)
+
+    def value(k):
+        """What step k adds, with everything after it."""
+        at = int(replay.frames.later(np.array(slot), k))
+        bonus = (tau * log_policy(at)[replay.action[at]]).clamp(-1, 0)
+        total = replay.reward[at] + config.munchausen * bonus
+        if replay.terminated[at]:
+            return total
+        if replay.done[at] or k == n - 1:
+            log_p = log_policy_of(batch.next_obs[0, b], batch.next_action_mask[0, b])
+            q = agent.value.mean(agent.target(batch.next_obs[:, b : b + 1]))[0, 0].double()
+            soft = sum(p.exp() * x for p, x in zip(log_p, q, strict=True) if p > -torch.inf)
+            return total + config.gamma * (soft + tau * entropy(log_p))
+        after = int(replay.frames.later(np.array(slot), k + 1))
+        return total + config.gamma * (value(k + 1) + tau * entropy(log_policy(after)))
+
+    def log_policy_of(obs, mask):
+        q = agent.value.mean(agent.target(obs[None, None]))[0, 0].double()
+        return (q.masked_fill(~mask, -torch.inf) / tau).log_softmax(-1)
+
+    return value(0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+@pytest.mark.parametrize("task", ["TestLegal", "TestChain"])
+def test_munchausen_adds_its_bonus_at_every_step_of_the_window(build, task, n):
+    agent = build(task, munchausen=0.9, temperature=0.5, n_step=n, gamma=0.8, num_envs=2, loss="mse")
+    for _ in range(40):
+        agent.collect()
+    agent.target.load_state_dict({name: 3 * x + 0.1 for name, x in agent.q.state_dict().items()})
+    batch, seen = agent.replay.sample(30), []
+    agent.replay.sample = lambda size, beta: batch
+    error = agent.value.error
+    agent.value.error = lambda out, target: seen.append(target) or error(out, target)
+    with torch.no_grad():
+        expected = [float(soft_return(agent, batch, b, n)) for b in range(30)]
+    agent.config = agent.Config(**{**vars(agent.config), "batch": 30, "gradient_steps": 1})
+    agent.learn()
+    np.testing.assert_allclose(seen[0][0, :, 0].numpy(), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_munchausen_is_the_same_in_sequences(build, n):
+    """The n-step targets of DRQN are those of n targets of one step in turn."""
+    agent = build("TestChain", recurrent=True, munchausen=0.9, temperature=0.5, n_step=n, gamma=0.8, burn_in=0)
+    for _ in range(60):
+        agent.collect()
+    window = agent.replay.sequences(20, agent.span)
+    with torch.no_grad():
+        out, _ = agent.target(window.obs, window.recurrent_state, window.is_first)
+        policy = agent.policy(out[:, :, n:], window.action_mask[:, :, n:])
+        reward, discount, known = agent.window_returns(window, out, policy)
+    q = agent.value.mean(out)[0].double()  # (B, T + n, A)
+    log_p = (q / 0.5).log_softmax(-1)
+    soft = (log_p.exp() * (q - 0.5 * log_p)).sum(-1)
+    entropy = -(0.5 * log_p.exp() * log_p).sum(-1)
+    bonus = 0.9 * (0.5 * log_p.take_along_dim(window.action[0][..., None], -1)[..., 0]).clamp(-1, 0)
+    total = reward[0] + discount[0] * (policy[0] * q[:, n:]).sum(-1)
+    for b in range(20):
+        for t in range(agent.config.length):
+            if not known[0, b, t]:
+                continue
+            expected, alive = 0.0, 1.0
+            for k in range(n):
+                expected += (
+                    0.8**k * alive * (window.reward[0, b, t + k] + bonus[b, t + k] + entropy[b, t + k] * (k > 0))
+                )
+                alive *= not window.done[0, b, t + k]
+            expected += 0.8**n * alive * soft[b, t + n]
+            assert total[b, t].item() == pytest.approx(float(expected), abs=1e-4)

@@ -1,0 +1,91 @@
+"""Greedy episodes, their returns, and the report of a trained agent."""
+
+import numpy as np
+import pytest
+from rlgen.agents.evaluation import report, rollout
+
+RETURNS = np.array([[1.0, 2.0, 3.0, 6.0]])
+
+
+def test_the_report_of_one_seed_is_over_its_episodes():
+    found = report(RETURNS, optimum=5.0)
+    values = found.values
+    assert (values["score"], values["mean"], values["episodes"]) == (3.0, 3.0, 4)
+    assert values["std"] == pytest.approx(np.std(RETURNS, ddof=1))
+    assert values["iqm"] == 2.5  # without the lowest and the highest of four
+    assert values["ci95"][0] < 3 < values["ci95"][1]
+    assert values["optimum"] == 5.0
+    assert found.details == {"returns": [1, 2, 3, 6]}
+    assert "per_seed" not in values
+
+
+def test_the_report_of_several_seeds_is_over_the_means_of_seeds():
+    """Episodes of one seed are not independent of each other."""
+    found = report(np.array([[1.0, 3.0], [5.0, 7.0], [8.0, 10.0]]))
+    assert found.values["per_seed"] == [2, 6, 9]
+    assert found.values["mean"] == pytest.approx(17 / 3)
+    assert found.values["std"] == pytest.approx(np.std([2, 6, 9], ddof=1))
+    assert found.values["episodes"] == 2
+    assert "2 fresh greedy episodes of each of 3 seeds" in found.lines[0]
+    assert "2.000  6.000  9.000" in found.lines[1]
+    assert "optimum" not in found.values
+
+
+@pytest.mark.parametrize(("optimum", "relation"), [(20.0, "is below it"), (3.0, "contains it"), (-1.0, "is above it")])
+def test_the_interval_is_compared_with_the_optimum(optimum, relation):
+    assert report(RETURNS, optimum).lines[-1].endswith(f"the interval {relation}")
+
+
+def test_the_report_of_one_episode_has_no_spread():
+    values = report(np.array([[4.0]])).values
+    assert (values["mean"], values["std"], values["ci95"]) == (4, 0, [4, 4])
+
+
+def test_progress_counts_every_episode_once(build):
+    agent, counts = build("TestCounting", seeds=2), []
+    returns = rollout(agent, 9, seed=0, progress=counts.append)
+    assert returns.shape == (2, 9)
+    assert sum(counts) == 18
+    assert len(counts) > 1
+    assert all(count > 0 for count in counts)
+
+
+def test_an_interruption_scores_the_episodes_that_have_ended(build):
+    agent = build("TestCounting")
+    whole = agent.rollout(9, seed=0)
+
+    def interrupt(done):
+        raise KeyboardInterrupt
+
+    part = agent.rollout(9, seed=0, progress=interrupt)
+    ended = np.isfinite(part)
+    assert 0 < ended.sum() < 9
+    np.testing.assert_array_equal(part[ended], whole[ended])
+    found = report(part)
+    assert found.values["episodes"] == ended.sum()
+    assert found.values["mean"] == pytest.approx(part[ended].mean())
+    assert found.details["returns"] == part[ended].tolist()
+    assert f"interrupted: {ended.sum()} of 9 episodes had ended" in found.lines[1]
+
+
+def test_an_interruption_before_the_first_end_is_none_of_its_business(build):
+    agent, steps = build("TestChain"), 0
+
+    def interrupted(inputs, greedy=agent.greedy):
+        nonlocal steps
+        steps += 1
+        if steps == 2:
+            raise KeyboardInterrupt
+        return np.zeros(len(inputs.obs), np.int64), None
+
+    agent.greedy = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        agent.rollout(3, seed=0)
+
+
+def test_the_agent_reports_on_fresh_episodes(build):
+    agent = build("TestIdentity")
+    first, again, other = agent.report(6, seed=0), agent.report(6, seed=0), agent.report(6, seed=1)
+    assert first == again
+    assert first.details["returns"] != other.details["returns"]
+    assert first.values["episodes"] == 6
