@@ -1,1 +1,1 @@
-"""What a person looks at: curves, comparisons, pictures, the console. Imports no torch."""
+"""Curves, comparisons, pictures and the console. Imports no torch."""

@@ -36,7 +36,7 @@ class Curves:
 
     @property
     def solved(self) -> bool:
-        """Whether it ended early because an evaluation reached the score asked for."""
+        """Whether it ended early because an evaluation reached `stop_at`."""
         return self.info.get("status") == "finished" and self.info.get("time", 0) < self.info["plan"]["budget"]
 
     @property
@@ -119,7 +119,9 @@ def read(directory: Path) -> Curves:
         raise UserError(f"{directory} is not a run: it has no run.json. `rlgen runs` lists those there are")
     info = folder.info
     if info.get("kind") not in KINDS or not {"algorithm", "task"} <= info.keys():
-        raise UserError(f"{directory} cannot be plotted: its run.json has no algorithm and task of a kind known here")
+        raise UserError(
+            f"{directory} cannot be plotted: its run.json has no algorithm and task of a kind in the catalog"
+        )
     metrics = folder.metrics()
     if not metrics:
         raise UserError(f"{directory} has no metrics yet: plot it once the first line of its log is written")
@@ -154,21 +156,21 @@ def compare(runs: Sequence[Curves], x: Axis = "steps") -> list[Line]:
 
 
 def _experiments(runs: Sequence[Curves]) -> Iterator[tuple[str, list[Curves]]]:
-    """Groups of runs alike but for the seed, each named by the settings in which it differs from its rivals."""
+    """Groups of runs alike but for the seed, each named by the settings in which it differs from the others."""
     groups: dict[str, list[Curves]] = defaultdict(list)
     for run in runs:
         identity = run.info["algorithm"], run.info["task"], run.config
         groups[json.dumps(identity, sort_keys=True)].append(run)
     for first, *rest in groups.values():
-        rivals = [
-            rival.config
-            for rival, *_ in groups.values()
-            if all(rival.info[name] == first.info[name] for name in ("algorithm", "task"))
+        others = [
+            other.config
+            for other, *_ in groups.values()
+            if all(other.info[name] == first.info[name] for name in ("algorithm", "task"))
         ]
         different = (
             f"{name}={Path(value).name if isinstance(value, str) and value.startswith('/') else value}"
             for name, value in first.config.items()
-            if any(rival.get(name) != value for rival in rivals)
+            if any(other.get(name) != value for other in others)
         )
         yield ", ".join(different), [first, *rest]
 
@@ -244,8 +246,8 @@ def _distinct(curves: Sequence[Curve]) -> list[Curve]:
     """One curve per seed: of a seed that was trained several times, the one that came farthest, finished if any is."""
     best: dict[tuple[int, ...], Curve] = {}
     for curve in curves:
-        rival = best.get(curve.seed)
-        if rival is None or (curve.status == "finished", curve.x[-1]) > (rival.status == "finished", rival.x[-1]):
+        kept = best.get(curve.seed)
+        if kept is None or (curve.status == "finished", curve.x[-1]) > (kept.status == "finished", kept.x[-1]):
             best[curve.seed] = curve
     return list(best.values())
 

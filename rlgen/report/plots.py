@@ -27,7 +27,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None},
     "csv": {},
 }
-# Okabe and Ito's colours, which the colour-blind tell apart; with the markers, 42 pairs before one returns.
+# Colours of Okabe and Ito, distinct for the colour-blind; with the markers, 42 pairs before one returns.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vP"
 DASHES = ("-", "--", ":", "-.")
@@ -52,7 +52,7 @@ STYLE: dict[Any, Any] = {
 
 
 def curves(directories: Iterable[Path], out: Path, x: Axis = "steps") -> None:
-    """Draw runs into one picture. Its suffix says which: png, svg, pdf, or csv for the numbers in it."""
+    """Draw runs into one picture: png, svg or pdf by the suffix of `out`; csv writes the numbers instead."""
     suffix = out.suffix.lstrip(".").lower()
     if suffix not in FORMATS:
         raise UserError(f"cannot write {out.name}: its name may end in .{', .'.join(FORMATS)}")
@@ -81,17 +81,17 @@ def figure(lines: Sequence[Line], x: Axis = "steps") -> "Figure":
     panels = picture.subplots(rows, columns, squeeze=False).flatten().tolist()
     for panel in panels[len(groups) :]:
         panel.remove()
-    looks = _looks(lines)
+    styles = _styles(lines)
     for ((_, value, _), here), panel in zip(groups.items(), panels, strict=False):
         for line in here:
-            _draw(panel, line, looks[line.label, line.metric])
+            _draw(panel, line, styles[line.label, line.metric])
         for _, known in _references(here):
             panel.axhline(known, color="0.2", linestyle=(0, (4, 3)), linewidth=1)
         panel.set_title(_title(here, lines))
         panel.set_xlabel("seconds of training" if x == "seconds" else here[0].kind.time)
         panel.set_ylabel(value)
         _scale(panel, here, picture.get_figwidth() / columns)
-    handles = _legend(lines, looks)
+    handles = _legend(lines, styles)
     widths = np.array([max(map(len, str(handle.get_label()).split("\n"))) + 6 for handle in handles])  # in letters
     room = picture.get_figwidth() * 13
     fits = (n for n in range(len(handles), 1, -1) if sum(part.max() for part in np.array_split(widths, n)) <= room)
@@ -99,30 +99,30 @@ def figure(lines: Sequence[Line], x: Axis = "steps") -> "Figure":
     return picture
 
 
-def _looks(lines: Sequence[Line]) -> dict[tuple[str, str], dict[str, Any]]:
+def _styles(lines: Sequence[Line]) -> dict[tuple[str, str], dict[str, Any]]:
     """Colour, marker and line style of each metric of each experiment."""
     labels = list(dict.fromkeys(line.label for line in lines))
     metrics = list(dict.fromkeys(line.metric for line in lines))
-    looks = {}
+    styles = {}
     for line in lines:
         metric = metrics.index(line.metric)
         index = metric if len(labels) == 1 else labels.index(line.label)
-        looks[line.label, line.metric] = {
+        styles[line.label, line.metric] = {
             "color": COLOURS[index % len(COLOURS)],
             "marker": MARKERS[index % len(MARKERS)] if line.is_evaluation or len(line.x) == 1 else "",
             "linestyle": "" if line.is_evaluation else "-" if len(labels) == 1 else DASHES[metric % len(DASHES)],
         }
-    return looks
+    return styles
 
 
-def _draw(panel: "Axes", line: Line, look: dict[str, Any]) -> None:
+def _draw(panel: "Axes", line: Line, style: dict[str, Any]) -> None:
     """Single seeds or episodes faintly, then the mean, then its interval."""
-    colour = look["color"]
+    colour = style["color"]
     if line.is_evaluation:
         for curve in line.curves if line.n > 1 else ():
             panel.plot(curve.x, curve.y, color=colour, linestyle="", marker=".", markersize=4, alpha=0.5)
         panel.plot(line.x, line.mean, color=colour, alpha=0.4, linewidth=1)
-        panel.plot(line.x, line.mean, linewidth=2, **look)
+        panel.plot(line.x, line.mean, linewidth=2, **style)
         if line.interval:
             panel.vlines(line.x, line.low, line.high, color=colour, linewidth=1.5)
         return
@@ -136,7 +136,7 @@ def _draw(panel: "Axes", line: Line, look: dict[str, Any]) -> None:
         panel.plot(x, y, color=colour, linestyle="", marker="o", markersize=3, markeredgewidth=0, alpha=0.45)
     elif raw is not None:
         panel.plot(*raw, color=colour, alpha=0.25, linewidth=1)
-    panel.plot(line.x, line.mean, linewidth=2, **look)
+    panel.plot(line.x, line.mean, linewidth=2, **style)
     if line.interval:
         panel.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, linewidth=0)
 
@@ -185,7 +185,7 @@ def _scale(panel: "Axes", lines: Sequence[Line], width: float) -> None:
     panel.set_ylim(low - margin, high + margin)
 
 
-def _legend(lines: Sequence[Line], looks: dict[tuple[str, str], dict[str, Any]]) -> list["Artist"]:
+def _legend(lines: Sequence[Line], styles: dict[tuple[str, str], dict[str, Any]]) -> list["Artist"]:
     """Colours of experiments, then lines and markers of metrics, then faint points, intervals, references and notes."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -193,15 +193,15 @@ def _legend(lines: Sequence[Line], looks: dict[tuple[str, str], dict[str, Any]])
     experiments: dict[str, list[Line]] = {}
     for line in lines:
         experiments.setdefault(line.label, []).append(line)
-    words = {line.words: looks[line.label, line.metric] for line in lines}
+    words = {line.words: styles[line.label, line.metric] for line in lines}
     handles: list[Artist] = []
     if len(experiments) > 1:
         for label, members in experiments.items():
             n = "–".join(map(str, sorted({min(line.n for line in members), max(line.n for line in members)})))
-            colour = looks[label, members[0].metric]["color"]
+            colour = styles[label, members[0].metric]["color"]
             handles.append(Line2D([], [], color=colour, linewidth=4, label=fill(f"{label} · n={n}", 70)))
-        words = {word: {**look, "color": "0.4"} for word, look in words.items()}
-    handles += [Line2D([], [], linewidth=2, label=word, **look) for word, look in words.items()]
+        words = {word: {**style, "color": "0.4"} for word, style in words.items()}
+    handles += [Line2D([], [], linewidth=2, label=word, **style) for word, style in words.items()]
     dots: dict[str, Any] = {"color": "0.4", "marker": "o", "markersize": 3, "linestyle": "", "alpha": 0.5}
     if episodes := [line for line in lines if line.window and line.n == 1]:
         step = max(map(_every, episodes))
