@@ -3,13 +3,11 @@
 A field is an option, the comment beside it its help text, the comment line above a group of fields its panel.
 """
 
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from rlgen.core.errors import UserError
 from rlgen.core.settings import Duration, Fraction, Rate
 
 
@@ -87,9 +85,9 @@ class DQN:
                 f" {window}{stack}: at least {needed * self.num_envs}"
             )
 
-    def check(self, given: Iterable[str]) -> None:
-        """Raise UserError for the first option in `given` that has no effect beside the others."""
-        for name, ineffective, why in (
+    def unused(self) -> dict[str, str]:
+        """Options without an effect beside the others, and the reason."""
+        table = (
             ("epsilon", self.noisy, "--noisy replaces random actions"),
             ("epsilon_end", self.noisy, "--noisy replaces random actions"),
             ("epsilon_steps", self.noisy, "--noisy replaces random actions"),
@@ -101,9 +99,8 @@ class DQN:
             ("v_max", self.atoms == 1, "it belongs to C51, such as --atoms 51"),
             ("temperature", not self.munchausen, "it belongs to --munchausen, such as 0.9"),
             ("lr_steps", self.lr_end is None, "it belongs to --lr-end, such as 1e-5"),
-        ):
-            if ineffective and name in given:
-                raise UserError(f"--{name.replace('_', '-')} has no effect: {why}")
+        )
+        return {name: why for name, ineffective, why in table if ineffective}
 
 
 @dataclass(frozen=True)

@@ -7,25 +7,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rlgen.core.algorithm import Agent, Algorithm, Model, Progress, Report
+from rlgen.core.algorithm import Agent, Algorithm, Model, Progress
 from rlgen.core.errors import UserError
 from rlgen.core.images import Grid
 from rlgen.core.seeds import derive
 
 
-def report(algorithm: Algorithm, count: int, seed: int = 0, progress: Progress = lambda done: None) -> Report:
-    """Final scores on `count` fresh episodes of an agent, or on the test images and `count` samples of a model."""
-    return algorithm.report(count, seed, progress)
-
-
-def describe_task(algorithm: Algorithm) -> dict[str, str]:
-    """Facts of the task for the start panel."""
-    return algorithm.describe_task()
-
-
 def score(algorithm: Algorithm, count: int = 100, seed: int = 0) -> dict[str, Any]:
     """Values and details of the final report on `count` fresh episodes or samples."""
-    found = report(algorithm, count, seed)
+    found = algorithm.report(count, seed, lambda done: None)
     return {**found.values, **found.details}
 
 

@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from rlgen import catalog, evaluation, provenance
+from rlgen import catalog, provenance
 from rlgen.catalog import Entry
 from rlgen.core import algorithm as protocols
 from rlgen.core.algorithm import Algorithm, Report, missing
-from rlgen.core.config import check_names, resolve, scaled
+from rlgen.core.config import check_names, refuse_unused, resolve, scaled, unused
 from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.fit import fit
@@ -104,7 +104,7 @@ class Session:
                     raise
                 self.draw()
                 with display.activity("scoring", self.count or None, kind.counted) as more:
-                    report = evaluation.report(self.algorithm, self.count, 0, more)
+                    report = self.algorithm.report(self.count, 0, more)
                 run.describe(result=report.values)
                 if any(panel.references.keys() & report.values.keys() for panel in kind.panels):
                     self.draw_curves()  # with the known values of the report, such as the optimum
@@ -115,7 +115,7 @@ class Session:
         info, plan = self.run.info, self.plan
         return {
             "algorithm": self.entry.summary,
-            **evaluation.describe_task(self.algorithm),
+            **self.algorithm.describe_task(),
             "device": info["device"],
             "seed": str(info["seed"]),
             "budget": f"{plan.budget:,} {self.entry.kind.unit}" + (f", from {info['time']:,}" if info["time"] else ""),
@@ -284,6 +284,7 @@ def _resolved(kind: catalog.Kind, task: str) -> str | None:
 
 def _make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str, Any] | None = None) -> Algorithm:
     """The algorithm. Raises UserError where a typed option changes nothing."""
+    refuse_unused(config, given or ())
     if given and hasattr(config, "check"):
         config.check(given)
     made: Algorithm = entry.algorithm(task, config, setup)
@@ -330,5 +331,7 @@ def _plain(settings: Any) -> dict[str, Any]:
 
 
 def _changed(settings: Any) -> dict[str, Any]:
-    defaults = {f.name: f.default for f in fields(settings)}
-    return {name: value for name, value in _plain(settings).items() if getattr(settings, name) != defaults[name]}
+    """Settings other than the defaults, those left out that change nothing."""
+    defaults, idle = {f.name: f.default for f in fields(settings)}, unused(settings)
+    values = _plain(settings).items()
+    return {name: v for name, v in values if getattr(settings, name) != defaults[name] and name not in idle}

@@ -71,7 +71,7 @@ def test_an_agent_of_the_readme_trains(checkout):
 
 
 def test_an_environment_of_the_readme_is_trained_on(checkout):
-    words = "dqn my_games:Corridor-v0 --budget 1200 --eval-every 600 --final-episodes 3".split()
+    words = ["dqn", "my_games:Corridor-v0", "--budget", "1200", "--eval-every", "600", "--final-episodes", "3"]
     assert "mean return" in run(checkout, "-m", "rlgen", *words)
 
 

@@ -178,7 +178,7 @@ class Unfinished:
 def test_a_missing_method_is_named_at_the_start(tmp_path, monkeypatch):
     entry = catalog.find("qlearning")
     monkeypatch.setattr(type(entry), "algorithm", property(lambda self: Unfinished))
-    with pytest.raises(UserError, match=r"Unfinished does not implement evaluate, .*rollout, score"):
+    with pytest.raises(UserError, match=r"Unfinished does not implement describe_task, .*rollout, score"):
         start(tmp_path)
     assert not list(tmp_path.iterdir())
 

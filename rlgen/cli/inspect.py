@@ -25,19 +25,19 @@ def register(app: typer.Typer, panel: str) -> None:
 
 
 def plot(
-    names: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Paths, names in the folder of runs, or latest.")
-    ],
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, names in the folder of runs, or latest")],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             metavar="FILE",
-            help="png, svg, pdf or csv; by default curves.png, in the folder of a single run.",
+            help="png, svg, pdf or csv; by default curves.png, in the folder of a single run",
             show_default=False,
         ),
     ] = None,
-    x: Annotated[Literal["steps", "seconds"], typer.Option("--x", help="The horizontal axis.")] = "steps",
+    x: Annotated[
+        Literal["steps", "seconds"], typer.Option("--x", help="Horizontal axis: steps (or images), or seconds")
+    ] = "steps",
     runs: Runs = Path("runs"),
 ) -> None:
     """Draw learning curves; seeds of one configuration become one line with a band."""
@@ -51,10 +51,10 @@ def plot(
 
 def evaluate(
     run: Run = "latest",
-    episodes: Annotated[int | None, number("--episodes", "Fresh greedy episodes of an agent (100 by default).")] = None,
+    episodes: Annotated[int | None, number("--episodes", "Fresh greedy episodes of an agent (100 by default)")] = None,
     samples: Annotated[
         int | None,
-        number("--samples", "Samples of a model (10,000 by default); at most as many as there are test images."),
+        number("--samples", "Samples of a model (10,000 by default); at most as many as there are test images"),
     ] = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
@@ -65,7 +65,7 @@ def evaluate(
     from rlgen.report.console import activity
 
     with activity("loading"):
-        from rlgen import evaluation, session
+        from rlgen import session
     folder = Folder.find(runs, run)
     kind = session.entry_of(folder).kind
     typed = {"episodes": episodes, "samples": samples}
@@ -76,7 +76,7 @@ def evaluate(
     with activity("loading"):
         trained = session.restore(folder, checkpoint)
     with activity("scoring", count, kind.counted) as more:
-        report = evaluation.report(trained, count, seed, more)
+        report = trained.report(count, seed, more)
     if json_:
         print(json.dumps({**report.values, **report.details}))
     else:
@@ -88,10 +88,10 @@ def play(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="A GIF; by default play.gif in the folder of the run.", show_default=False
+            "--out", metavar="FILE", help="A GIF; by default play.gif in the folder of the run", show_default=False
         ),
     ] = None,
-    episodes: Annotated[int, number("--episodes", "Number of episodes.")] = 1,
+    episodes: Annotated[int, number("--episodes", "Number of episodes")] = 1,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),
@@ -112,27 +112,27 @@ def play(
 
 def sample(
     run: Run = "latest",
-    count: Annotated[int, number("--count", "Number of images.")] = 64,
+    count: Annotated[int, number("--count", "Number of images")] = 64,
     label: Annotated[
-        str | None, typer.Option("--label", help="Class of all images, by name or number.", show_default=False)
+        str | None, typer.Option("--label", help="Class of all images, by name or number", show_default=False)
     ] = None,
     what: Annotated[
         Literal["samples", "reconstructions", "completions", "interpolations", "manifold"],
-        typer.Option("--what", help="What to draw; all but samples as a grid of the size it has in training."),
+        typer.Option("--what", help="What to draw; all but samples as a grid of the size it has in training"),
     ] = "samples",
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="A PNG; by default grid.png in the folder of the run.", show_default=False
+            "--out", metavar="FILE", help="A PNG; by default grid.png in the folder of the run", show_default=False
         ),
     ] = None,
     npy: Annotated[
         Path | None,
         typer.Option(
-            "--npy", metavar="FILE", help="Also the images as an array (N, C, H, W) in [0, 1].", show_default=False
+            "--npy", metavar="FILE", help="Also the images as an array (N, C, H, W) in [0, 1]", show_default=False
         ),
     ] = None,
-    scale: Annotated[int, number("--scale", "Factor of enlargement of images and captions, for slides.")] = 1,
+    scale: Annotated[int, number("--scale", "Factor of enlargement of images and captions, for slides")] = 1,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),
@@ -175,7 +175,7 @@ def sample(
 
 def probe_codes(
     run: Run = "latest",
-    images: Annotated[int, number("--images", "Labelled images for linear classifiers and neighbours.", 10)] = 10_000,
+    images: Annotated[int, number("--images", "Labelled images for linear classifiers and neighbours", 10)] = 10_000,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),

@@ -27,7 +27,7 @@ def register(app: typer.Typer, panel: str) -> None:
 def list_all(
     topic: Annotated[
         str | None,
-        typer.Argument(metavar=f"[{'|'.join(catalog.TOPICS)}]", help="One table in full.", show_default=False),
+        typer.Argument(metavar="TABLE", help=f"One table in full: {', '.join(catalog.TOPICS)}", show_default=False),
     ] = None,
     json_: Json = False,
 ) -> None:

@@ -33,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A lab for reinforcement learning and generative models. Start with rlgen dqn CartPole, or rlgen gan mnist.",
+    help="A lab for reinforcement learning and generative models. Start with rlgen dqn CartPole, or rlgen gan mnist",
 )
 training.register(app, "Train")
 listing.register(app, "Look at runs")
@@ -49,7 +49,7 @@ def _version(shown: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
     ] = False,
 ) -> None: ...
 

@@ -10,13 +10,17 @@ import typer
 from rlgen.core.config import options, word
 
 Run = Annotated[
-    str, typer.Argument(metavar="[RUN]", help="A path, a name in the folder of runs, or latest.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Path, name in the folder of runs, or latest [dim]\\[default: latest][/dim]",
+        show_default=False,
+    ),
 ]
-Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", envvar="RLGEN_RUNS", help="Folder of all runs.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of text.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder of the run, warnings and errors only.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the fresh episodes, or of the noise.")]
-Checkpoint = Annotated[Literal["last", "best"], typer.Option("--checkpoint", help="Which checkpoint to load.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", envvar="RLGEN_RUNS", help="Folder of all runs")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of text")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder of the run, warnings and errors only")]
+Checkpoint = Annotated[Literal["last", "best"], typer.Option("--checkpoint", help="Checkpoint to load")]
 
 
 def whole(text: str | int) -> int:
@@ -46,6 +50,9 @@ def at_least(minimum: int) -> Callable[[str | int], int]:
 def number(flag: str, help: str, minimum: int = 1) -> Any:
     """A typer option for an integer of `minimum` or more."""
     return typer.Option(flag, parser=at_least(minimum), metavar="INTEGER", help=help, show_default=True)
+
+
+Seed = Annotated[int, number("--seed", "Seed of fresh episodes, samples or classifiers", 0)]
 
 
 def examples(*lines: str) -> str:
@@ -80,11 +87,11 @@ def with_settings(
 
 def _option(option: Any, preset: Mapping[str, Any]) -> Any:
     """The annotation of a parameter; its value is None where the option was not typed."""
-    default = word(preset.get(option.name, option.default))
+    default = word(preset.get(option.name, option.default)) + (", scales with --budget" if option.scaled else "")
     integer: dict[str, Any] = {"parser": whole, "metavar": "INTEGER"} if option.type is int else {}
     info = typer.Option(
         *([f"{option.flag}/--no-{option.flag[2:]}"] if option.type is bool else [option.flag]),
-        help=f"{option.help} [dim]\\[default: {default}][/dim]",
+        help=f"{option.help[0].upper()}{option.help[1:]} [dim]\\[default: {default}][/dim]",
         rich_help_panel=option.panel,
         **integer,
     )

@@ -44,31 +44,29 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
             str,
             typer.Argument(
                 metavar="TASK",
-                help=f"{entry.kind.task.capitalize()}, such as {entry.task}: see `rlgen list {entry.kind.topic}`.",
+                help=f"{entry.kind.task.capitalize()}, such as {entry.task}: see `rlgen list {entry.kind.topic}`",
             ),
         ],
         runs: Runs = Path("runs"),
-        name: Annotated[
-            str | None, typer.Option("--name", help="Name of the run's folder.", show_default=False)
-        ] = None,
+        name: Annotated[str | None, typer.Option("--name", help="Name of the run's folder", show_default=False)] = None,
         config: Annotated[
             Path | None,
             typer.Option(
                 "--config",
                 metavar="FILE",
-                help="Settings in TOML or JSON, or the run.json of another run; typed options win over it.",
+                help="Settings in TOML or JSON, or the run.json of another run; typed options win over it",
                 show_default=False,
             ),
         ] = None,
         preset: Annotated[
             str | None,
-            typer.Option("--preset", help="Another preset of the task, such as long.", show_default=False),
+            typer.Option("--preset", help="Another preset of the task, such as long", show_default=False),
         ] = None,
         fallback: Annotated[
             bool,
             typer.Option(
                 "--fallback/--no-fallback",
-                help=f"Take {stand_in} where the dataset cannot be downloaded.",
+                help=f"Take {stand_in} where the dataset cannot be downloaded",
                 hidden=not stand_in,
             ),
         ] = True,
@@ -127,9 +125,9 @@ def _defaults(entry: catalog.Entry, words: list[str]) -> tuple[dict[str, Any], s
 
 def resume(
     run: Run = "latest",
-    budget: Annotated[int | None, number("--budget", "A new end, in steps or images.")] = None,
+    budget: Annotated[int | None, number("--budget", "A new end, in steps or images")] = None,
     stop_at: Annotated[
-        float | None, typer.Option("--stop-at", help="A new score to end at; inf for none.", show_default=False)
+        float | None, typer.Option("--stop-at", help="A new score to end at; inf for none", show_default=False)
     ] = None,
     runs: Runs = Path("runs"),
     quiet: Quiet = False,

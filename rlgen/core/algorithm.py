@@ -125,7 +125,6 @@ def missing(cls: type, protocol: type) -> list[str]:
     bases = [base for base in protocol.__mro__ if base.__module__ == __name__]
     required = {name for base in bases for name in vars(base) if not name.startswith("_")} | {"Config", "score"}
     abstract = (name for name in dir(cls) if _abstract(getattr(cls, name, None)))
-    required -= {"report", "describe_task"}
     return sorted({*(name for name in required if not hasattr(cls, name)), *abstract})
 
 

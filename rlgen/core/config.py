@@ -106,6 +106,19 @@ def scaled(settings: type, factor: float, typed: Container[str], *layers: Mappin
     }
 
 
+def unused(settings: object) -> dict[str, str]:
+    """Fields without an effect beside the values of the others, each with the reason: from a method `unused`."""
+    found: dict[str, str] = settings.unused() if hasattr(settings, "unused") else {}
+    return found
+
+
+def refuse_unused(settings: object, given: Container[str]) -> None:
+    """Raise UserError for a name in `given` without an effect beside the values of the other settings."""
+    for name, reason in unused(settings).items():
+        if name in given:
+            raise UserError(f"{flag(name)} has no effect: {reason}")
+
+
 def check_names(given: Iterable[str], settings: Iterable[type], source: str) -> None:
     """Raise UserError for the first name in `given` that is no field of `settings`."""
     settings = list(settings)

@@ -158,6 +158,14 @@ class GAN(Model):
     width: PositiveInt = 32  # channels of the generator at half of the images' size, twice as many at a quarter
     discriminator_width: PositiveInt = 24  # channels of the discriminator at half of the images' size
 
+    def unused(self) -> dict[str, str]:
+        """Options without an effect beside the others, and the reason."""
+        table = (
+            ("r1_interval", not self.r1_weight, "it belongs to --r1-weight, 1 for example"),
+            ("augment_images", self.augment != "adaptive", "it belongs to --augment adaptive"),
+        )
+        return {name: why for name, on, why in table if on}
+
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""
         if self.loss == "wgan" and not self.spectral_norm and not self.gradient_penalty_weight:
@@ -194,6 +202,10 @@ class PixelCNN(Autoregressive):
     kernel: Odd = 3  # side of the masked convolutions in the blocks, in pixels
     bottleneck: bool = False  # masked convolutions of half the features between two 1x1 convolutions, as in the paper
     gated: bool = False  # two stacks of gated convolutions, without a blind spot
+
+    def unused(self) -> dict[str, str]:
+        """Options without an effect beside the others, and the reason."""
+        return {"width_multiplier": "--levels 1 has one resolution"} if self.levels == 1 else {}
 
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""

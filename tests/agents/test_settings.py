@@ -4,7 +4,7 @@ import pytest
 from rlgen.agents.settings import DQN, DRQN
 
 from rlgen.cli.main import main
-from rlgen.core.config import resolve
+from rlgen.core.config import refuse_unused, resolve
 from rlgen.core.errors import UserError
 from rlgen.session import prepare
 
@@ -72,16 +72,16 @@ def test_a_replay_buffer_too_small_for_a_sequence_is_refused(build, num_envs, fr
 def test_options_without_effect_are_refused(on, named):
     for name in named:
         with pytest.raises(UserError, match=rf"^--{name.replace('_', '-')} has no effect: .+$"):
-            DQN(**on).check([name, "lr"])
-    DQN(**on).check(["lr", "gamma", *on])
+            refuse_unused(DQN(**on), [name, "lr"])
+    refuse_unused(DQN(**on), ["lr", "gamma", *on])
 
 
 def test_options_with_an_effect_are_accepted():
-    DQN().check(["epsilon", "epsilon_end", "epsilon_steps", "loss"])
-    DQN(alpha=0.5).check(["beta", "beta_steps"])
-    DQN(atoms=51).check(["v_min", "v_max"])
-    DQN(munchausen=0.9).check(["temperature"])
-    DQN(lr_end=1e-5).check(["lr_steps"])
+    refuse_unused(DQN(), ["epsilon", "epsilon_end", "epsilon_steps", "loss"])
+    refuse_unused(DQN(alpha=0.5), ["beta", "beta_steps"])
+    refuse_unused(DQN(atoms=51), ["v_min", "v_max"])
+    refuse_unused(DQN(munchausen=0.9), ["temperature"])
+    refuse_unused(DQN(lr_end=1e-5), ["lr_steps"])
 
 
 @pytest.mark.parametrize(

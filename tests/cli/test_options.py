@@ -64,7 +64,7 @@ def test_only_what_is_typed_is_given():
 def test_help_shows_comments_panels_and_the_defaults_that_hold():
     code, text = run_command("--help", preset={"batch_size": 32})
     assert code == 0
-    for part in ("First panel", "Second panel", "step size, # and all", "default: 32", "default: 0.1", "--no-double"):
+    for part in ("First panel", "Second panel", "Step size, # and all", "default: 32", "default: 0.1", "--no-double"):
         assert part in text
     assert "default: 64" not in text
 

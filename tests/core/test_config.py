@@ -170,7 +170,7 @@ def test_what_is_typed_wins_over_the_file_that_over_the_tuned_that_over_the_defa
 
 def test_changed_names_what_is_not_the_default(prepare):
     info = prepare(given={"gamma": 0.9, "lr": 1e-3, "budget": 77}).run.info
-    scaled = {"log_every": 1, "eval_every": 8, "save_every": 8}
+    scaled = {"epsilon_steps": 8, "log_every": 1, "eval_every": 8, "save_every": 8}
     assert info["changed"] == {"gamma": 0.9, "width": 4, "budget": 77, **scaled}
 
 
