@@ -59,7 +59,11 @@ CASES = {
         },
     ),
     "dqn on a lake": ("dqn", "FrozenLake", {**AGENT, **AGENT_PLAN, "loss": "mse"}),
-    "dqn with a mask": ("dqn", "Taxi", {**AGENT, **AGENT_PLAN, "munchausen": 0.9, "alpha": 0.5, "dueling": True}),
+    "dqn with a mask": (
+        "dqn",
+        "Taxi",
+        {**AGENT, **AGENT_PLAN, "munchausen": 0.9, "alpha": 0.5, "dueling": True, "max_episode_steps": 40},
+    ),
     "dqn on large images": (
         "dqn",
         "tests.envs.toy_environments:TestSmallImage-v0",
