@@ -1,4 +1,4 @@
-"""What a model shows: grids of samples, reconstructions, interpolations and latent manifolds, with their captions.
+"""Grids of samples, reconstructions, interpolations and latent manifolds, with their captions.
 
 A grid is images in order and their captions; `rlgen.report.pictures` lays it out.
 """
@@ -19,7 +19,7 @@ def sample_grid(images: Tensor, classes: tuple[str, ...] = ()) -> Grid:
 
 
 def comparison_grid(title: str, **rows: Tensor) -> Grid:
-    """Images beside what was made of them, each (N, C, H, W) with N a multiple of `COLUMNS`; keywords label the rows.
+    """Versions of the same images, each (N, C, H, W) with N a multiple of `COLUMNS`; the keywords label the rows.
 
     Rows take turns: the first row of each argument, then the second of each.
     """

@@ -190,9 +190,10 @@ def protocol(likelihood: Likelihood, binarise: str) -> str:
 
 
 def stored_images(dataset: Dataset, protocol: str, split: Split) -> Dataset:
-    """The images of a protocol, binarised once where it says so. Raises UserError for `binary` images with grey levels.
+    """The images of a protocol, binarised once for `static` and `dynamic`.
 
-    Dynamic binarisation draws training images anew each time, but its test images once, like the static one.
+    Dynamic binarisation has new training images in each epoch, but one set of test images, that of the static one.
+    Raises UserError for `binary` images with grey levels.
     """
     if protocol == "binary":
         check_binary(dataset)

@@ -172,7 +172,7 @@ def vae(rounds: int, images: int) -> None:
 
     from rlgen import data
 
-    model = made("vae", width=400, depth=1, latent=20, batch=128)
+    model = untrained("vae", width=400, depth=1, latent=20, batch=128)
     pixels = data.load("mnist").images
 
     class Items(torch.utils.data.Dataset):
@@ -250,9 +250,9 @@ def pixelcnn(rounds: int, images: int) -> None:
             optimizer.step()
             yield len(x)
 
-    model = made("pixelcnn", **BLOCKS)
+    model = untrained("pixelcnn", **BLOCKS)
     print(f"{model.parameter_count():,} parameters that count", flush=True)
-    compiled = ours(made("pixelcnn", **BLOCKS, compile=True))
+    compiled = ours(untrained("pixelcnn", **BLOCKS, compile=True))
     in_turn(rounds, images, rlgen=ours(model), compiled=compiled, plain=plain())
 
 
@@ -261,7 +261,7 @@ def speed(rounds: int, images: int, algorithms: list[str]) -> None:
     for algorithm in algorithms:
         ways = itertools.product(("float32", "bfloat16"), (False, True))
         loops = {
-            f"{precision}{', compiled' * fused}": ours(made(algorithm, precision=precision, compile=fused))
+            f"{precision}{', compiled' * fused}": ours(untrained(algorithm, precision=precision, compile=fused))
             for precision, fused in ways
         }
         print(algorithm, flush=True)
@@ -272,7 +272,7 @@ def sampling(rounds: int) -> None:
     """Seconds for images from the same network, by cached activations and by a full pass for each pixel."""
     import torch
 
-    model = made("pixelcnn", **BLOCKS)
+    model = untrained("pixelcnn", **BLOCKS)
     for count in (16, 64):
         cached = min(timed(lambda count=count: model.sample(count)) for _ in range(rounds))
         x = torch.zeros(count, 1, 28, 28)
@@ -284,7 +284,7 @@ def sampling(rounds: int) -> None:
         )
 
 
-def made(algorithm: str, **given: Any) -> Any:
+def untrained(algorithm: str, **given: Any) -> Any:
     """A model of MNIST with its preset but for what is given, untrained."""
     from rlgen import catalog
     from rlgen.core.config import resolve

@@ -16,7 +16,7 @@ def train(runs: Path, name: str, words: list[str], more: Callable[[], dict[str, 
     """What `rlgen WORDS` prints, from the file beside the run where it was trained before; or why there is nothing.
 
     A process of its own, so evaluations, pictures and checkpoints are in its time. One that was stopped is resumed.
-    `more` is asked for what else is to be told of a run that has just ended.
+    `more` returns further values of a run that has just ended.
     """
     result = runs / f"{name}.json"
     if not result.exists():
@@ -26,18 +26,18 @@ def train(runs: Path, name: str, words: list[str], more: Callable[[], dict[str, 
         else:
             shutil.rmtree(runs / name, ignore_errors=True)
             words = [*words, "--name", name]
-        told = rlgen([*words, "--runs", str(runs), "--quiet"])
-        if isinstance(told, str):
-            return f"{name}: {told}"
+        printed = rlgen([*words, "--runs", str(runs), "--quiet"])
+        if isinstance(printed, str):
+            return f"{name}: {printed}"
         if resumed:
-            del told["cpu"]
-        result.write_text(json.dumps({**told, **more()}))
+            del printed["cpu"]
+        result.write_text(json.dumps({**printed, **more()}))
     return read(result)
 
 
 def rlgen(words: list[str]) -> dict[str, Any] | str:
     """What a command prints as JSON, with the seconds of processor it took as `cpu` and the largest memory as `gib`;
-    or its exit status and what it said."""
+    or its exit status and its messages."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         env = {**os.environ, "CI": "true"}
         process = subprocess.Popen(
@@ -53,12 +53,12 @@ def rlgen(words: list[str]) -> dict[str, Any] | str:
 
 def read(result: Path) -> dict[str, Any]:
     """What a training printed."""
-    told: dict[str, Any] = json.loads(result.read_text())
-    return told
+    printed: dict[str, Any] = json.loads(result.read_text())
+    return printed
 
 
 def side_by_side(function: Callable[..., str], jobs: Iterable[tuple[Any, ...]], together: int) -> None:
-    """Prints what `function` says of every job, so many of which run `together`."""
+    """Print the result of `function` for every job, of which so many run `together`."""
     with ThreadPoolExecutor(together) as pool:
         for line in pool.map(lambda job: function(*job), jobs):
             print(line, flush=True)

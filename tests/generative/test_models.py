@@ -110,7 +110,7 @@ def test_sizes(name, size, photographs):
     model = build(name, photographs, size=size, batch=2)
     assert all(torch.as_tensor(value).isfinite().all() for value in model.step().values())
     assert model.shape == (3, size, size)
-    if "pixel" not in name:  # which take a while to draw so many
+    if "pixel" not in name:  # whose samples of that size take a while
         assert model.sample(1).shape == (1, 3, size, size)
 
 
@@ -251,7 +251,7 @@ def test_any_distribution_over_256_levels(name):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, at what it uses itself
-@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch looks for it, and keeps what that warns of to itself
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # caused by torch itself
 @pytest.mark.skipif(not shutil.which("g++"), reason="no g++ to compile with")
 @pytest.mark.parametrize("name", ["vae", "pixelcnn"])
 def test_compiled_code_computes_the_same(name):

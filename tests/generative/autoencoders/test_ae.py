@@ -81,12 +81,12 @@ def test_a_masked_pixel_is_black_in_all_colours():
 def test_the_input_is_corrupted_and_the_target_is_not(how, monkeypatch):
     model = build(**how)
     x = model.test_batch(torch.arange(50))[0]
-    seen = model.corrupt(x, torch.Generator().manual_seed(0))
-    assert not torch.equal(seen, x)
+    corrupted = model.corrupt(x, torch.Generator().manual_seed(0))
+    assert not torch.equal(corrupted, x)
     if "mask_fraction" in how:
-        kept = (seen == x) | (seen == 0)
+        kept = (corrupted == x) | (corrupted == 0)
         assert kept.all()
-        assert (seen[x > 0] == 0).float().mean() == pytest.approx(0.5, abs=0.05)
+        assert (corrupted[x > 0] == 0).float().mean() == pytest.approx(0.5, abs=0.05)
     monkeypatch.setattr(model, "decoded_mean", lambda network, z, y: x)  # a perfect answer
     assert model.loss(x, None)[0] == 0
     monkeypatch.undo()

@@ -177,7 +177,7 @@ def test_active_units_have_a_varying_posterior_mean():
 
 @dataclass(frozen=True)
 class Gaussian:
-    """N(out, variance): what makes a linear VAE probabilistic PCA (Tipping & Bishop 1999)."""
+    """N(out, variance): with it a linear VAE is probabilistic PCA (Tipping & Bishop 1999)."""
 
     variance: float
     width: int = 1

@@ -28,27 +28,27 @@ def perturbed(model):
 
 
 def test_the_gradient_passes_straight_through_the_codebook(monkeypatch):
-    model, seen = build(commitment=0.0), {}
+    model, tensors = build(commitment=0.0), {}
 
     def decode(e):
         e.retain_grad()
-        seen["e"] = e
+        tensors["e"] = e
         return real_decode(e)
 
     def encode(x):
-        seen["z"] = real_encode(x)
-        seen["z"].retain_grad()
-        return seen["z"]
+        tensors["z"] = real_encode(x)
+        tensors["z"].retain_grad()
+        return tensors["z"]
 
     real_decode, real_encode = model.network.decode, model.network.encode
     monkeypatch.setattr(model.network, "decode", decode)
     monkeypatch.setattr(model.network, "encode", encode)
     before = model.network.codebook.codes.clone()
     model.loss(*model.data.next())[0].backward()
-    assert seen["z"].grad.any()
-    assert torch.equal(seen["z"].grad, seen["e"].grad)
-    words = {tuple(e.tolist()) for e in seen["e"].detach().movedim(1, -1).reshape(-1, 2).round(decimals=4)}
-    assert words <= {tuple(e.tolist()) for e in before.round(decimals=4)}
+    assert tensors["z"].grad.any()
+    assert torch.equal(tensors["z"].grad, tensors["e"].grad)
+    codes = {tuple(e.tolist()) for e in tensors["e"].detach().movedim(1, -1).reshape(-1, 2).round(decimals=4)}
+    assert codes <= {tuple(e.tolist()) for e in before.round(decimals=4)}
 
 
 def test_commitment_moves_encoder_outputs_to_their_codes():

@@ -151,9 +151,9 @@ def test_rows_at_once_do_not_matter(monkeypatch):
 
 
 def test_nearest_images():
-    draw = torch.Generator().manual_seed(0)
-    among = torch.randint(256, (300, 2, 3, 3), generator=draw, dtype=torch.uint8)
-    images = torch.randint(256, (20, 2, 3, 3), generator=draw, dtype=torch.uint8)
+    stream = torch.Generator().manual_seed(0)
+    among = torch.randint(256, (300, 2, 3, 3), generator=stream, dtype=torch.uint8)
+    images = torch.randint(256, (20, 2, 3, 3), generator=stream, dtype=torch.uint8)
     images[4] = among[250]
     away, index = nearest(images, among)
     square = (images[:, None].double() / 255 - among[None].double() / 255).square().mean((2, 3, 4))
@@ -169,8 +169,8 @@ def test_nearest_images():
 
 
 def test_nearest_images_in_parts(monkeypatch):
-    draw = torch.Generator().manual_seed(0)
-    among = torch.randint(256, (300, 1, 3, 3), generator=draw, dtype=torch.uint8)
+    stream = torch.Generator().manual_seed(0)
+    among = torch.randint(256, (300, 1, 3, 3), generator=stream, dtype=torch.uint8)
     away, index = nearest(among[:20], among.flip(0))
     assert index.flatten().tolist() == list(range(299, 279, -1))
     nearest_12 = nearest(among[:20], among.flip(0), 12)[1]

@@ -29,15 +29,15 @@ TRAIN, TEST = data.load("digits"), data.load("digits", "test")
 
 def model(images, conditional=False, train=TRAIN, test=TEST):
     """A model whose samples are `images`."""
-    made = SimpleNamespace(conditional=conditional, num_classes=len(train.classes) * conditional, labels=[])
+    sampler = SimpleNamespace(conditional=conditional, num_classes=len(train.classes) * conditional, labels=[])
 
     def sample(count, *, seed=0, labels=None):
-        made.labels.append(labels)
+        sampler.labels.append(labels)
         return images[:count].float() / 255
 
-    made.sample = sample
-    made.real = made.load = lambda split: train if split == "train" else test
-    return made
+    sampler.sample = sample
+    sampler.real = sampler.load = lambda split: train if split == "train" else test
+    return sampler
 
 
 ORDER = feature_classifier.shuffled(len(TEST))
@@ -87,9 +87,9 @@ def test_copies_are_found_under_dynamic_binarisation():
     copies, fresh = (to_bytes(binarise(from_bytes(images[:299]), stream)) for images in (train.images, test.images))
     rates = []
     for images in (copies, fresh):
-        made = model(images, train=train, test=test)
-        made.real = lambda split: binarised(train if split == "train" else test, split)
-        result = metrics.evaluate(made)
+        sampler = model(images, train=train, test=test)
+        sampler.real = lambda split: binarised(train if split == "train" else test, split)
+        result = metrics.evaluate(sampler)
         rates.append(result["memorization_rate"])
     assert rates[0] >= 0.9
     assert rates[1] == pytest.approx(0.01, abs=0.015)
@@ -110,9 +110,9 @@ def test_noise_scores_far_below_real_images():
 
 
 def test_a_conditional_model_is_sampled_with_the_labels_of_the_test_images():
-    made = model(TEST.images[ORDER], conditional=True)
-    result = metrics.evaluate(made)
-    assert torch.equal(torch.cat(made.labels), TEST.labels[ORDER])
+    sampler = model(TEST.images[ORDER], conditional=True)
+    result = metrics.evaluate(sampler)
+    assert torch.equal(torch.cat(sampler.labels), TEST.labels[ORDER])
     assert result["label_accuracy"] == pytest.approx(result["classifier_accuracy"])
     wrong = metrics.evaluate(model(TEST.images[ORDER].flip(0), conditional=True))
     assert wrong["label_accuracy"] < 0.3
@@ -162,7 +162,7 @@ def test_brightness_changes_the_scores():
 
 
 def test_covariances_are_summed_in_double_precision():
-    """Features a thousand away from zero, whose squares float32 cannot tell apart."""
+    """Features a thousand away from zero, whose squares float32 does not distinguish."""
     kept = FeatureClassifier.cached(TRAIN, TEST)
     assert kept.mean.dtype == kept.covariance.dtype == torch.float64
     far = replace(kept, mean=kept.mean + 1_000)

@@ -62,10 +62,10 @@ def test_the_nearest_decides_a_tie():
 
 @pytest.fixture(scope="module")
 def model():
-    made = Autoencoder("digits", Autoencoder.Config(width=32, depth=1, latent=16, batch=50), Setup(threads=1))
+    autoencoder = Autoencoder("digits", Autoencoder.Config(width=32, depth=1, latent=16, batch=50), Setup(threads=1))
     for _ in range(150):
-        made.step()
-    return made
+        autoencoder.step()
+    return autoencoder
 
 
 def test_every_classifier_is_better_than_chance(model, monkeypatch):
