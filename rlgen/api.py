@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rlgen import catalog, session
+from rlgen import catalog, preparation, session
 from rlgen.core.folder import Folder, runs_folder
 from rlgen.session import TrainedRun
 
@@ -27,7 +27,7 @@ def train(
     run. Raises UserError for what cannot be trained; Ctrl-C saves and raises Interrupted.
     """
     entry = catalog.find(algorithm)
-    task, notice = session.canonical(entry, task, data=options.get("data"), fallback=fallback)
+    task, notice = preparation.canonical(entry, task, data=options.get("data"), fallback=fallback)
     if notice:
         print(notice, file=sys.stderr)
     prepared = session.prepare(algorithm, task, options, runs=runs_folder(runs), name=name, preset=preset)

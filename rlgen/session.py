@@ -3,29 +3,25 @@
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 
 from rlgen import catalog, provenance
 from rlgen.catalog import Entry
-from rlgen.core import algorithm as protocols
-from rlgen.core.algorithm import Algorithm, Report, missing
-from rlgen.core.config import check_names, refuse_unused, resolve, scaled, unused
+from rlgen.core.algorithm import Algorithm, Report
+from rlgen.core.config import check_names, resolve
 from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder, safe
-from rlgen.core.former_names import current_settings
 from rlgen.core.images import Grid
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan, Setup
-
-POINTS = 20  # lines in the log of a run, at least, unless --log-every is typed
-T = TypeVar("T")
+from rlgen.preparation import changed, check_methods, make, plain, preset_names, saved_settings, settings_of
 
 
 class TrainedRun(Folder):
@@ -93,7 +89,7 @@ class Session:
             with display:
                 display.start(f"{self.entry.name} on {info['task']}", self.facts())
                 run.row_callbacks.append(display)
-                run.describe(plan=_plain(self.plan), result=None)
+                run.describe(plan=plain(self.plan), result=None)
                 torch.manual_seed(info["seed"])  # of every draw without a stream of its own
                 try:
                     fit(self.algorithm, run, self.plan)
@@ -162,11 +158,11 @@ def prepare(
     with it. `preset` names another preset of the task, such as `long`.
     """
     entry = catalog.find(algorithm)
-    _check_methods(entry)
+    check_methods(entry)
     check_names(given, (entry.config, Setup, Plan), entry.name)
     config, setup, plan = settings_of(entry, preset_names(entry, task, preset), {**(file or {}), **given})
     _check_plan(plan, entry)
-    made = _make(entry, task, config, setup, given)
+    made = make(entry, task, config, setup, given)
     run = Run.create(
         runs,
         f"{entry.name}-{safe(Path(task).name if task.startswith('folder:') else task)}",
@@ -176,10 +172,10 @@ def prepare(
         task=task,
         seed=setup.seed,
         argv=argv or [],
-        config=_plain(config),
-        setup=_plain(setup),
-        plan=_plain(plan),
-        changed=_changed(config) | _changed(plan),
+        config=plain(config),
+        setup=plain(setup),
+        plan=plain(plan),
+        changed=changed(config) | changed(plan),
         parameters=made.parameter_count(),
         device=describe(getattr(made, "device", torch.device("cpu"))),
         threads=torch.get_num_threads(),
@@ -190,28 +186,11 @@ def prepare(
     return Session(entry, made, run, plan, _count(entry, config))
 
 
-def settings_of(entry: Entry, names: list[str], typed: Mapping[str, Any]) -> tuple[Any, Setup, Plan]:
-    """The settings of an algorithm, of the run and of its plan: `typed` over the presets of a task with these `names`.
-
-    Presets are scaled by the ratio of the typed budget to theirs, and log at least `POINTS` lines.
-    """
-    presets = entry.presets(*names)
-    budget = resolve(Plan, *presets, typed).budget
-    factor = budget / resolve(Plan, *presets).budget
-
-    def resolved(settings: type[T]) -> T:
-        return resolve(settings, *presets, scaled(settings, factor, typed, *presets), points, typed)
-
-    points: dict[str, int] = {}
-    points = {"log_every": min(resolved(Plan).log_every, max(1, budget // POINTS))}
-    return resolved(entry.config), resolved(Setup), resolved(Plan)
-
-
 def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
     """A run that was stopped, ready to continue; `given` may change its plan."""
     check_names(given, (Plan,), "a resumed run")
     info = folder.info
-    entry, config, setup = _settings(folder)
+    entry, config, setup = saved_settings(folder)
     if info.get("status") == "finished" and given.get("budget", 0) <= info["time"]:
         raise UserError(f"{folder.name} is finished at {info['time']:,}: a larger --budget trains it further")
     best, stop_at = info.get("best"), float(info["plan"]["stop_at"])
@@ -219,54 +198,16 @@ def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
     further = {"stop_at": math.inf} if solved else {}  # a solved run that is trained further does not end at once
     plan = resolve(Plan, info["plan"], further, given)
     _check_plan(plan, entry)
-    made = _make(entry, info["task"], config, setup)
+    made = make(entry, info["task"], config, setup)
     return Session(entry, made, Run(folder.directory), plan, _count(entry, config))
 
 
 def restore(folder: Folder, checkpoint: str = "last") -> Algorithm:
     """The trained algorithm of a run from its `last` or `best` checkpoint, on whatever device there is here."""
-    entry, config, setup = _settings(folder)
-    algorithm = _make(entry, folder.info["task"], config, replace(setup, device="auto"))
+    entry, config, setup = saved_settings(folder)
+    algorithm = make(entry, folder.info["task"], config, replace(setup, device="auto"))
     Run(folder.directory).load(algorithm, checkpoint)
     return algorithm
-
-
-def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
-    """The canonical name of an environment or dataset, and a notice for the user where another dataset is taken.
-
-    Raises UserError for an unknown one; where another kind of algorithm trains on it, the message names one.
-    """
-    kind = entry.kind
-    try:
-        return kind.tasks.canonical(task, data=data, fallback=fallback)
-    except UserError as error:
-        others = [other for other in catalog.KINDS.values() if other.room != kind.room]
-        for other in others if type(error) is UserError else ():  # a folder that is missing is a dataset all the same
-            if found := _resolved(other, task):
-                raise UserError(
-                    f"{found} is {other.task}, and {entry.name} trains on {kind.task}:"
-                    f" try `rlgen {catalog.first(other).name} {task}` or `rlgen {entry.name} {entry.task}`"
-                ) from None
-        raise
-
-
-def preset_names(entry: Entry, task: str, preset: str | None = None) -> list[str]:
-    """The names under which the presets of a task are looked up: short, full, and with `:preset` added."""
-    full = entry.kind.tasks.resolve(task)
-    names = list(dict.fromkeys([entry.kind.tasks.short(full), full]))
-    special = [f"{name}:{preset}" for name in names] if preset else []
-    if preset and not set(special) & set(entry.tuned_for):
-        others = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for if ":" in name)
-        hint = f"; there is {others}" if others else ""
-        raise UserError(f"--preset {preset}: {entry.name} has no preset of that name for {task}{hint}")
-    return names + special
-
-
-def entry_of(folder: Folder) -> Entry:
-    """The catalog entry of a run. Raises UserError for a folder that was not made here."""
-    if "algorithm" not in folder.info:
-        raise UserError(f"run.json of {folder.name} names no algorithm: it was not made by this rlgen")
-    return catalog.find(folder.info["algorithm"])
 
 
 def _write_grid(unit: str, grid: Grid, path: Path, time: int) -> None:
@@ -275,63 +216,11 @@ def _write_grid(unit: str, grid: Grid, path: Path, time: int) -> None:
     pictures.write_grid(grid, path, f"after {time:,} {unit}" if time else "untrained")
 
 
-def _resolved(kind: catalog.Kind, task: str) -> str | None:
-    try:
-        return kind.tasks.resolve(task)
-    except (UserError, ImportError):
-        return None
-
-
-def _make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str, Any] | None = None) -> Algorithm:
-    """The algorithm. Raises UserError where a typed option changes nothing."""
-    refuse_unused(config, given or ())
-    if given and hasattr(config, "check"):
-        config.check(given)
-    made: Algorithm = entry.algorithm(task, config, setup)
-    return made
-
-
 def _count(entry: Entry, config: Any) -> int:
     """Fresh episodes or samples in the final report."""
     return int(getattr(config, f"final_{entry.kind.counted}", entry.kind.final))
 
 
-def _check_methods(entry: Entry) -> None:
-    """Raise UserError for an algorithm that is not finished."""
-    if lacking := missing(entry.algorithm, getattr(protocols, entry.kind.name.title())):
-        raise UserError(
-            f"{entry.algorithm.__name__} does not implement {', '.join(lacking)}: see rlgen/core/algorithm.py"
-        )
-
-
 def _check_plan(plan: Plan, entry: Entry) -> None:
     if entry.algorithm.score is None and not math.isinf(plan.stop_at):
         raise UserError(f"--stop-at {plan.stop_at:g}: {entry.name} has no score that ranks its evaluations")
-
-
-def _settings(folder: Folder) -> tuple[Entry, Any, Setup]:
-    info = folder.info
-    try:
-        entry = catalog.find(info["algorithm"])
-        config = current_settings(entry.config, info["config"])
-        for settings, given in ((entry.config, config), (Setup, info["setup"])):
-            check_names(given, (settings,), f"run.json of {folder.name}")
-        return (
-            entry,
-            resolve(entry.config, config),
-            resolve(Setup, {**info["setup"], "threads": info["threads"]}),
-        )
-    except KeyError as error:
-        raise UserError(f"run.json of {folder.name} lacks {error}: it was not made by this rlgen") from None
-
-
-def _plain(settings: Any) -> dict[str, Any]:
-    """As strict JSON: infinity is written as a word."""
-    return {name: str(v) if isinstance(v, float) and math.isinf(v) else v for name, v in asdict(settings).items()}
-
-
-def _changed(settings: Any) -> dict[str, Any]:
-    """Settings other than the defaults, those left out that change nothing."""
-    defaults, idle = {f.name: f.default for f in fields(settings)}, unused(settings)
-    values = _plain(settings).items()
-    return {name: v for name, v in values if getattr(settings, name) != defaults[name] and name not in idle}

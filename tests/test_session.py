@@ -10,7 +10,7 @@ import rlgen.agents.settings
 import torch
 
 import rlgen
-from rlgen import catalog, session
+from rlgen import catalog, preparation, session
 from rlgen.core import algorithm as protocols
 from rlgen.core.algorithm import Report, missing
 from rlgen.core.errors import DataError, UserError
@@ -26,7 +26,7 @@ def start(runs, given=None, **more):
 
 def settings(algorithm, task, **typed):
     entry = catalog.find(algorithm)
-    config, _, plan = session.settings_of(entry, session.preset_names(entry, task), typed)
+    config, _, plan = preparation.settings_of(entry, preparation.preset_names(entry, task), typed)
     return config, plan
 
 
@@ -143,24 +143,24 @@ def test_a_refused_resume_writes_nothing(tmp_path):
 
 def test_an_agent_and_a_model_point_at_each_other():
     with pytest.raises(UserError, match=r"CartPole-v1 is an environment, and gan trains on a dataset: try `rlgen dqn"):
-        session.canonical(catalog.find("gan"), "CartPole")
+        preparation.canonical(catalog.find("gan"), "CartPole")
     with pytest.raises(UserError, match=r"mnist is a dataset, and dqn trains on an environment: try `rlgen ae MNIST`"):
-        session.canonical(catalog.find("dqn"), "MNIST")
+        preparation.canonical(catalog.find("dqn"), "MNIST")
     with pytest.raises(UserError, match="did you mean CartPole"):
-        session.canonical(catalog.find("dqn"), "Cartpol")
+        preparation.canonical(catalog.find("dqn"), "Cartpol")
     with pytest.raises(DataError, match="nowhere"):
-        session.canonical(catalog.find("gan"), "folder:nowhere")
+        preparation.canonical(catalog.find("gan"), "folder:nowhere")
 
 
 def test_presets_are_found_by_every_name_of_a_task():
     entry = catalog.find("dqn")
     for name in ("CartPole", "cartpole", "CartPole-v1"):
-        assert session.preset_names(entry, name) == ["CartPole", "CartPole-v1"]
-    assert session.preset_names(catalog.find("pixelcnn"), "mnist", "long") == ["mnist", "mnist:long"]
+        assert preparation.preset_names(entry, name) == ["CartPole", "CartPole-v1"]
+    assert preparation.preset_names(catalog.find("pixelcnn"), "mnist", "long") == ["mnist", "mnist:long"]
     with pytest.raises(
         UserError, match="--preset short: pixelcnn has no preset of that name for mnist; there is mnist"
     ):
-        session.preset_names(catalog.find("pixelcnn"), "mnist", "short")
+        preparation.preset_names(catalog.find("pixelcnn"), "mnist", "short")
 
 
 class Unfinished:

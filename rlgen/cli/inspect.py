@@ -65,9 +65,9 @@ def evaluate(
     from rlgen.report.console import activity
 
     with activity("loading"):
-        from rlgen import session
+        from rlgen import preparation, session
     folder = Folder.find(runs, run)
-    kind = session.entry_of(folder).kind
+    kind = preparation.entry_of(folder).kind
     typed = {"episodes": episodes, "samples": samples}
     for name, value in typed.items():
         if value is not None and name != kind.counted:
@@ -228,9 +228,9 @@ def _load(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folder, 
     from rlgen.report.console import activity
 
     with activity("loading"):
-        from rlgen import session
+        from rlgen import preparation, session
     folder = Folder.find(runs, run)
-    kind = session.entry_of(folder).kind
+    kind = preparation.entry_of(folder).kind
     if command not in (*kind.verbs, *kind.also):
         others = [other for other in catalog.KINDS.values() if other is not kind]
         plural = " and ".join(other.plural for other in others if command in (*other.verbs, *other.also))

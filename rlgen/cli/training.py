@@ -77,8 +77,8 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
 
         file = read_file(config, settings) if config else {}
         with activity("loading", quiet=quiet):
-            from rlgen import session
-        task, notice = session.canonical(entry, task, data=given.get("data", file.get("data")), fallback=fallback)
+            from rlgen import preparation, session
+        task, notice = preparation.canonical(entry, task, data=given.get("data", file.get("data")), fallback=fallback)
         if notice:
             print(notice, file=sys.stderr)
         with activity("loading", quiet=quiet):
@@ -114,7 +114,7 @@ def _defaults(entry: catalog.Entry, words: list[str]) -> tuple[dict[str, Any], s
         scores = [f"{name.replace(':', ' --preset ')}: {entry.expected.get(name, 'not measured')}" for name in tasks]
         example = f"`rlgen {entry.name} {entry.task} --help` shows the preset of a task."
         return dict(entry.preset), "\n\n".join([f"{order} {example}", "Presets and their measured scores:", *scores])
-    from rlgen.session import preset_names
+    from rlgen.preparation import preset_names
 
     preset = next((after for flag, after in pairwise(words) if flag == "--preset"), None)
     names = preset_names(entry, task, preset)

@@ -114,7 +114,11 @@ def gif(frames: Iterable[Pixels], path: Path, fps: float = 30, hold: float = 0) 
 
     A GIF counts in hundredths of a second, and players slow down what is shorter than two: 50 frames a second at most.
     """
-    images = [_indexed(frame) for frame in frames]
+    images: list[Image.Image] = []
+    last = None
+    for frame in frames:  # a frame that is held comes several times
+        images.append(images[-1] if frame is last else _indexed(frame))
+        last = frame
     if not images:
         raise ValueError("an animation of no frames")
     if len({image.size for image in images}) > 1:

@@ -1,0 +1,128 @@
+"""From the words of a command line to settings and an algorithm: tasks, presets, scaling with the budget, checks."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
+
+from rlgen import catalog
+from rlgen.catalog import Entry
+from rlgen.core import algorithm as protocols
+from rlgen.core.algorithm import Algorithm, missing
+from rlgen.core.config import check_names, refuse_unused, resolve, scaled, unused
+from rlgen.core.errors import UserError
+from rlgen.core.folder import Folder
+from rlgen.core.former_names import current_settings
+from rlgen.core.settings import Plan, Setup
+
+POINTS = 20  # lines in the log of a run, at least, unless --log-every is typed
+T = TypeVar("T")
+
+
+def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: bool = True) -> tuple[str, str | None]:
+    """The canonical name of an environment or dataset, and a notice for the user where another dataset is taken.
+
+    Raises UserError for an unknown one; where another kind of algorithm trains on it, the message names one.
+    """
+    kind = entry.kind
+    try:
+        return kind.tasks.canonical(task, data=data, fallback=fallback)
+    except UserError as error:
+        others = [other for other in catalog.KINDS.values() if other.room != kind.room]
+        for other in others if type(error) is UserError else ():  # a folder that is missing is a dataset all the same
+            if found := _resolved(other, task):
+                raise UserError(
+                    f"{found} is {other.task}, and {entry.name} trains on {kind.task}:"
+                    f" try `rlgen {catalog.first(other).name} {task}` or `rlgen {entry.name} {entry.task}`"
+                ) from None
+        raise
+
+
+def preset_names(entry: Entry, task: str, preset: str | None = None) -> list[str]:
+    """The names under which the presets of a task are looked up: short, full, and with `:preset` added."""
+    full = entry.kind.tasks.resolve(task)
+    names = list(dict.fromkeys([entry.kind.tasks.short(full), full]))
+    special = [f"{name}:{preset}" for name in names] if preset else []
+    if preset and not set(special) & set(entry.tuned_for):
+        others = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for if ":" in name)
+        hint = f"; there is {others}" if others else ""
+        raise UserError(f"--preset {preset}: {entry.name} has no preset of that name for {task}{hint}")
+    return names + special
+
+
+def settings_of(entry: Entry, names: list[str], typed: Mapping[str, Any]) -> tuple[Any, Setup, Plan]:
+    """The settings of an algorithm, of the run and of its plan: `typed` over the presets of a task with these `names`.
+
+    Presets are scaled by the ratio of the typed budget to theirs, and log at least `POINTS` lines.
+    """
+    presets = entry.presets(*names)
+    budget = resolve(Plan, *presets, typed).budget
+    factor = budget / resolve(Plan, *presets).budget
+
+    def resolved(settings: type[T]) -> T:
+        return resolve(settings, *presets, scaled(settings, factor, typed, *presets), points, typed)
+
+    points: dict[str, int] = {}
+    points = {"log_every": min(resolved(Plan).log_every, max(1, budget // POINTS))}
+    return resolved(entry.config), resolved(Setup), resolved(Plan)
+
+
+def entry_of(folder: Folder) -> Entry:
+    """The catalog entry of a run. Raises UserError for a folder that was not made here."""
+    if "algorithm" not in folder.info:
+        raise UserError(f"run.json of {folder.name} names no algorithm: it was not made by this rlgen")
+    return catalog.find(folder.info["algorithm"])
+
+
+def saved_settings(folder: Folder) -> tuple[Entry, Any, Setup]:
+    """The catalog entry of a run and its settings. Raises UserError for a folder that was not made here."""
+    info = folder.info
+    try:
+        entry = catalog.find(info["algorithm"])
+        config = current_settings(entry.config, info["config"])
+        for settings, given in ((entry.config, config), (Setup, info["setup"])):
+            check_names(given, (settings,), f"run.json of {folder.name}")
+        return (
+            entry,
+            resolve(entry.config, config),
+            resolve(Setup, {**info["setup"], "threads": info["threads"]}),
+        )
+    except KeyError as error:
+        raise UserError(f"run.json of {folder.name} lacks {error}: it was not made by this rlgen") from None
+
+
+def check_methods(entry: Entry) -> None:
+    """Raise UserError for an algorithm that is not finished."""
+    if lacking := missing(entry.algorithm, getattr(protocols, entry.kind.name.title())):
+        raise UserError(
+            f"{entry.algorithm.__name__} does not implement {', '.join(lacking)}: see rlgen/core/algorithm.py"
+        )
+
+
+def make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str, Any] | None = None) -> Algorithm:
+    """The algorithm. Raises UserError where a `given` option has no effect, or options contradict each other."""
+    if given is not None:
+        refuse_unused(config, given)
+        if hasattr(config, "check"):
+            config.check(given)
+    made: Algorithm = entry.algorithm(task, config, setup)
+    return made
+
+
+def changed(settings: Any) -> dict[str, Any]:
+    """Settings other than the defaults, without those that have no effect beside the others."""
+    defaults, idle = {f.name: f.default for f in fields(settings)}, unused(settings)
+    values = plain(settings).items()
+    return {name: v for name, v in values if getattr(settings, name) != defaults[name] and name not in idle}
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """As strict JSON: infinity is written as a word."""
+    return {name: str(v) if isinstance(v, float) and math.isinf(v) else v for name, v in asdict(settings).items()}
+
+
+def _resolved(kind: catalog.Kind, task: str) -> str | None:
+    try:
+        return kind.tasks.resolve(task)
+    except (UserError, ImportError):
+        return None
