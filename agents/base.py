@@ -5,18 +5,18 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
 from rlgen.agents.actor import ActorInput, RecurrentState, random_action
 from rlgen.agents.dynamic_programming import optimum
 from rlgen.agents.evaluation import report, rollout
-from rlgen.envs import Step, VectorEnv
-from torch import Tensor
-
 from rlgen.core.algorithm import Metrics, Progress, Report, Rows
 from rlgen.core.images import Grid
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, numpy_stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
+from rlgen.envs import Step, VectorEnv
 
 
 class Agent(Stateful):

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+
 from rlgen.agents import settings
 from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action, greedy_policy, softmax_policy
 from rlgen.agents.base import Agent
@@ -27,15 +29,13 @@ from rlgen.agents.numpy_network import in_numpy
 from rlgen.agents.replay import Batch, Replay
 from rlgen.agents.support import Support, projection
 from rlgen.agents.values import Categorical, Quantile, Scalar, Value, gather
-from rlgen.envs import VectorEnv
-from torch import Tensor, nn
-
 from rlgen.core.algorithm import Rows, StepMetrics, count, descend
 from rlgen.core.device import choose
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import Seeds, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import State
+from rlgen.envs import VectorEnv
 
 CLIP = -1.0  # lower bound of the scaled log-policy of Munchausen
 

@@ -6,14 +6,14 @@ Hausknecht & Stone 2015, arXiv:1507.06527; stored recurrent states and burn-in: 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+
 from rlgen.agents import settings
 from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action, softmax_policy
 from rlgen.agents.dqn import CLIP, DQN
 from rlgen.agents.networks import RecurrentQNetwork
 from rlgen.agents.replay import Sequences
 from rlgen.agents.values import gather
-from torch import Tensor, nn
-
 from rlgen.core.algorithm import descend
 
 MAX_WEIGHT = 0.9  # of the largest priority of a sequence in its own, the rest being the weight of the mean (R2D2)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from rlgen.envs import VectorEnv
 from rlgen.envs.mdp import MDP, mdp, numbering
 

@@ -4,10 +4,10 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rlgen.agents.actor import ActorInput, RecurrentState
-from rlgen.envs import VectorEnv
 
+from rlgen.agents.actor import ActorInput, RecurrentState
 from rlgen.core.algorithm import Progress, Report
+from rlgen.envs import VectorEnv
 from rlgen.report.statistics import bootstrap, iqm
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rlgen.envs import Step
 from torch import Tensor
 
 from rlgen.core.state import State
+from rlgen.envs import Step
 
 Slots = NDArray[np.int64]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import torch
-from rlgen.agents.noise import NoisyLinear
 from torch import Tensor, nn
 
+from rlgen.agents.noise import NoisyLinear
 from rlgen.core.seeds import Conv2d, Linear
 
 

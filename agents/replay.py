@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.frames import Frames, Slots, restore
 from rlgen.agents.priorities import Priorities
-from rlgen.envs import Step
-from torch import Tensor
-
 from rlgen.core.seeds import numpy_stream
 from rlgen.core.state import State, Stateful
+from rlgen.envs import Step
 
 LEAST = 1e-6  # added to every priority, so that a transition with a TD error of 0 can be drawn again
 CPU = torch.device("cpu")

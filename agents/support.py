@@ -10,10 +10,10 @@ import logging
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rlgen.envs import Step
 from torch import Tensor
 
 from rlgen.core.state import Stateful
+from rlgen.envs import Step
 
 MARGIN = 0.25  # beyond the returns so far, as a share of their range
 OUTSIDE = -5.0  # log-probability of an atom beyond the former support, relative to the atom at its end

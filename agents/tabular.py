@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
 from rlgen.agents import settings
 from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action
 from rlgen.agents.base import Agent
-from rlgen.envs import Step
-from rlgen.envs.mdp import numbering
-
 from rlgen.core.algorithm import Rows, StepMetrics
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
+from rlgen.envs import Step
+from rlgen.envs.mdp import numbering
 
 STEPS = 100  # environment steps of each seed per call of `step`
 

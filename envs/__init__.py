@@ -1,6 +1,7 @@
 """Environments by short name, many of them stepped together: `VectorEnv("CartPole", num_envs=8, seed=0)`."""
 
 from gymnasium import register
+
 from rlgen.envs import minatar
 from rlgen.envs.names import canonical, listing, resolve, short
 from rlgen.envs.vector_env import Step, VectorEnv

@@ -12,11 +12,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
+
+from rlgen.core.errors import UserError
 from rlgen.envs.environments import StepArrays, failed
 from rlgen.envs.names import specification
 from rlgen.envs.preprocessing import Preprocessing
-
-from rlgen.core.errors import UserError
 
 REPEAT_ACTION_PROBABILITY = 0.25
 HEIGHT, WIDTH = 210, 160  # pixels of the console's picture

@@ -4,10 +4,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.classic_control import CartPoleEnv
 from numpy.typing import NDArray
-from rlgen.envs.environments import StepArrays
-from rlgen.envs.preprocessing import Preprocessing
 
 from rlgen.core.errors import UserError
+from rlgen.envs.environments import StepArrays
+from rlgen.envs.preprocessing import Preprocessing
 
 GRAVITY = 9.8  # m/s²
 POLE_MASS, TOTAL_MASS = 0.1, 0.1 + 1.0  # kg; pole, pole and cart

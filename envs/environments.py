@@ -9,10 +9,10 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.wrappers import FlattenObservation
 from numpy.typing import NDArray
-from rlgen.envs.names import refuse_raw_atari, specification
-from rlgen.envs.preprocessing import Preprocessing
 
 from rlgen.core.errors import UserError
+from rlgen.envs.names import refuse_raw_atari, specification
+from rlgen.envs.preprocessing import Preprocessing
 
 # Frames (N, *frame), rewards (N,), terminated (N,), truncated (N,).
 StepArrays = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete, Tuple
 from numpy.typing import NDArray
+
 from rlgen.envs.names import resolve, specification
 from rlgen.envs.vector_env import LIMIT
 

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
-from rlgen.envs.minatar import GAMES
 
 from rlgen.core.errors import UserError, did_you_mean
+from rlgen.envs.minatar import GAMES
 
 FAMILIES = {  # family -> (short names in `rlgen list envs`, where they come from)
     "classic control": (["CartPole", "Acrobot", "MountainCar"], "included"),

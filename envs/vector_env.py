@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from rlgen.core.errors import UserError
+from rlgen.core.state import State
 from rlgen.envs.atari import Atari
 from rlgen.envs.cartpole import NAMES, VectorCartPole
 from rlgen.envs.environments import Environments, GymEnvironments
 from rlgen.envs.names import resolve
-
-from rlgen.core.errors import UserError
-from rlgen.core.state import State
 
 LIMIT = 10_000  # steps per episode of an environment without a time limit: a greedy policy may go in circles
 MANY = 3  # environments from which on CartPole as arrays is faster than a loop

@@ -6,11 +6,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from rlgen.envs import VectorEnv
 
 import rlgen
 from rlgen import evaluation
 from rlgen.core.errors import UserError
+from rlgen.envs import VectorEnv
 from rlgen.report import pictures
 
 SIDE = 64

@@ -5,11 +5,11 @@ import math
 from dataclasses import fields
 
 import pytest
-import rlgen.agents.presets
-import rlgen.agents.settings
 import torch
 
 import rlgen
+import rlgen.agents.presets
+import rlgen.agents.settings
 from rlgen import catalog, preparation, session
 from rlgen.core import algorithm as protocols
 from rlgen.core.algorithm import Report, missing

@@ -1,8 +1,8 @@
 import pytest
 import torch
+
 from rlgen.agents.dqn import DQN
 from rlgen.agents.drqn import DRQN
-
 from rlgen.core.settings import Setup
 from tests.agents import tasks  # noqa: F401  # registers them
 from tests.envs import toy_environments  # noqa: F401  # so does this

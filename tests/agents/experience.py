@@ -6,6 +6,7 @@ Every frame is a number of its own, so that what is drawn can be told apart by i
 from typing import NamedTuple
 
 import numpy as np
+
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.replay import Replay
 from rlgen.envs import Step

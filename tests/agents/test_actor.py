@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from rlgen.agents.actor import greedy_action, greedy_policy, random_action, softmax_policy
 
 Q = np.array([[1.0, 5.0, 3.0], [2.0, 0.0, 9.0]], np.float32)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from rlgen.agents.base import Agent
 
+from rlgen.agents.base import Agent
 from rlgen.core.run import Run
 
 

@@ -6,11 +6,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.networks import QNetwork
 from rlgen.agents.replay import Batch, Window
-from torch import nn
-
 from rlgen.core.errors import UserError
 from rlgen.core.seeds import derive
 from tests.envs import toy_environments

@@ -5,9 +5,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+
 from rlgen.agents.drqn import n_step_returns
 from rlgen.agents.replay import Sequences
-
 from tests.agents.test_dqn import equal, evaluate_policy, weights
 
 

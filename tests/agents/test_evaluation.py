@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from rlgen.agents.evaluation import report, rollout
 
 RETURNS = np.array([[1.0, 2.0, 3.0, 6.0]])

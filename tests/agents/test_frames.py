@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from rlgen.agents.frames import Frames
 from rlgen.envs import VectorEnv
 

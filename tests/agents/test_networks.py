@@ -4,11 +4,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from rlgen.agents.networks import Head, QNetwork, RecurrentQNetwork
 from rlgen.agents.noise import NoisyLinear, draw_noise, zero_noise
 from rlgen.agents.numpy_network import in_numpy
-from torch import nn
-
 from rlgen.core.seeds import Seeds
 
 

@@ -7,11 +7,11 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 import torch
+
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.noise import zero_noise
 from rlgen.agents.replay import Batch
 from rlgen.agents.values import Categorical
-
 from rlgen.core.errors import UserError
 from tests.agents.tasks import LEGAL
 from tests.agents.test_dqn import Table, act, bellman, equal, one_step, targets, transitions, weights

@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.frames import Frames
 from rlgen.agents.replay import Replay
 from rlgen.envs import Step
-
 from tests.agents.experience import GAMMA, Experience
 
 worlds = {

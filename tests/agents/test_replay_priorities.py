@@ -3,8 +3,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rlgen.agents.replay import LEAST
 
+from rlgen.agents.replay import LEAST
 from tests.agents.experience import Experience
 
 

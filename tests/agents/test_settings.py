@@ -1,8 +1,8 @@
 """Contradictory settings are refused in one line, from the command line, a file or a preset."""
 
 import pytest
-from rlgen.agents.settings import DQN, DRQN
 
+from rlgen.agents.settings import DQN, DRQN
 from rlgen.cli.main import main
 from rlgen.core.config import refuse_unused, resolve
 from rlgen.core.errors import UserError

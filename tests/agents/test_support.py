@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+
 from rlgen.agents.networks import mix_atoms
 from rlgen.agents.support import MARGIN, Support, projection
 from rlgen.agents.values import Categorical

@@ -3,16 +3,16 @@ from itertools import product
 import gymnasium as gym
 import numpy as np
 import pytest
-from rlgen.agents.actor import ActorInput
-from rlgen.agents.dynamic_programming import best_return, evaluate, optimum, policy_iteration, value_iteration
-from rlgen.agents.tabular import QLearning
-from rlgen.envs import Step, VectorEnv
-from rlgen.envs.mdp import MDP, mdp
 
 import rlgen
 from rlgen import catalog, evaluation
+from rlgen.agents.actor import ActorInput
+from rlgen.agents.dynamic_programming import best_return, evaluate, optimum, policy_iteration, value_iteration
+from rlgen.agents.tabular import QLearning
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
+from rlgen.envs import Step, VectorEnv
+from rlgen.envs.mdp import MDP, mdp
 from tests.envs import toy_environments
 
 SMALL = "S.. .#X ..G"

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from rlgen.agents.values import Categorical, Quantile, Scalar, gather
 
 VALUES = [Scalar(), Scalar("mse"), Categorical(7, -2.0, 4.0), Quantile(5)]

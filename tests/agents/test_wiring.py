@@ -6,13 +6,13 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from rlgen.agents.noise import NoisyLinear
 from rlgen.agents.settings import DQN, DRQN, QLearning
 from rlgen.agents.tabular import QLearning as QLearningAgent
-from rlgen.envs import Step
-from torch import nn
-
 from rlgen.core.settings import Setup
+from rlgen.envs import Step
 from rlgen.session import prepare
 from tests.agents.test_dqn import targets, transitions
 from tests.wiring import Effect, check_effect, every_field

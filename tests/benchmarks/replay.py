@@ -17,13 +17,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.dqn import DQN
 from rlgen.agents.priorities import Priorities
 from rlgen.agents.replay import Replay
-from rlgen.envs import Step
-
 from rlgen.core.settings import Setup
+from rlgen.envs import Step
 
 CPU = torch.device("cpu")
 SHAPES: dict[str, tuple[tuple[int, ...], Any, int]] = {  # shape, type and height of the stack

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import trained
 from numpy.typing import NDArray
-from rlgen.agents.dynamic_programming import value_iteration
-from rlgen.envs.mdp import mdp
 
 from rlgen import catalog, envs, evaluation
+from rlgen.agents.dynamic_programming import value_iteration
 from rlgen.core.config import resolve
 from rlgen.core.settings import Setup
+from rlgen.envs.mdp import mdp
 from rlgen.report import statistics
 
 

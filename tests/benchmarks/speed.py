@@ -182,6 +182,7 @@ def pixels(rounds: int, updates: int) -> None:
 def atari(rounds: int, steps: int) -> None:
     """Environment steps/s of 8 lanes of Pong with all their preprocessing, random actions, no learning."""
     import numpy as np
+
     from rlgen.envs import VectorEnv
 
     env, rng = VectorEnv("Pong", 8, seed=0, frame_stack=4), np.random.default_rng(0)

@@ -3,11 +3,11 @@ from dataclasses import fields
 from typing import Annotated, Literal
 
 import pytest
-import rlgen.agents.presets
-import rlgen.agents.settings
 from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
+import rlgen.agents.presets
+import rlgen.agents.settings
 from rlgen import session
 from rlgen.catalog import CATALOG, find
 from rlgen.core.config import check_names, options, read_file, resolve

@@ -3,9 +3,9 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from rlgen.envs import VectorEnv
 
 from rlgen.core.errors import UserError
+from rlgen.envs import VectorEnv
 
 
 def test_without_the_package_the_command_that_installs_it_is_named(monkeypatch):

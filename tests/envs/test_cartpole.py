@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from rlgen.envs import VectorEnv, vector_env
 from rlgen.envs.cartpole import VectorCartPole
 from rlgen.envs.environments import GymEnvironments

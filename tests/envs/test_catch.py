@@ -4,8 +4,9 @@ from itertools import pairwise
 import gymnasium as gym
 import numpy as np
 import pytest
-import rlgen.envs  # noqa: F401  # registers the environments
 from gymnasium.utils.env_checker import check_env
+
+import rlgen.envs  # noqa: F401  # registers the environments
 from rlgen.envs.catch import APPLES, FALL, SIZE, Catch
 
 

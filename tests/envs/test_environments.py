@@ -5,11 +5,11 @@ import sys
 import gymnasium as gym
 import numpy as np
 import pytest
+
+from rlgen.core.errors import UserError
 from rlgen.envs import VectorEnv
 from rlgen.envs.environments import GymEnvironments
 from rlgen.envs.mdp import mdp
-
-from rlgen.core.errors import UserError
 from tests.envs import toy_environments
 from tests.envs.playing import play, steps_of
 

@@ -3,8 +3,9 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
-import rlgen.envs  # noqa: F401  # registers the environments
 from gymnasium.utils.env_checker import check_env
+
+import rlgen.envs  # noqa: F401  # registers the environments
 from rlgen.envs.grid import MAP, GridWorld
 
 SMALL = """

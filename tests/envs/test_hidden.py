@@ -3,6 +3,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import check_env
+
 from rlgen.envs import VectorEnv
 from rlgen.envs.hidden import CartPoleHidden
 

@@ -1,9 +1,10 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-import rlgen.envs.vector_env
 from gymnasium import spaces
 from gymnasium.spaces import flatten
+
+import rlgen.envs.vector_env
 from rlgen.envs.mdp import mdp, numbering
 
 

@@ -6,10 +6,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from rlgen.envs import VectorEnv, resolve, short
-from rlgen.envs.minatar import FREEWAY_LIMIT, GAMES, LIMIT
 
 from rlgen.core.errors import UserError
+from rlgen.envs import VectorEnv, resolve, short
+from rlgen.envs.minatar import FREEWAY_LIMIT, GAMES, LIMIT
 
 needs_minatar = pytest.mark.skipif(find_spec("minatar") is None, reason="MinAtar is not installed: rlgen[minatar]")
 

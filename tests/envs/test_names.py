@@ -3,10 +3,10 @@ from importlib.util import find_spec
 
 import gymnasium as gym
 import pytest
-from rlgen.envs import VectorEnv
-from rlgen.envs.names import canonical, listing, resolve, short
 
 from rlgen.core.errors import UserError
+from rlgen.envs import VectorEnv
+from rlgen.envs.names import canonical, listing, resolve, short
 
 needs_ale = pytest.mark.skipif(find_spec("ale_py") is None, reason="ale-py is not installed: rlgen[atari]")
 NEWEST = max((name for name in gym.registry if name.startswith("CartPole-v")), key=lambda name: int(name[10:]))

@@ -2,10 +2,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from rlgen.envs import VectorEnv
-from rlgen.envs.preprocessing import Preprocessing
 
 from rlgen.core.errors import UserError
+from rlgen.envs import VectorEnv
+from rlgen.envs.preprocessing import Preprocessing
 from tests.envs.playing import play, steps_of
 
 

@@ -4,9 +4,9 @@ import logging
 import numpy as np
 import pytest
 import torch
-from rlgen.envs import VectorEnv
 
 from rlgen.core.errors import UserError
+from rlgen.envs import VectorEnv
 from tests.envs import toy_environments
 from tests.envs.playing import play, steps_of
 
