@@ -1,6 +1,7 @@
 """`rlgen list` and `rlgen runs`."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -70,3 +71,29 @@ def test_a_row_of_runs(tmp_path, info, progress):
     (row,) = json.loads(run("runs", "--runs", tmp_path, "--json"))
     expected = {"name": "dqn-CartPole-1", "algorithm": "dqn", "task": "CartPole", "seed": 3, "best": 17.25}
     assert row.items() >= {**expected, "budget": 100, **info}.items()
+
+
+def test_runs_lists_a_finished_run(rlgen, trained):
+    code, out, _ = rlgen("runs")
+    assert code == 0
+    assert "dqn-CartPole-1" in out
+    assert "600/600 (100 %)" in out
+    row = json.loads(rlgen("runs", "--json")[1])[0]
+    assert (row["name"], row["status"], row["time"], row["budget"]) == ("dqn-CartPole-1", "finished", 600, 600)
+
+
+def test_runs_of_an_empty_folder(rlgen):
+    code, out, _ = rlgen("runs", "--runs", "nowhere")
+    assert code == 0
+    assert "no runs in nowhere" in out
+
+
+def test_a_foreign_run_json_hides_no_other_run(rlgen, trained):
+    Path("runs/other").mkdir()
+    Path("runs/other/run.json").write_text("{}")
+    code, out, _ = rlgen("runs")
+    assert code == 0
+    assert "dqn-CartPole-1" in out
+    code, _, err = rlgen("eval", "other")
+    assert code == 2
+    assert "not made by this rlgen" in err
