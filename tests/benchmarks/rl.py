@@ -7,8 +7,8 @@
     python tests/benchmarks/rl.py optimum                                 # the best policy on the final episodes
 
 A row is a command. Each of its seeds is a process of its own, on one thread. The score of a seed is the mean return of
-its last weights over the 100 final episodes, the same for every seed and algorithm. The interval is the 95 % bootstrap over
-seeds; the time is CPU time, start and evaluations included. Takes hours in full; nothing here gates.
+its last weights over the 100 final episodes, the same for every seed and algorithm. The interval is the 95 % bootstrap
+over seeds; the time is CPU time, start and evaluations included. Takes hours in full; nothing here gates.
 """
 
 import argparse

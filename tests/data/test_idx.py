@@ -86,11 +86,11 @@ def flip(content, at):
         (CONTENT[:-1], "ends after 75 of 76"),
         (CONTENT + b"\0", "has more than 76 bytes"),
         (flip(CONTENT, 40), "sha256"),
-        (gzip.compress(CONTENT)[:-9], "cannot be read"),
-        (flip(gzip.compress(CONTENT), -6), "cannot be read"),
-        (flip(gzip.compress(CONTENT), 12), "cannot be read"),
-        (gzip.compress(CONTENT) + gzip.compress(b"more"), "has more than 76 bytes"),
-        (gzip.compress(CONTENT) + b"more", "cannot be read"),
+        (gzip.compress(CONTENT, mtime=0)[:-9], "cannot be read"),
+        (flip(gzip.compress(CONTENT, mtime=0), -6), "cannot be read"),
+        (flip(gzip.compress(CONTENT, mtime=0), 12), "cannot be read"),
+        (gzip.compress(CONTENT, mtime=0) + gzip.compress(b"more", mtime=0), "has more than 76 bytes"),
+        (gzip.compress(CONTENT, mtime=0) + b"more", "cannot be read"),
     ],
 )
 def test_a_wrong_file_is_named_and_refused(tmp_path, content, reason):
@@ -101,7 +101,7 @@ def test_a_wrong_file_is_named_and_refused(tmp_path, content, reason):
 
 
 def test_a_file_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path):
-    path = write(tmp_path / "bomb.gz", gzip.compress(CONTENT + bytes(50_000_000), compresslevel=1))
+    path = write(tmp_path / "bomb.gz", gzip.compress(CONTENT + bytes(50_000_000), compresslevel=1, mtime=0))
     tracemalloc.start()
     with pytest.raises(DataError, match="has more than 76 bytes"):
         idx.read(path, FILE)
@@ -133,7 +133,7 @@ def test_a_given_folder_is_the_only_one_searched(tmp_path, server):
 def test_download_tries_the_next_mirror_and_happens_once(tmp_path, server):
     server.pages = {
         "/portal/images-idx3-ubyte.gz": b"<html>please log in</html>",
-        "/good/images-idx3-ubyte.gz": gzip.compress(CONTENT),
+        "/good/images-idx3-ubyte.gz": gzip.compress(CONTENT, mtime=0),
     }
     mirrors = source(*(f"{server.url}/{name}/" for name in ("gone", "portal", "good", "unused")))
     path = idx.locate(mirrors, FILE)
@@ -145,7 +145,7 @@ def test_download_tries_the_next_mirror_and_happens_once(tmp_path, server):
 
 
 def test_a_download_with_wrong_content_is_not_kept(tmp_path, server):
-    server.pages = {"/images-idx3-ubyte.gz": gzip.compress(flip(CONTENT, 40))}
+    server.pages = {"/images-idx3-ubyte.gz": gzip.compress(flip(CONTENT, 40), mtime=0)}
     with pytest.raises(idx.Missing, match="sha256"):
         idx.locate(source(f"{server.url}/"), FILE)
     assert idx.find(source(), FILE) is None
@@ -177,7 +177,7 @@ def test_offline_sends_no_request(server, monkeypatch):
 
 
 def test_two_processes_download_once(tmp_path, server):
-    server.pages = {"/images-idx3-ubyte.gz": gzip.compress(CONTENT)}
+    server.pages = {"/images-idx3-ubyte.gz": gzip.compress(CONTENT, mtime=0)}
     server.delay = 0.5  # long enough for the second to find the lock taken
     program = (
         "import pathlib, sys; from rlgen.data import idx; idx.cache = lambda: pathlib.Path(sys.argv[1])\n"
