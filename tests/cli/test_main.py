@@ -33,6 +33,20 @@ import pytest
         (["dqn", "CartPole", "--name", "../mine"], 2, "--name"),
         (["gan", "digits", "--stop-at", "3"], 2, "--stop-at"),
         (["play"], 2, "no runs"),
+        (
+            ["dqn", "CartPole", "--learning-rate", "1"],
+            2,
+            "dqn has no option --learning-rate: --learning-rate is --lr here",
+        ),
+        (["dqn", "CartPole", "--capacity", "9"], 2, "--capacity is now --buffer-size"),
+        (["dqn", "CartPole", "--no-spectral-norm"], 2, "it is an option of gan, lsgan, hinge, wgan-gp"),
+        (["dqn", "CartPole", "--batch", "1.5"], 2, "'1.5' is not an integer"),
+        (["dqn", "CartPole", "--lr-steps", "9"], 2, "--lr-steps has no effect: it belongs to --lr-end"),
+        (["gan", "digits", "--r1-interval", "9"], 2, "--r1-interval has no effect: it belongs to --r1-weight"),
+        (["gan", "CartPole"], 2, "CartPole-v1 is an environment"),
+        (["dqn", "digits"], 2, "digits is a dataset"),
+        (["list", "env"], 2, "did you mean envs"),
+        (["eval", "--sampels", "4"], 2, "eval has no option --sampels: did you mean --samples"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_leaves_nothing(rlgen, words, code, said):
@@ -76,3 +90,9 @@ def test_every_help_has_two_examples(rlgen):
         code, help_, _ = rlgen(command, "--help")
         assert code == 0
         assert len(re.findall(rf"^ *rlgen {command}\b", help_.split("Examples")[1], re.MULTILINE)) >= 2, command
+
+
+def test_the_version(rlgen):
+    import rlgen as package
+
+    assert rlgen("--version") == (0, f"rlgen {package.__version__}\n", "")

@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from rlgen.core.folder import Folder
 from tests.cli.small import SMALL
 
@@ -150,3 +152,28 @@ def test_divergence_exits_3_and_keeps_the_weights_finite(rlgen):
     assert code == 3
     assert "--lr" in err
     assert json.loads(Path("runs/dqn-CartPole-1/run.json").read_text())["status"] == "diverged"
+
+
+@pytest.mark.parametrize("words", [["--help", "cartpole"], ["CartPole", "--help"], ["CartPole-v1", "-h"]])
+def test_the_help_shows_the_preset_of_a_task(rlgen, words):
+    code, out, _ = rlgen("dqn", *words)
+    assert code == 0
+    text = " ".join(out.split())
+    assert "the preset for CartPole; its measured score: 496 to 500" in text
+    assert re.search(r"--budget INTEGER[^-]*default: 30,000", text)
+    assert "default: 100,000" in " ".join(rlgen("dqn", "--help")[1].split())
+
+
+def test_the_help_lists_the_presets_with_their_measured_scores(rlgen):
+    text = " ".join(rlgen("pixelcnn", "--help")[1].split())
+    assert "mnist --preset long: 81.2 nats in 1 seed" in text
+    assert "digits: not measured" in text
+    assert "the preset for mnist; its measured score: 81.2" in " ".join(
+        rlgen("pixelcnn", "mnist", "--preset", "long", "--help")[1].split()
+    )
+
+
+def test_the_help_of_a_task_that_there_is_not(rlgen):
+    code, _, err = rlgen("dqn", "Cartpol", "--help")
+    assert code == 2
+    assert "did you mean CartPole?" in err

@@ -10,9 +10,10 @@ import rlgen.agents.presets
 import rlgen.agents.settings
 from rlgen import session
 from rlgen.catalog import CATALOG, find
-from rlgen.core.config import check_names, options, read_file, resolve
+from rlgen.core.config import check_names, flag, options, other_name, read_file, resolve
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Plan, Setup
+from rlgen.core.synonyms import SYNONYMS
 
 EVERY = [Setup, Plan, *(entry.config for entry in CATALOG.values())]
 
@@ -43,7 +44,7 @@ def test_comments_are_help_and_headings_are_panels():
 
 
 @pytest.mark.parametrize("settings", EVERY, ids=lambda settings: settings.__module__ + "." + settings.__name__)
-def test_every_setting_has_a_default_within_its_bounds_a_help_and_a_panel(settings):
+def test_every_setting_has_a_valid_default_a_help_text_and_a_panel(settings):
     found = options(settings)
     assert [option.name for option in found] == [f.name for f in fields(settings)]
     for option in found:
@@ -96,17 +97,51 @@ def test_a_value_out_of_bounds_is_one_line_that_names_its_flag(settings, given, 
     assert caught.value.code == 2
 
 
-def test_all_that_is_wrong_is_said_at_once():
+def test_every_value_out_of_bounds_is_named():
     with pytest.raises(UserError, match=r"--lr -1: .+; --loss l3: .+"):
         resolve(Settings, {"lr": -1, "loss": "l3"})
 
 
-def test_a_name_that_is_no_setting():
+def test_an_unknown_name_is_refused_with_the_nearest_one():
     check_names(["lr", "budget"], (Settings, Plan), "here")
     with pytest.raises(UserError, match=r"^here has no setting 'bath_size': did you mean batch_size"):
         check_names(["lr", "bath_size"], (Settings, Plan), "here")
     with pytest.raises(UserError, match="'zzz': it may set loose, lr, "):
         check_names(["zzz"], (Settings, Plan), "here")
+
+
+def test_a_setting_without_a_comment_is_refused_with_its_place():
+    @dataclass(frozen=True)
+    class Bare:
+        lr: float = 0.1
+
+    with pytest.raises(UserError, match=r"Bare\.lr has no comment on its line: add one, it is the help text of --lr"):
+        options(Bare)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name", "suggestion"),
+    [
+        ("dqn", "learning_rate", ": --learning-rate is --lr here"),
+        ("dqn", "batch_size", ": --batch-size is --batch here"),
+        ("dqn", "exploration_fraction", ": --exploration-fraction is --epsilon-steps here"),
+        ("dqn", "hidden_sizes", ": --hidden-sizes is --width and --depth here"),
+        ("dqn", "lanes", ": --lanes is now --num-envs"),
+        ("vae", "warmup", ": --warmup is now --kl-warmup"),
+        ("dqn", "warmup", ": --warmup is now --learning-starts"),
+        ("gan", "z_dim", ": --z-dim is --latent here"),
+        ("gan", "exploration_fraction", ""),
+    ],
+)
+def test_former_and_foreign_names_lead_to_the_name_here(algorithm, name, suggestion):
+    settings = (find(algorithm).config, Setup, Plan)
+    assert other_name(name, settings, flag) == suggestion
+    assert other_name(name, settings) == suggestion.replace("--", "").replace("-", "_")
+
+
+@pytest.mark.parametrize("name", SYNONYMS)
+def test_a_foreign_name_leads_to_a_setting_that_exists(name):
+    assert set(SYNONYMS[name]) <= {f.name for settings in EVERY for f in fields(settings)}
 
 
 def test_toml_and_json(tmp_path):
@@ -152,7 +187,7 @@ def prepare(tmp_path, monkeypatch):
     return make
 
 
-def test_what_is_typed_wins_over_the_file_that_over_the_tuned_that_over_the_default(prepare, monkeypatch):
+def test_precedence_is_typed_file_preset_default(prepare, monkeypatch):
     tuned = {"CartPole": {"batch": 2, "num_envs": 2, "gradient_steps": 2, "seeds": 2, "log_every": 2}}
     monkeypatch.setitem(rlgen.agents.presets.TUNED, "dqn", tuned)
     entry = find("dqn")
@@ -168,20 +203,20 @@ def test_what_is_typed_wins_over_the_file_that_over_the_tuned_that_over_the_defa
     assert (other.algorithm.config.batch, other.algorithm.config.num_envs) == (1, 1)
 
 
-def test_changed_names_what_is_not_the_default(prepare):
+def test_changed_holds_the_settings_other_than_the_defaults(prepare):
     info = prepare(given={"gamma": 0.9, "lr": 1e-3, "budget": 77}).run.info
     scaled = {"epsilon_steps": 8, "log_every": 1, "eval_every": 8, "save_every": 8}
     assert info["changed"] == {"gamma": 0.9, "width": 4, "budget": 77, **scaled}
 
 
-def test_a_wrong_setting_leaves_no_folder(prepare, tmp_path):
+def test_a_refused_setting_leaves_no_folder(prepare, tmp_path):
     for given in ({"gama": 1}, {"gamma": 2}, {"buffer_size": 2, "n_step": 5}):
         with pytest.raises(UserError):
             prepare(given=given)
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_earlier_run_is_a_settings_file(prepare):
+def test_a_run_json_is_a_settings_file(prepare):
     first = prepare(given={"lr": 0.0123, "n_step": 2, "budget": 999, "seed": 5, "loss": "mse"})
     file = read_file(first.run.directory / "run.json", (type(first.algorithm.config), Setup, Plan))
     again = prepare(file=file)
