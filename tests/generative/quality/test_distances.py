@@ -44,6 +44,10 @@ def test_frechet_of_too_few_samples_is_real_and_not_negative():
     singular, full = (few.mean(0), few.T.cov()), (many.mean(0), many.T.cov())
     assert 0 <= frechet(*singular, *singular) < 1e-10
     assert frechet(*singular, *full) == pytest.approx(frechet(*full, *singular), rel=1e-6)
+    mean, covariance = singular  # of (1.1)² times itself: |1.1 - 1|² tr Σ, without roots of rounding errors
+    assert frechet(mean, covariance, mean, 1.21 * covariance) == pytest.approx(
+        0.01 * covariance.trace().item(), rel=1e-8
+    )
 
 
 def test_a_stretch_is_a_difference():
