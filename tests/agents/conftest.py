@@ -4,8 +4,8 @@ import torch
 from rlgen.agents.dqn import DQN
 from rlgen.agents.drqn import DRQN
 from rlgen.core.settings import Setup
-from tests.agents import tasks  # noqa: F401  # registers them
-from tests.envs import toy_environments  # noqa: F401  # so does this
+from tests.agents import tasks  # noqa: F401  # registers its environments
+from tests.envs import toy_environments  # noqa: F401  # likewise
 
 SMALL = {
     "width": 8,
@@ -21,7 +21,7 @@ RECURRENT = {**SMALL, "length": 5, "burn_in": 3}
 
 @pytest.fixture(autouse=True)
 def _seeded():
-    torch.manual_seed(0)  # for what the tests themselves draw
+    torch.manual_seed(0)  # random numbers of the tests themselves
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def build():
 
 @pytest.fixture
 def snapshot():
-    """Every number and stream of an agent, by its path."""
+    """Every number and random stream of an agent, by path."""
 
     def leaves(state, path=""):
         if isinstance(state, torch.Tensor):

@@ -1,6 +1,6 @@
-"""Made-up experience, written down twice: into a replay memory and into plain lists that its draws are held to.
+"""Random experience, stored twice: in a replay buffer and in plain lists that draws are compared with.
 
-Every frame is a number of its own, so that what is drawn can be told apart by its frames.
+Every frame is a number of its own, which identifies it in a draw.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ ACTIONS = 5
 
 
 class Row(NamedTuple):
-    """One step of one lane as it was lived."""
+    """One step of one environment."""
 
     obs: tuple[int, ...]  # numbers of the frames, oldest first
     action_mask: tuple[bool, ...]
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
 
 class Experience:
-    """A replay memory and the log of the same steps, by lane. Frames are vectors (1,) or images (2, 2, 2) of bytes."""
+    """A replay buffer and a log of the same steps by environment. Frames: vectors (1,) or byte images (2, 2, 2)."""
 
     def __init__(
         self, buffer_size=40, seeds=1, num_envs=1, *, n=1, frame_stack=1, masks=True, image=False, seed=0, **more
@@ -43,19 +43,19 @@ class Experience:
             buffer_size, seeds, num_envs, shape, dtype, ACTIONS if masks else 1,
             frame_stack=frame_stack, n_step=n, gamma=GAMMA, seed=seed, recurrent_size=1, **more,
         )  # fmt: skip
-        self.twin: Replay | None = None  # another memory that is given the same
+        self.twin: Replay | None = None  # another buffer with the same steps
         self.log: list[list[Row]] = [[] for _ in range(self.width)]
         self.frames = 0
         self.obs = [(number,) * frame_stack for number in self.fresh()]
         self.action_mask, self.is_first = self.masked(), np.ones(self.width, bool)
 
     def live(self, steps, *, terminate=0.1, truncate=0.1, life=0.1, lose=0.0):
-        """Store steps with random ends, now and then of both kinds; `lose` is the chance that a lane is cut."""
+        """Store steps with random ends, at times of both kinds; `lose` is the probability of a cut environment."""
         for _ in range(steps):
             chance = [self.rng.random(self.width) < p for p in (terminate, truncate, life)]
             terminated, over = chance[0] | chance[2], chance[0] | chance[1]
             next_obs = [(*obs[1:], number) for obs, number in zip(self.obs, self.fresh(), strict=True)]
-            next_action_mask = self.masked() & ~(terminated[:, None] & self.masks)  # none where nothing follows
+            next_action_mask = self.masked() & ~(terminated[:, None] & self.masks)  # no action after a termination
             recurrent_state = self.rng.random(self.width).astype(np.float32)
             after = self.pictures(next_obs)
             if not self.image:
@@ -72,49 +72,49 @@ class Experience:
                 replay.push(ActorInput(*inputs), action, step)
                 if lost.any():
                     replay.cut(lost)
-            for lane in range(self.width):
-                self.log[lane].append(Row(
-                    self.obs[lane], tuple(self.action_mask[lane].tolist()), bool(self.is_first[lane]),
-                    int(action[lane]), float(step.reward[lane]), bool(terminated[lane]),
-                    bool(step.done[lane] | lost[lane]), next_obs[lane],
-                    tuple(next_action_mask[lane].tolist()), float(recurrent_state[lane]),
+            for env_index in range(self.width):
+                self.log[env_index].append(Row(
+                    self.obs[env_index], tuple(self.action_mask[env_index].tolist()), bool(self.is_first[env_index]),
+                    int(action[env_index]), float(step.reward[env_index]), bool(terminated[env_index]),
+                    bool(step.done[env_index] | lost[env_index]), next_obs[env_index],
+                    tuple(next_action_mask[env_index].tolist()), float(recurrent_state[env_index]),
                 ))  # fmt: skip
             self.is_first = over | lost
             fresh, action_mask = self.fresh(), self.masked()
             self.obs = [
-                (fresh[lane],) * self.frame_stack if self.is_first[lane] else next_obs[lane]
-                for lane in range(self.width)
+                (fresh[env_index],) * self.frame_stack if self.is_first[env_index] else next_obs[env_index]
+                for env_index in range(self.width)
             ]
-            # a lost life ends no episode: where it stands now something is allowed
+            # a lost life does not end the episode: the next observation has an allowed action
             self.action_mask = np.where((self.is_first | terminated)[:, None], action_mask, next_action_mask)
         return self
 
-    def windows(self, lane, length=None):
-        """Where the windows begin that are whole, still there, and have all their frames."""
-        count, rows = len(self.log[lane]), self.replay.rows
+    def windows(self, env_index, length=None):
+        """First steps of the stored windows, with all their frames."""
+        count, rows = len(self.log[env_index]), self.replay.rows
         first = 0 if count <= rows else count - rows + self.frame_stack - 1
         return range(first, max(first, count - (length or self.n) + 1))
 
-    def walk(self, lane, begin):
-        """The n-step transition that begins there, step by step, as `drawn` gives it."""
+    def walk(self, env_index, begin):
+        """The n-step transition that begins there, step by step, as `drawn` has it."""
         total = 0.0
         for k in range(self.n):
-            row = self.log[lane][begin + k]
+            row = self.log[env_index][begin + k]
             total += GAMMA**k * row.reward
             if row.done:
                 break
-        obs, action_mask, _, action, *_ = self.log[lane][begin]
+        obs, action_mask, _, action, *_ = self.log[env_index][begin]
         if row.terminated:
             return obs, action_mask, action, total, 0.0, None, None
         return obs, action_mask, action, total, GAMMA ** (k + 1), row.next_obs, row.next_action_mask
 
     def walks(self, seed):
-        """All that can be drawn for a seed: [lane by lane, beginning by beginning]."""
+        """All transitions of a seed."""
         num_envs = range(seed * self.replay.num_envs, (seed + 1) * self.replay.num_envs)
-        return [self.walk(lane, begin) for lane in num_envs for begin in self.windows(lane)]
+        return [self.walk(env_index, begin) for env_index in num_envs for begin in self.windows(env_index)]
 
     def drawn(self, batch):
-        """For each seed the transitions of a batch; what follows a termination is None."""
+        """The transitions of a batch for each seed, with None after a termination."""
         drawn = []
         for obs, action_mask, action, reward, discount, next_obs, next_action_mask, *_ in zip(*batch, strict=True):
             columns = self.numbers(obs), action_mask, action, reward, discount, self.numbers(next_obs), next_action_mask
@@ -135,7 +135,7 @@ class Experience:
         return action_mask
 
     def pictures(self, obs):
-        """Numbers of frames, (L, stack) -> observations as the lanes give them."""
+        """Numbers of frames, (L, stack) -> observations of the environments."""
         numbers = np.array(obs)
         if not self.image:
             return numbers.astype(np.float32)

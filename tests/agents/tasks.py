@@ -1,4 +1,4 @@
-"""Tiny tasks for agents: actions that are not always there, and a cue to be remembered."""
+"""Toy environments for agents: masked actions, and a cue that is needed later."""
 
 import gymnasium as gym
 import numpy as np
@@ -8,7 +8,7 @@ LEGAL = np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0
 
 
 class Legal(gym.Env):
-    """Four places drawn at random, each with actions of its own; the reward is the action's number / 4."""
+    """Four random states, each with its own allowed actions; the reward is the number of the action / 4."""
 
     observation_space = spaces.Discrete(4)
     action_space = spaces.Discrete(5)
@@ -18,7 +18,7 @@ class Legal(gym.Env):
         return self._draw()
 
     def step(self, action):
-        assert LEGAL[self.place, action], "an action that is not legal"
+        assert LEGAL[self.place, action], "a masked action"
         return (*self._draw()[:1], action / 4, bool(self.np_random.random() < 0.2), False, self._info())
 
     def _draw(self):
@@ -30,7 +30,7 @@ class Legal(gym.Env):
 
 
 class Cue(gym.Env):
-    """Shows which of two actions will be right, then nothing, then asks: only who remembers earns 1 every time."""
+    """Shows which of two actions will be right, then nothing; the action four steps later brings 1 if it is right."""
 
     observation_space = spaces.Box(0, 1, (3,), np.float32)
     action_space = spaces.Discrete(2)
@@ -54,3 +54,6 @@ class Cue(gym.Env):
 
 gym.register("TestLegal-v0", Legal, max_episode_steps=8)
 gym.register("TestCue-v0", Cue, max_episode_steps=10)
+gym.register(
+    "TestSmallGrid-v0", "rlgen.envs.grid:GridWorld", max_episode_steps=50, kwargs={"map": "S.. .#X ..G", "slip": 0.05}
+)

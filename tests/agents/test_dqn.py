@@ -2,7 +2,6 @@ import copy
 from itertools import combinations, pairwise
 from math import comb
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -11,7 +10,6 @@ from torch import nn
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.networks import QNetwork
 from rlgen.agents.replay import Batch, Window
-from rlgen.core.errors import UserError
 from rlgen.core.seeds import derive
 from tests.envs import toy_environments
 
@@ -28,7 +26,7 @@ class Table(nn.Module):
 
 
 def targets(agent, batch, target, online=None):
-    """The Bellman targets (S, B) it learns from in a batch, with tables for the target and the online network."""
+    """The Bellman targets (S, B) of a batch, with tables for the target and the online network."""
     agent.q, agent.target = Table(target if online is None else online), Table(target)
     agent.optimizer = torch.optim.SGD(agent.q.parameters(), lr=0.0)
     agent.replay.sample, sample = lambda size, beta: batch, agent.replay.sample
@@ -78,7 +76,7 @@ def equal(one, other):
     return all(map(torch.equal, one, other))
 
 
-# ---- what it learns from
+# ---- stored transitions
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ def test_a_time_limit_is_bootstrapped_and_a_termination_is_not(build, world, boo
 @pytest.mark.parametrize("num_envs", [1, 4])
 @pytest.mark.parametrize("world", ["TestTruncated", "TestEndless", "TestTerminated", "TestBoth"])
 def test_the_fixed_point_is_the_value(build, world, num_envs, n_step):
-    """1 / (1 - γ) for ever, or what is left of 1 + γ + γ² + γ³ + γ⁴ where the episode terminates."""
+    """1 / (1 - γ), or the rest of 1 + γ + γ² + γ³ + γ⁴ where the episode terminates."""
     agent = build(world, gamma=0.9, num_envs=num_envs, n_step=n_step)
     for _ in range(60):
         agent.collect()
@@ -115,7 +113,7 @@ def test_the_fixed_point_is_the_value(build, world, num_envs, n_step):
 
 
 @pytest.mark.parametrize(("num_envs", "seeds"), [(1, 1), (3, 1), (2, 2)])
-def test_everything_that_happened_is_stored_once(build, monkeypatch, num_envs, seeds):
+def test_every_transition_is_stored_once(build, monkeypatch, num_envs, seeds):
     monkeypatch.setattr(toy_environments.Counting, "finished", finished := [])
     agent = build("TestCounting", num_envs=num_envs, seeds=seeds, buffer_size=10_000, train_freq=5)
     for _ in range(40):
@@ -158,24 +156,24 @@ def test_evaluations_have_their_standard_error(build):
     assert "eval_return_se" not in build("CartPole-v1", eval_episodes=1).evaluate()
 
 
-def test_what_it_says_of_returns_is_true(build, monkeypatch):
+def test_the_return_is_the_sum_and_count_of_finished_episodes(build, monkeypatch):
     monkeypatch.setattr(toy_environments.Counting, "finished", finished := [])
-    agent, silent = build("TestCounting", num_envs=2, train_freq=2), 0
+    agent, without = build("TestCounting", num_envs=2, train_freq=2), 0
     for _ in range(150):
         before = len(finished)
         metrics = agent.collect()
         ended = [value for value, _ in finished[before:]]
         assert ("return" in metrics) == bool(ended)
-        silent += not ended
+        without += not ended
         if ended:
             assert metrics["return"].flatten().tolist() == pytest.approx([sum(ended), len(ended)])
             assert metrics["return_100"] == pytest.approx(np.mean([value for value, _ in finished[-100:]]))
-    assert 0 < silent < 150
+    assert 0 < without < 150
     assert len(finished) > 60
 
 
-def test_what_it_says_of_returns_forgets_none_of_several_steps(build, monkeypatch):
-    """Two steps of the same lane in one burst: an episode may end in each."""
+def test_the_return_includes_every_step_of_an_update(build, monkeypatch):
+    """An environment may end several episodes between two updates."""
     monkeypatch.setattr(toy_environments.Counting, "finished", finished := [])
     agent = build("TestCounting", train_freq=30)
     for _ in range(5):
@@ -188,7 +186,7 @@ def test_what_it_says_of_returns_forgets_none_of_several_steps(build, monkeypatc
 # ---- the Bellman target
 
 
-def test_double_q_learning_chooses_online_and_judges_with_the_target(build):
+def test_double_q_learning_selects_with_the_online_network_and_evaluates_with_the_target_network(build):
     online = [[0.0, 0], [5, 1], [0, 3], [2, 9], [0, 0]]
     target = [[0.0, 0], [-2, 8], [4, -6], [7, 1], [0, 0]]
     batch = transitions([0, 0, 0, 0], [0, 1, 0, 1], [1.0, 1, 1, 1], [0.5, 0.5, 0.5, 0.0], [1, 2, 3, 1])
@@ -199,8 +197,8 @@ def test_double_q_learning_chooses_online_and_judges_with_the_target(build):
 
 
 @pytest.mark.parametrize("double", [False, True])
-def test_the_error_compares_the_action_taken_and_only_its_value_moves(build, double):
-    """T7: neither target nor choice has a gradient."""
+def test_the_gradient_reaches_the_value_of_the_action_taken_alone(build, double):
+    """T7: neither the target nor the selector has a gradient."""
     agent = build("TestTruncated", double=double, loss="mse")
     batch, online = (
         transitions([0, 3], [1, 0], [0.5, -1.0], [0.5, 0.0], [4, 4]),
@@ -213,7 +211,7 @@ def test_the_error_compares_the_action_taken_and_only_its_value_moves(build, dou
     torch.testing.assert_close(agent.q.values.grad[3, 0], torch.tensor((7 + 1.0) * 2 / 2))
 
 
-def test_a_burst_is_as_many_steps_each_with_a_batch_of_its_own(build, monkeypatch):
+def test_every_gradient_step_has_a_batch_of_its_own(build, monkeypatch):
     agent, seen = build(gradient_steps=5, batch=7), []
     for _ in range(10):
         agent.collect()
@@ -234,11 +232,11 @@ def test_a_burst_is_as_many_steps_each_with_a_batch_of_its_own(build, monkeypatc
     assert equal(target, weights(agent.target))
 
 
-# ---- when it learns
+# ---- the start of learning
 
 
 @pytest.mark.parametrize(("learning_starts", "num_envs"), [(20, 1), (21, 1), (0, 1), (20, 3)])
-def test_learning_starts_after_the_warmup(build, learning_starts, num_envs):
+def test_learning_starts_after_learning_starts_steps(build, learning_starts, num_envs):
     agent = build(learning_starts=learning_starts, num_envs=num_envs, target_update_interval=1000)
     before = weights(agent.q)
     while True:
@@ -250,13 +248,13 @@ def test_learning_starts_after_the_warmup(build, learning_starts, num_envs):
     assert agent.time < learning_starts + 4 + num_envs
 
 
-def test_nothing_is_learned_before_a_whole_window_is_there(build):
+def test_learning_waits_for_a_whole_window(build):
     agent = build(learning_starts=0, train_freq=1, n_step=5)
     assert ["loss" in agent.step() for _ in range(8)] == [False] * 4 + [True] * 4
 
 
 @pytest.mark.parametrize(("train_freq", "num_envs", "each"), [(4, 1, 4), (4, 2, 4), (4, 3, 6), (1, 5, 5), (10, 4, 12)])
-def test_time_counts_environment_steps_of_all_lanes(build, train_freq, num_envs, each):
+def test_time_counts_the_steps_of_all_environments(build, train_freq, num_envs, each):
     agent = build("TestCounting", train_freq=train_freq, num_envs=num_envs)
     for burst in range(1, 6):
         agent.step()
@@ -265,7 +263,7 @@ def test_time_counts_environment_steps_of_all_lanes(build, train_freq, num_envs,
 
 # ---- the target network
 
-CROSSINGS = [  # sync_every, train_every, lanes: once in many bursts, at each, several times in one, across lanes
+CROSSINGS = [  # target_update_interval, train_freq, num_envs: rarely, at each update, several times in one
     (20, 4, 1), (4, 4, 1), (10, 4, 1), (3, 4, 1), (1, 4, 1), (10, 1, 3), (10, 5, 3), (7, 4, 8), (100, 4, 2),
 ]  # fmt: skip
 
@@ -273,7 +271,7 @@ CROSSINGS = [  # sync_every, train_every, lanes: once in many bursts, at each, s
 @pytest.mark.parametrize(("target_update_interval", "train_freq", "num_envs"), CROSSINGS)
 @pytest.mark.parametrize("tau", [1.0, 0.1])
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_the_target_follows_in_units_of_environment_steps(
+def test_the_target_network_is_updated_by_environment_steps(
     build, seeds, tau, target_update_interval, train_freq, num_envs
 ):
     agent = build(
@@ -304,7 +302,7 @@ def test_the_target_follows_in_units_of_environment_steps(
     assert synced == agent.time // target_update_interval > 0
 
 
-def test_between_the_copies_the_target_rests_while_the_network_learns(build):
+def test_the_target_network_is_constant_between_its_updates(build):
     agent, copies = build(learning_starts=0, target_update_interval=20), 0
     for _ in range(25):
         before = weights(agent.target)
@@ -314,7 +312,7 @@ def test_between_the_copies_the_target_rests_while_the_network_learns(build):
     assert copies == 100 // 20
 
 
-def test_the_phase_of_the_copies_is_resumed(build):
+def test_the_time_of_the_next_target_update_is_resumed(build):
     agent = build(target_update_interval=20, learning_starts=0)
     for _ in range(3):  # 12 steps
         agent.step()
@@ -329,7 +327,7 @@ def test_the_phase_of_the_copies_is_resumed(build):
 
 @pytest.mark.parametrize("tau", [1.0, 0.5])
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_buffers_follow_too(build, monkeypatch, tau, seeds):
+def test_buffers_are_copied_into_the_target_network_too(build, monkeypatch, tau, seeds):
     def network(agent):
         q = QNetwork(agent.env.shape, agent.env.num_actions, 1, agent.config)
         q.register_buffer("mean", torch.zeros(3))
@@ -348,7 +346,7 @@ def test_buffers_follow_too(build, monkeypatch, tau, seeds):
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_the_optimizer_holds_the_online_network_alone(build, seeds):
+def test_the_optimizer_has_the_weights_of_the_online_network_alone(build, seeds):
     agent = build(seeds=seeds)
     held = [id(p) for group in agent.optimizer.param_groups for p in group["params"]]
     assert held == [id(p) for p in agent.q.parameters()]
@@ -361,13 +359,13 @@ def test_the_optimizer_holds_the_online_network_alone(build, seeds):
 
 
 @pytest.mark.parametrize("time", [0, 25, 50, 100, 101, 10_000])
-def test_epsilon_falls_in_a_straight_line(build, time):
+def test_epsilon_is_a_linear_schedule(build, time):
     agent = build(epsilon=0.9, epsilon_end=0.1, epsilon_steps=100)
     agent.time = time
     assert agent.epsilon == pytest.approx({0: 0.9, 25: 0.7, 50: 0.5}.get(time, 0.1))
 
 
-def test_epsilon_goes_on_after_a_resume_and_counts_steps_of_all_lanes(build):
+def test_epsilon_continues_after_a_resume_and_counts_the_steps_of_all_environments(build):
     agent = build(epsilon_steps=100, epsilon_end=0.0, num_envs=5, train_freq=10)
     agent.collect()
     agent.collect()
@@ -379,8 +377,8 @@ def test_epsilon_goes_on_after_a_resume_and_counts_steps_of_all_lanes(build):
     assert resumed.epsilon == pytest.approx(0.7)
 
 
-def test_lanes_explore_independently(build, monkeypatch):
-    """How many of 6 lanes explore at once is binomial."""
+def test_environments_explore_independently(build, monkeypatch):
+    """The number of random actions among 6 is binomial."""
     agent, size, p = build(num_envs=3, seeds=2, epsilon=0.3, epsilon_end=0.3), 4_000, 0.3
     monkeypatch.setattr(agent, "greedy", lambda inputs: (np.full(len(inputs.obs), -1), None))
     acted = np.stack([act(agent)[0] for _ in range(size)]) >= 0  # (size, 6)
@@ -391,7 +389,7 @@ def test_lanes_explore_independently(build, monkeypatch):
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 1.0])
-def test_a_random_action_may_be_any(build, monkeypatch, epsilon):
+def test_random_actions_are_uniform(build, monkeypatch, epsilon):
     agent, size = build("TestCounting", num_envs=2, epsilon=epsilon, epsilon_end=epsilon), 3_000
     monkeypatch.setattr(agent, "greedy", lambda inputs: (np.full(len(inputs.obs), -1), None))
     acted = np.concatenate([act(agent)[0] for _ in range(size)])
@@ -401,7 +399,7 @@ def test_a_random_action_may_be_any(build, monkeypatch, epsilon):
     assert ((counts - expected) ** 2 / expected).sum() < 13.8  # chi-square of 2 degrees, one in a thousand
 
 
-def test_without_exploration_it_is_greedy(build):
+def test_without_exploration_every_action_is_greedy(build):
     agent = build(epsilon=0.0, epsilon_end=0.0, num_envs=4)
     for _ in range(20):
         obs = agent.env.obs
@@ -412,7 +410,7 @@ def test_without_exploration_it_is_greedy(build):
 
 
 @pytest.mark.parametrize("num_envs", [1, 3])
-def test_of_several_seeds_each_acts_by_its_own_network(build, num_envs):
+def test_each_seed_acts_by_its_own_network(build, num_envs):
     agent = build(seeds=3, num_envs=num_envs)
     obs = np.random.default_rng(0).normal(size=(3 * num_envs, 4)).astype(np.float32)
     best = []
@@ -423,14 +421,14 @@ def test_of_several_seeds_each_acts_by_its_own_network(build, num_envs):
     assert greedy(agent, obs).tolist() == best
 
 
-# ---- seeds and streams
+# ---- seeds and random streams
 
 
 @pytest.mark.parametrize("settings", [{}, {"num_envs": 3, "n_step": 3, "double": True}, {"seeds": 2, "tau": 0.1}])
-def test_the_seed_decides_everything(build, snapshot, same, settings):
+def test_the_seed_determines_everything(build, snapshot, same, settings):
     one, twin, other = build(**settings), None, build(seed=1, **settings)
     torch.rand(3)
-    np.random.rand(3)  # noqa: NPY002  # streams that are none of its business
+    np.random.rand(3)  # noqa: NPY002  # global streams, which an agent must not use
     twin = build(**settings)
     start, elsewhere = weights(one.q), weights(other.q)
     for _ in range(25):
@@ -444,7 +442,7 @@ def test_the_seed_decides_everything(build, snapshot, same, settings):
     assert not np.array_equal(one.replay.action, other.replay.action)
 
 
-def test_making_an_agent_leaves_the_streams_of_others_alone(build):
+def test_making_an_agent_leaves_the_global_streams_unchanged(build):
     torch.manual_seed(7)
     before, before_ = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     build(seeds=2).step()
@@ -452,7 +450,7 @@ def test_making_an_agent_leaves_the_streams_of_others_alone(build):
     assert np.array_equal(before_, np.random.get_state()[1])  # noqa: NPY002
 
 
-def test_seeds_side_by_side_have_nothing_in_common(build):
+def test_parallel_seeds_differ_in_everything(build):
     agent = build(seeds=3, num_envs=2, buffer_size=100)
     at_birth = weights(agent.q)
     for _ in range(25):
@@ -464,10 +462,10 @@ def test_seeds_side_by_side_have_nothing_in_common(build):
             assert not any(torch.equal(x[s], x[z]) for x in stack)
         for x in replay.values():
             assert not np.array_equal(x[:, s], x[:, z])
-    assert not np.array_equal(replay["obs"][:, 0, 0], replay["obs"][:, 0, 1])  # nor have the lanes of one
+    assert not np.array_equal(replay["obs"][:, 0, 0], replay["obs"][:, 0, 1])  # nor do environments of one seed
 
 
-def test_no_seed_feels_another(build):
+def test_seeds_do_not_influence_each_other(build):
     one, other = build(seeds=3), build(seeds=3)
     for agent in (one, other):
         for _ in range(25):
@@ -484,20 +482,20 @@ def test_no_seed_feels_another(build):
 
 @pytest.mark.parametrize("settings", [{}, {"seeds": 2, "num_envs": 2}])
 @pytest.mark.parametrize("task", ["CartPole", "FrozenLake"])
-def test_measuring_does_not_disturb(build, snapshot, same, task, settings):
-    watched, control = build(task, **settings), build(task, **settings)
+def test_evaluations_change_no_training_state(build, snapshot, same, task, settings):
+    evaluated, control = build(task, **settings), build(task, **settings)
     for _ in range(12):
-        watched.step()
+        evaluated.step()
         control.step()
-        before, streams = snapshot(watched), (torch.get_rng_state(), np.random.get_state()[1].copy())  # noqa: NPY002
-        watched.evaluate()
-        watched.rollout(2, seed=5)
-        watched.predict(watched.env.obs)
-        watched.predict(watched.env.obs, deterministic=False)
-        assert same(before, snapshot(watched))
+        before, streams = snapshot(evaluated), (torch.get_rng_state(), np.random.get_state()[1].copy())  # noqa: NPY002
+        evaluated.evaluate()
+        evaluated.rollout(2, seed=5)
+        evaluated.predict(evaluated.env.obs)
+        evaluated.predict(evaluated.env.obs, deterministic=False)
+        assert same(before, snapshot(evaluated))
         assert torch.equal(streams[0], torch.get_rng_state())
         assert np.array_equal(streams[1], np.random.get_state()[1])  # noqa: NPY002
-    assert same(snapshot(watched), snapshot(control))
+    assert same(snapshot(evaluated), snapshot(control))
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -515,7 +513,7 @@ def test_an_evaluation_depends_on_weights_and_seed_alone(build, seeds):
     assert not np.array_equal(returns, agent.rollout(50, seed=2))
 
 
-def test_rollouts_return_what_greedy_episodes_bring(build):
+def test_rollouts_have_the_returns_of_greedy_episodes(build):
     agent = build("TestChain", seeds=2)
     for name, value in agent.q.network.named_parameters():
         value.data.fill_(float(name.endswith("0.bias")))
@@ -538,7 +536,7 @@ def test_resume_is_exact(build, snapshot, same, task, settings, before):
     whole, resumed = build(task, **settings), build(task, **settings)
     for _ in range(before):
         whole.step()
-    resumed.step()  # an object with a past of its own
+    resumed.step()  # a different state before the load
     state = {path: value for path, value in snapshot(whole).items() if isinstance(value, torch.Tensor)}
     resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
     for path, value in state.items():
@@ -548,103 +546,14 @@ def test_resume_is_exact(build, snapshot, same, task, settings, before):
         resumed.step()
     assert same(snapshot(whole), snapshot(resumed))
     obs = whole.env.obs
-    np.testing.assert_array_equal(greedy(whole, obs), greedy(resumed, obs))  # what acts is what was loaded
+    np.testing.assert_array_equal(greedy(whole, obs), greedy(resumed, obs))  # also in numpy
 
 
-# ---- predict
-
-
-@pytest.mark.parametrize("task", ["CartPole", "FrozenLake", "TestVector", "TestDiscrete", "TestDict"])
-@pytest.mark.parametrize("seeds", [1, 2])
-@pytest.mark.parametrize("deterministic", [True, False])
-def test_predictions_are_actions_of_the_environment(build, task, seeds, deterministic):
-    agent = build(task, seeds=seeds, epsilon_end=0.5)
-    env = gym.make(agent.env.name)
-    obs, _ = env.reset(seed=0)
-    for _ in range(4):
-        action, state = agent.predict(obs, deterministic=deterministic)
-        assert env.action_space.contains(action)
-        assert np.shape(action) == ()
-        assert int(action) == action
-        assert state is None
-        obs, *_ = env.step(action)
-
-
-def test_predictions_of_several_are_those_of_each(build):
-    for seeds in (1, 3):
-        agent = build(seeds=seeds)
-        alone = QNetwork((4,), 2, 1, agent.config)
-        alone.load_state_dict({name: agent.q.weight(name)[0] for name in alone.state_dict()})
-        obs = np.random.default_rng(0).normal(size=(20, 4))  # float64, as others have it
-        actions, _ = agent.predict(obs)
-        assert actions.shape == (20,)
-        assert actions.tolist() == [int(agent.predict(one)[0]) for one in obs]
-        assert actions.tolist() == alone(torch.from_numpy(obs).float())[..., 0].argmax(1).tolist()
-        assert set(actions.tolist()) == {0, 1}
-
-
-def test_numbered_observations_may_come_one_or_several_at_a_time(build):
-    agent = build("FrozenLake")
-    actions, _ = agent.predict(np.arange(16))
-    with torch.no_grad():
-        assert actions.tolist() == agent.q.network(torch.eye(16))[..., 0].argmax(1).tolist()
-    assert actions.tolist() == [int(agent.predict(place)[0]) for place in range(16)]
-    assert actions.tolist() == agent.predict(np.eye(16))[0].tolist()
-
-
-def test_a_prediction_explores_when_asked(build):
-    obs = np.zeros((3_000, 3), np.float32)
-    for epsilon in (0.0, 0.6, 1.0):
-        agent = build("TestVector", epsilon_end=epsilon)  # three actions, from 2
-        greedy = agent.predict(obs[0])[0]
-        actions, _ = agent.predict(obs, deterministic=False)
-        assert set(actions.tolist()) == ({2, 3, 4} if epsilon else {int(greedy)})
-        assert (actions == greedy).mean() == pytest.approx(1 - epsilon * 2 / 3, abs=0.04)
-        assert len(set(agent.predict(obs)[0].tolist())) == 1
-
-
-@pytest.mark.parametrize(("task", "observation"), [("CartPole", np.zeros(5)), ("FrozenLake", 16), ("FrozenLake", -1)])
-def test_an_observation_from_elsewhere_is_refused(build, task, observation):
-    with pytest.raises(UserError, match=f"^an observation of {task}-v1"):
-        build(task).predict(observation)
-
-
-def evaluate_policy(model, envs, episodes):
-    """What Stable-Baselines3's function of this name asks of a model: n environments, state and episode_start."""
-    observations, returns, totals = [env.reset(seed=i)[0] for i, env in enumerate(envs)], [], np.zeros(len(envs))
-    states, starts = None, np.ones(len(envs), bool)
-    while len(returns) < episodes:
-        actions, states = model.predict(np.stack(observations), state=states, episode_start=starts, deterministic=True)
-        assert actions.shape == (len(envs),)
-        for i, (env, action) in enumerate(zip(envs, actions, strict=True)):
-            observations[i], reward, terminated, truncated, _ = env.step(action)
-            totals[i] += reward
-            starts[i] = terminated or truncated
-            if starts[i]:
-                returns.append(totals[i])
-                totals[i], observations[i] = 0, env.reset()[0]
-    return returns
-
-
-@pytest.mark.parametrize("task", ["CartPole", "FrozenLake", "TestVector"])
-def test_it_is_taken_by_the_evaluation_of_stable_baselines3(build, task):
-    agent = build(task)
-    returns = evaluate_policy(agent, [gym.make(agent.env.name) for _ in range(3)], 6)
-    assert len(returns) >= 6
-    if task == "TestVector":
-        assert set(returns) == {4}
-
-
-def test_a_state_comes_back_as_it_was(build):
-    state = (np.ones(2),)
-    assert build().predict(np.zeros(4), state=state, episode_start=np.array([True]))[1] is state
-
-
-# ---- pictures
+# ---- images
 
 
 @pytest.mark.parametrize("settings", [{}, {"seeds": 2, "frame_stack": 3, "atoms": 5}])
-def test_pictures_are_learned_from(build, settings):
+def test_a_network_learns_from_images(build, settings):
     agent = build("TestImage", **settings)
     assert agent.env.shape[1:] == (4, 4)
     assert agent.env.scale == 255

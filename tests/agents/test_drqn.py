@@ -8,11 +8,12 @@ import torch
 
 from rlgen.agents.drqn import n_step_returns
 from rlgen.agents.replay import Sequences
-from tests.agents.test_dqn import equal, evaluate_policy, weights
+from tests.agents.test_base import evaluate_policy
+from tests.agents.test_dqn import equal, weights
 
 
 def window(shape, terminate=0.1, truncate=0.1, seed=0, **more):
-    """Made-up sequences (S, B, T) of a world with observations (4,), two actions and a memory of 16 numbers."""
+    """Random sequences (S, B, T) with observations (4,), two actions and a recurrent state of 16 numbers."""
     rng = torch.Generator().manual_seed(seed)
     terminated, cut = (torch.rand(shape, generator=rng) < chance for chance in (terminate, truncate))
     is_first = torch.zeros(shape, dtype=torch.bool)
@@ -41,8 +42,8 @@ def walk(window, s, b, t, n, gamma):
 
 @pytest.mark.parametrize("n", [1, 3, 5])
 @pytest.mark.parametrize(("terminate", "truncate"), [(0.2, 0.2), (0.0, 0.4), (0.1, 0.1), (0.0, 0.0)])
-def test_returns_within_a_sequence_are_those_walked_step_by_step(n, terminate, truncate):
-    """T1, T4: none reaches across an end or past the last row, and what is cut off too early counts for nothing."""
+def test_n_step_returns_within_a_sequence_agree_with_a_loop(n, terminate, truncate):
+    """T1, T4: none crosses the end of an episode or of the sequence; one cut off by a time limit has no loss."""
     made = window((2, 6, 12), terminate, truncate)
     reward, discount, whole = n_step_returns(made, 0.9, n)
     assert reward.shape == discount.shape == whole.shape == (2, 6, 12 - n)
@@ -60,7 +61,7 @@ def test_returns_within_a_sequence_are_those_walked_step_by_step(n, terminate, t
 
 
 def error_by_steps(agent, made):
-    """The error (S, B), surprises and Q of what is learned from, one window after the other, one step at a time."""
+    """Errors (S, B) and priorities (S, B, T), one window and one step at a time."""
     config = agent.config
     shape = made.reward.shape[:2]
     errors, priorities = torch.zeros(*shape, config.length), torch.zeros(*shape, config.length)
@@ -95,16 +96,16 @@ def error_by_steps(agent, made):
 
 def learn_from(agent, made):
     """The loss (S,) of these sequences and their new priorities (S, B), the weights unchanged."""
-    heard = []
+    priorities_ = []
     agent.optimizer.param_groups[0]["lr"] = 0.0
     agent.replay.sequences = lambda size, length, beta: made
-    agent.replay.prioritize = lambda index, priority: heard.append(priority)
-    return agent.learn()["loss"], heard[0] if heard else None
+    agent.replay.prioritize = lambda index, priority: priorities_.append(priority)
+    return agent.learn()["loss"], priorities_[0] if priorities_ else None
 
 
 @pytest.mark.parametrize("settings", [{}, {"double": True, "n_step": 3}, {"atoms": 7, "v_min": -3.0, "v_max": 3.0}])
 @pytest.mark.parametrize("burn_in", [0, 3])
-def test_the_error_of_sequences_is_that_of_their_steps(build, settings, burn_in):
+def test_the_loss_of_sequences_agrees_with_a_loop_over_steps(build, settings, burn_in):
     agent = build(recurrent=True, burn_in=burn_in, dueling=True, gamma=0.9, alpha=0.5, **settings)
     other = build(recurrent=True, seed=1, dueling=True, **settings)
     agent.target.load_state_dict(other.q.state_dict())  # two networks, not one twice
@@ -117,14 +118,14 @@ def test_the_error_of_sequences_is_that_of_their_steps(build, settings, burn_in)
         alone = made._replace(weight=torch.eye(6)[b : b + 1])
         loss, _ = learn_from(agent, alone)
         torch.testing.assert_close(6 * loss, errors[:, b])
-    _, heard = learn_from(agent, made)
-    torch.testing.assert_close(heard, 0.9 * priorities.max(-1).values + 0.1 * priorities.mean(-1))
+    _, priorities_ = learn_from(agent, made)
+    torch.testing.assert_close(priorities_, 0.9 * priorities.max(-1).values + 0.1 * priorities.mean(-1))
 
 
 @pytest.mark.parametrize("kind", [{}, {"loss": "mse"}, {"atoms": 7, "v_min": -2.0, "v_max": 6.0}, {"quantiles": 5}])
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_every_sequence_counts_by_its_weight(build, kind, seeds):
-    """T5: as in DQN; and the priority of a sequence is 0.9 times its largest surprise and 0.1 times the mean."""
+def test_the_loss_is_weighted_per_sequence(build, kind, seeds):
+    """T5: as in DQN."""
     agent = build(recurrent=True, alpha=0.5, seeds=seeds, n_step=2, **kind)
     made = window((seeds, 6, agent.span))
     loss, priority = learn_from(agent, made)
@@ -135,18 +136,18 @@ def test_every_sequence_counts_by_its_weight(build, kind, seeds):
     assert priority.shape == (seeds, 6)
 
 
-def test_the_burn_in_teaches_nothing(build):
+def test_the_burn_in_has_no_gradient(build):
     agent = build(recurrent=True, burn_in=3)
     made = window((1, 6, agent.span), 0, 0)
     made.obs.requires_grad_(True)
     learn_from(agent, made)
     assert not made.obs.grad[:, :, :3].any()
     assert made.obs.grad[:, :, 3:-1].any(-1).all()
-    assert not made.obs.grad[:, :, -1:].any()  # only the target looks there
+    assert not made.obs.grad[:, :, -1:].any()  # for the target network alone
 
 
-def test_it_acts_by_what_the_whole_episode_gives(build):
-    """Step by step with the memory carried on, as unrolled at once; of each seed by its own network."""
+def test_actions_are_those_of_the_whole_episode(build):
+    """Step by step with the recurrent state, as unrolled at once; each seed with its own network."""
     agent = build(
         recurrent=True, seeds=2, num_envs=2, epsilon=0.0, epsilon_end=0.0, learning_starts=10**6, buffer_size=1_000
     )
@@ -164,38 +165,38 @@ def test_it_acts_by_what_the_whole_episode_gives(build):
     torch.testing.assert_close(torch.from_numpy(agent.recurrent_state).view(2, 2, 16), recurrent_state)
 
 
-def test_what_was_remembered_is_stored_and_brings_back_what_was_thought(build, monkeypatch):
-    """With the weights it acted with, a sequence from the middle of an episode gives the same Q without burn-in."""
-    agent, thought = build(recurrent=True, burn_in=0, seeds=2, num_envs=2, learning_starts=10**6, buffer_size=1_000), []
+def test_stored_recurrent_states_reproduce_the_values(build, monkeypatch):
+    """With unchanged weights, a sequence from the middle of an episode has the same Q without burn-in."""
+    agent, values = build(recurrent=True, burn_in=0, seeds=2, num_envs=2, learning_starts=10**6, buffer_size=1_000), []
     mean = agent.value.mean
-    monkeypatch.setattr(agent.value, "mean", lambda out: thought.append(mean(out).clone()) or mean(out))
+    monkeypatch.setattr(agent.value, "mean", lambda out: values.append(mean(out).clone()) or mean(out))
     for _ in range(30):
         agent.collect()
-    q = torch.stack(thought).flatten(1, 2)  # (times, S * N, A)
+    q = torch.stack(values).flatten(1, 2)  # (times, S * N, A)
     made = agent.replay.sequences(200, agent.span)
     with torch.no_grad():
         out, _ = agent.q(made.obs, made.recurrent_state, made.is_first)
     row, column = made.index // 4, made.index % 4
-    assert made.recurrent_state[~made.is_first[..., 0]].any(-1).all()  # there is something to remember
+    assert made.recurrent_state[~made.is_first[..., 0]].any(-1).all()  # not all zeros
     assert (~made.is_first[..., 0]).sum() > 100
     for t in range(agent.span):
         torch.testing.assert_close(out[:, :, t, :, 0], q[row + t, column])
 
 
-def test_learning_begins_with_the_first_whole_sequence(build):
+def test_learning_starts_with_the_first_whole_sequence(build):
     agent = build(recurrent=True, learning_starts=0, train_freq=1)
     assert agent.span == 9
     assert ["loss" in agent.step() for _ in range(12)] == [False] * 8 + [True] * 4
 
 
-def test_the_smallest_replay_holds_one_sequence(build):
+def test_the_smallest_replay_buffer_has_one_sequence(build):
     agent = build(recurrent=True, learning_starts=0, train_freq=1, buffer_size=9)
     assert ["loss" in agent.step() for _ in range(30)] == [False] * 8 + [True] * 22
 
 
 @pytest.mark.parametrize("settings", [{}, {"alpha": 0.6, "seeds": 2}, {"num_envs": 3, "n_step": 3, "frame_stack": 2}])
 def test_resume_is_exact(build, snapshot, same, settings):
-    """T15: what it remembers in the middle of an episode, too."""
+    """T15: the recurrent state in the middle of an episode included."""
     whole, resumed = (build(recurrent=True, **settings) for _ in range(2))
     for _ in range(20):
         whole.step()
@@ -210,30 +211,29 @@ def test_resume_is_exact(build, snapshot, same, settings):
     assert same(snapshot(whole), snapshot(resumed))
 
 
-def test_measuring_does_not_disturb(build, snapshot, same):
-    watched, control = build(recurrent=True), build(recurrent=True)
+def test_evaluations_change_no_training_state(build, snapshot, same):
+    evaluated, control = build(recurrent=True), build(recurrent=True)
     for _ in range(10):
-        watched.step()
+        evaluated.step()
         control.step()
-        before = snapshot(watched)
-        watched.evaluate()
-        watched.predict(watched.env.obs, deterministic=False)
-        assert same(before, snapshot(watched))
-    assert same(snapshot(watched), snapshot(control))
+        before = snapshot(evaluated)
+        evaluated.evaluate()
+        evaluated.predict(evaluated.env.obs, deterministic=False)
+        assert same(before, snapshot(evaluated))
+    assert same(snapshot(evaluated), snapshot(control))
 
 
-def test_memory_goes_on_while_it_explores(build):
-    """A random action is no reason not to look."""
+def test_the_recurrent_state_advances_at_random_actions(build):
     agent = build(recurrent=True, epsilon=1.0, epsilon_end=1.0, num_envs=2)
-    remembered = [agent.recurrent_state]
+    states = [agent.recurrent_state]
     for _ in range(3):
         agent.collect()
-        remembered.append(agent.recurrent_state)
-    assert not remembered[0].any()
-    assert not any(np.array_equal(one, other) for one, other in pairwise(remembered))
+        states.append(agent.recurrent_state)
+    assert not states[0].any()
+    assert not any(np.array_equal(one, other) for one, other in pairwise(states))
 
 
-def test_seeds_side_by_side_have_nothing_in_common(build):
+def test_parallel_seeds_do_not_influence_each_other(build):
     one, other = (build(recurrent=True, seeds=2, alpha=0.5) for _ in range(2))
     for agent in (one, other):
         for _ in range(10):
@@ -254,7 +254,7 @@ def test_seeds_side_by_side_have_nothing_in_common(build):
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_predictions_carry_a_state_until_an_episode_starts(build, seeds):
-    """The convention of Stable-Baselines3: (actions, state), state being a tuple that is handed in again."""
+    """The convention of Stable-Baselines3: (actions, state), state being a tuple for the next call."""
     agent = build(recurrent=True, seeds=seeds)
     obs, is_first = torch.randn(3, 10, 4), torch.zeros(3, 10, dtype=torch.bool)
     is_first[1, 4] = is_first[:, 0] = True
@@ -284,7 +284,7 @@ def test_one_observation_at_a_time(build):
     np.testing.assert_allclose(together[0], np.repeat(state[0], 2, 0), rtol=1e-5, atol=1e-6)
 
 
-def test_it_is_taken_by_the_evaluation_of_stable_baselines3(build):
+def test_stable_baselines3_can_evaluate_it(build):
     agent = build(recurrent=True)
     returns = evaluate_policy(agent, [gym.make("CartPole-v1") for _ in range(3)], 6)
     assert len(returns) >= 6

@@ -8,7 +8,7 @@ from rlgen.envs import VectorEnv
 
 @pytest.mark.parametrize("frame_stack", [2, 255, 256, 257, 300])
 def test_stacks_of_any_height_begin_with_the_first_frame_of_the_episode(frame_stack):
-    """T11: also more than 256 frames, which a counter of one byte cannot count."""
+    """T11: also above 256 frames, beyond a counter of one byte."""
     steps = 700
     env = VectorEnv("MountainCar", 1, seed=0, frame_stack=frame_stack, max_episode_steps=600)
     frames = Frames(800, 1, env.shape, np.float32, 1, frame_stack, torch.device("cpu"))

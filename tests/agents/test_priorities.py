@@ -16,7 +16,7 @@ def filled(seeds, places, seed=0):
 
 
 def drawn_in_full(value, uniform):
-    """The place whose share of the whole cumulative sum a number falls into."""
+    """The place in the cumulative sum of all priorities."""
     return np.stack(
         [np.searchsorted(v.cumsum(), u * v.cumsum()[-1], "right") for v, u in zip(value, uniform, strict=True)]
     )
@@ -29,18 +29,18 @@ def drawn_in_full(value, uniform):
     size=st.sampled_from([1, 40]),
     seed=st.integers(0, 99),
 )
-def test_draws_what_the_cumulative_sum_of_all_gives(seeds, places, size, seed):
+def test_draws_agree_with_the_cumulative_sum_of_all_priorities(seeds, places, size, seed):
     priorities, value = filled(seeds, places, seed)
     uniform = np.random.default_rng(seed).random((seeds, size))
     place, priority = priorities.draw(uniform)
-    assert (place == drawn_in_full(value, uniform)).mean() > 0.99  # but for rounding at a boundary
+    assert (place == drawn_in_full(value, uniform)).mean() > 0.99  # except for rounding at a boundary
     assert np.array_equal(priority, np.take_along_axis(value, place, 1))
     assert (priority > 0).all()
 
 
 @pytest.mark.parametrize("size", [31, 4096])
-def test_the_ends_of_the_range_are_places_too(size):
-    """T5: rounding leads to no place without a priority, nor past the last."""
+def test_the_ends_of_the_range_are_valid_places(size):
+    """T5: rounding selects no place without a priority, and none past the last."""
     priorities = Priorities(2, 1000)
     place = np.tile([3, 500, 998], (2, 1))
     priorities.assign(place, np.array([[1e-9, 0.1, 1e9], [0.7, 0.1, 1e-12]]))
@@ -51,7 +51,7 @@ def test_the_ends_of_the_range_are_places_too(size):
     assert (priorities.draw(np.zeros((2, size)))[0] == 3).all()
 
 
-def test_rounding_at_the_edge_of_a_block_leads_to_no_place_without_a_priority():
+def test_rounding_at_the_edge_of_a_block_selects_no_place_without_a_priority():
     """T5: a block's sum and its running sum differ in their last bits."""
     seeds = 300
     priorities, rng = Priorities(seeds, 2 * WIDTH), np.random.default_rng(0)
@@ -65,8 +65,8 @@ def test_rounding_at_the_edge_of_a_block_leads_to_no_place_without_a_priority():
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_frequencies_are_the_shares(seeds):
-    """T5: chi-square against the priorities, for each seed its own."""
+def test_frequencies_are_proportional_to_priorities(seeds):
+    """T5: chi-square, for each seed with its own priorities."""
     size, places = 60_000, 150
     priorities, rng = Priorities(seeds, places), np.random.default_rng(0)
     value = rng.random((seeds, places)) + 0.05
@@ -95,7 +95,7 @@ def test_sums_do_not_drift():
     np.testing.assert_allclose(priorities.sums.sum(1), value.sum(1), rtol=1e-14)
 
 
-def test_few_changes_and_many_at_once_come_to_the_same():
+def test_few_changes_and_many_at_once_agree():
     priorities, value = filled(2, 300)
     other = Priorities(2, 300)
     for place in np.random.default_rng(0).permutation(300).tolist():
@@ -107,7 +107,7 @@ def test_few_changes_and_many_at_once_come_to_the_same():
     assert np.array_equal(whole, np.concatenate(parts, 1))
 
 
-def test_scaled_they_draw_the_same():
+def test_scaling_changes_no_draw():
     priorities, _ = filled(2, 300)
     uniform = np.random.default_rng(3).random((2, 500))
     before, priority = priorities.draw(uniform)

@@ -21,8 +21,8 @@ KINDS = {
 }  # fmt: skip
 
 
-def burst(agent, size=8):
-    """A batch of its own, with weights as prioritised replay gives them."""
+def weighted_batch(agent, size=8):
+    """A batch with random importance weights."""
     for _ in range(20):
         agent.collect()
     batch = agent.replay.sample(size)
@@ -30,7 +30,7 @@ def burst(agent, size=8):
 
 
 def learn(agent, batch):
-    """Its loss for this batch, (S,), nothing being changed but the stream of noise, which is put back."""
+    """The loss of this batch, (S,), with every weight and stream unchanged."""
     stream, agent.replay.sample, sample = agent.noise.get_state(), lambda size, beta: batch, agent.replay.sample
     agent.optimizer.param_groups[0]["lr"] = 0.0
     prioritize, agent.replay.prioritize = agent.replay.prioritize, lambda index, priority: None
@@ -47,11 +47,11 @@ def learn(agent, batch):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("more", [{}, {"double": True, "alpha": 0.5}, {"munchausen": 0.9, "noisy": True}])
-def test_every_member_of_a_batch_counts_by_its_weight(build, kind, seeds, more):
+def test_the_loss_is_weighted_per_transition(build, kind, seeds, more):
     """T5, T14: in every branch the loss is the mean over B of weight times error, and no (B, B) of them."""
     agent = build(seeds=seeds, **KINDS[kind], **more)
     agent.q.load_state_dict({name: value + 0.1 for name, value in agent.q.state_dict().items()})
-    batch = burst(agent)
+    batch = weighted_batch(agent)
     before = weights(agent.q)
     singles = []
     for b in range(8):
@@ -68,9 +68,9 @@ def test_every_member_of_a_batch_counts_by_its_weight(build, kind, seeds, more):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_weights_scale_the_gradient_too(build, kind):
+def test_importance_weights_scale_the_gradient(build, kind):
     agent = build(**KINDS[kind])
-    batch = burst(agent)
+    batch = weighted_batch(agent)
 
     def gradient(weight):
         learn(agent, batch._replace(weight=torch.tensor([weight])))
@@ -82,14 +82,14 @@ def test_weights_scale_the_gradient_too(build, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_priorities_follow_from_the_unweighted_surprise_of_each_start(build, monkeypatch, kind):
-    """T5: not squared, not weighted, not negative; told once for the whole burst, slot by slot."""
-    agent, heard = build(alpha=0.5, n_step=3, gradient_steps=3, lr=1e-12, **KINDS[kind]), []
-    batch = burst(agent, 24)
+def test_priorities_are_the_unweighted_errors_of_the_transitions(build, monkeypatch, kind):
+    """T5: not squared, not weighted, not negative; set once for all batches of an update."""
+    agent, calls = build(alpha=0.5, n_step=3, gradient_steps=3, lr=1e-12, **KINDS[kind]), []
+    batch = weighted_batch(agent, 24)
     monkeypatch.setattr(agent.replay, "sample", lambda size, beta: batch)
-    monkeypatch.setattr(agent.replay, "prioritize", lambda index, priority: heard.append((index, priority)))
+    monkeypatch.setattr(agent.replay, "prioritize", lambda index, priority: calls.append((index, priority)))
     agent.learn()
-    ((index, priority),) = heard
+    ((index, priority),) = calls
     assert torch.equal(index, batch.index)
     assert priority.shape == (1, 24)
     assert not priority.requires_grad
@@ -102,7 +102,7 @@ def test_priorities_follow_from_the_unweighted_surprise_of_each_start(build, mon
         torch.testing.assert_close(priority, (y - out).abs()[..., 0], atol=1e-5, rtol=1e-4)
 
 
-def test_weights_undo_priorities_more_and_more(build):
+def test_beta_is_a_linear_schedule(build):
     agent, asked = build(alpha=0.5, beta=0.4, beta_steps=100, train_freq=10, learning_starts=0, batch=4), []
     sample = agent.replay.sample
     agent.replay.sample = lambda size, beta: asked.append(beta) or sample(size, beta)
@@ -112,7 +112,7 @@ def test_weights_undo_priorities_more_and_more(build):
     assert asked == pytest.approx(expected)
 
 
-def test_the_learning_rate_falls(build):
+def test_the_learning_rate_is_a_linear_schedule(build):
     for recurrent in (False, True):
         agent = build(recurrent=recurrent, lr=1e-2, lr_end=1e-3, lr_steps=80, learning_starts=0, train_freq=20)
         rates = [agent.optimizer.param_groups[0]["lr"] for _ in range(6) if "loss" in agent.step()]
@@ -129,16 +129,16 @@ def masked(batch, next_action_mask):
     return batch._replace(next_action_mask=torch.tensor([next_action_mask]))
 
 
-def test_a_mask_is_honoured_in_the_maximum_of_the_target(build):
-    """T7: three actions, of which the best may not be legal."""
+def test_the_maximum_of_the_target_is_over_allowed_actions(build):
+    """T7: three actions, the best of which is masked."""
     table = [[0.0, 0, 0], [1, 5, 9], [3, -2, -4]]
     batch = transitions([0, 0, 0], [0, 0, 0], [1.0, 1, 1], [0.5, 0.5, 0.5], [1, 1, 2], states=3)
     batch = masked(batch, [[True, True, False], [True, False, False], [False, True, True]])
     assert targets(build(), batch, table).tolist() == [[1 + 0.5 * 5, 1 + 0.5 * 1, 1 + 0.5 * -2]]
 
 
-def test_a_mask_is_honoured_in_the_choice_of_double_q_learning(build):
-    """T7: the online network would choose what is not legal, and the target network values it most."""
+def test_the_selector_of_double_q_learning_is_masked(build):
+    """T7: both networks prefer an action that is masked."""
     online, target = [[0.0, 0, 0], [4, 5, 9]], [[0.0, 0, 0], [7, -3, 100]]
     batch = transitions([0, 0, 0], [0, 0, 0], [0.0, 0, 0], [1.0, 1, 1], [1, 1, 1], states=2)
     batch = masked(batch, [[True, True, False], [True, False, False], [True, True, True]])
@@ -146,8 +146,8 @@ def test_a_mask_is_honoured_in_the_choice_of_double_q_learning(build):
 
 
 @pytest.mark.parametrize("double", [False, True])
-def test_a_mask_is_honoured_by_munchausen(build, double):
-    """T7: what is not legal has no share in the policy, its value, or its entropy."""
+def test_munchausen_is_masked(build, double):
+    """T7: masked actions have no part in the policy, its value, or its entropy."""
     agent = build(double=double, munchausen=0.9, temperature=0.5)
     table = [[0.0, 0, 0], [4, 5, 9]]
     batch = transitions([1, 1], [0, 1], [0.0, 0.0], [1.0, 1.0], [1, 1], states=2)
@@ -158,8 +158,8 @@ def test_a_mask_is_honoured_by_munchausen(build, double):
 
 
 @pytest.mark.parametrize("settings", [{}, {"double": True}, {"munchausen": 0.9}, {"noisy": True}, {"seeds": 2}])
-def test_only_legal_actions_are_ever_taken(build, settings):
-    """The environment itself refuses others; random, greedy, noisy, in training and in evaluation."""
+def test_only_allowed_actions_are_ever_taken(build, settings):
+    """The environment asserts it: random, greedy and noisy, in training and in evaluation."""
     agent = build("TestLegal", num_envs=3, learning_starts=10, epsilon_steps=100, **settings)
     for _ in range(40):
         agent.step()
@@ -172,20 +172,20 @@ def test_only_legal_actions_are_ever_taken(build, settings):
     assert (torch.from_numpy(LEGAL)[after[alive]] == batch.next_action_mask[alive]).all()
 
 
-def test_random_actions_are_uniform_over_those_that_are_legal(build):
+def test_random_actions_are_uniform_over_allowed_actions(build):
     agent, size = build("TestLegal", num_envs=4), 3_000
     action_mask = LEGAL[[0, 1, 2, 3]]
     drawn = np.stack([agent.random_action(action_mask) for _ in range(size)])
-    for lane in range(4):
-        counts = np.bincount(drawn[:, lane], minlength=5)
-        assert not counts[~action_mask[lane]].any()
-        expected = size / action_mask[lane].sum()
+    for env_index in range(4):
+        counts = np.bincount(drawn[:, env_index], minlength=5)
+        assert not counts[~action_mask[env_index]].any()
+        expected = size / action_mask[env_index].sum()
         assert (
-            (counts[action_mask[lane]] - expected) ** 2 / expected
+            (counts[action_mask[env_index]] - expected) ** 2 / expected
         ).sum() < 18.5  # chi-square of 4, one in a thousand
 
 
-def test_the_greedy_action_is_the_best_legal_one(build):
+def test_the_greedy_action_is_the_best_allowed_one(build):
     agent = build("TestLegal")
     agent.numpy_q, agent.q = None, Table([[5.0, 9, 9, 6, 9]] * 4)
     obs, start = np.eye(4, dtype=np.float32), np.ones(4, bool)
@@ -229,7 +229,7 @@ def munchausen(config, value, batch, here, next_out, selector):
 @pytest.mark.parametrize("kind", ["huber", "c51", "qr"])
 @pytest.mark.parametrize("masks", [False, True])
 @pytest.mark.parametrize("temperature", [0.03, 1.0])
-def test_the_target_of_munchausen_is_its_formula(build, kind, masks, temperature):
+def test_the_target_of_munchausen_agrees_with_a_loop(build, kind, masks, temperature):
     wide = {**KINDS[kind], "v_min": -60.0, "v_max": 60.0, "atoms": 121} if kind == "c51" else KINDS[kind]
     agent = build(munchausen=0.9, temperature=temperature, **wide)
     shape, actions, k = (2, 20), 4, agent.value.width
@@ -264,33 +264,33 @@ def test_the_target_of_munchausen_is_its_formula(build, kind, masks, temperature
         assert (bonus <= 0).all()
 
 
-def test_munchausen_asks_the_target_network_for_its_reward_and_the_chooser_for_its_policy(build):
+def test_munchausen_takes_its_reward_from_the_target_network_and_its_policy_from_the_selector(build):
     """With tables, through `learn` itself."""
     online, target = [[0.3, -0.2], [0.5, 0.1], [0.0, 0.4]], [[0.1, 0.2], [-0.3, 0.3], [0.2, 0.6]]
     batch = transitions([0, 1], [1, 0], [0.5, -1.0], [0.9, 0.0], [2, 2], states=3)
-    for double, choosing in ((False, target), (True, online)):
+    for double, selecting in ((False, target), (True, online)):
         agent = build(double=double, munchausen=0.9, temperature=0.2)
         y = targets(agent, batch, target, online)
         out = [
             torch.tensor(t)[rows][None, ..., None]
-            for t, rows in ((target, [0, 1]), (target, [2, 2]), (choosing, [2, 2]))
+            for t, rows in ((target, [0, 1]), (target, [2, 2]), (selecting, [2, 2]))
         ]
         torch.testing.assert_close(y, munchausen(agent.config, agent.value, batch, *out))
 
 
 @pytest.mark.parametrize("double", [False, True])
-def test_a_cold_munchausen_with_no_share_is_plain(build, double):
+def test_munchausen_with_weight_and_temperature_near_zero_is_greedy(build, double):
     batch = transitions([0, 3, 1], [0, 1, 0], [1.0, -1, 2], [0.9, 0.9, 0.0], [1, 2, 4])
     online, target = torch.randn(2, 5, 2).unbind()
     plain = targets(build(double=double), batch, target, online)
-    cold = targets(build(double=double, munchausen=1e-9, temperature=1e-7), batch, target, online)
-    torch.testing.assert_close(cold, plain)
+    limit = targets(build(double=double, munchausen=1e-9, temperature=1e-7), batch, target, online)
+    torch.testing.assert_close(limit, plain)
 
 
 # ---- noise
 
 
-def test_noise_is_fresh_for_every_update_and_both_networks_and_for_every_action(build):
+def test_noise_is_drawn_anew_for_every_gradient_step_network_and_action(build):
     """T14."""
     agent, seen = build(noisy=True, gradient_steps=3, seeds=2), []
 
@@ -301,15 +301,15 @@ def test_noise_is_fresh_for_every_update_and_both_networks_and_for_every_action(
         agent.collect()
     with_targets = agent.with_targets
 
-    def watching(batches):
+    def recording(batches):
         for batch, out in with_targets(batches):
             assert batch.reward.shape == (2, 8)
             with torch.no_grad():
-                assert torch.equal(out, agent.target(batch.next_obs))  # judged with the noise that is there
+                assert torch.equal(out, agent.target(batch.next_obs))  # with the current noise
             seen.extend([noise(agent.q), noise(agent.target)])
             yield batch, out
 
-    agent.with_targets = watching
+    agent.with_targets = recording
     agent.learn()
     for _ in range(3):
         act(agent)
@@ -321,8 +321,8 @@ def test_noise_is_fresh_for_every_update_and_both_networks_and_for_every_action(
 
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_no_noise_where_it_plays_in_earnest(build, seeds, recurrent):
-    """T14: evaluation and prediction are those of the means of the weights, call after call."""
+def test_evaluations_have_no_noise(build, seeds, recurrent):
+    """T14: evaluations and predictions use the means of the weights, in every call."""
     agent = build(noisy=True, seeds=seeds, recurrent=recurrent)
     for _ in range(15):
         agent.step()
@@ -335,30 +335,30 @@ def test_no_noise_where_it_plays_in_earnest(build, seeds, recurrent):
     returns = agent.rollout(5, seed=1)
     act(agent)
     np.testing.assert_array_equal(agent.rollout(5, seed=1), returns)
-    calm = copy.deepcopy(agent.q)
-    zero_noise(calm)
+    quiet = copy.deepcopy(agent.q)
+    zero_noise(quiet)
     with torch.no_grad():
         x = torch.from_numpy(obs)[None].expand(seeds, -1, -1)
-        q = calm(x.unsqueeze(2), torch.zeros(seeds, 200, 16), torch.ones(seeds, 200, 1))[0] if recurrent else calm(x)
+        q = quiet(x.unsqueeze(2), torch.zeros(seeds, 200, 16), torch.ones(seeds, 200, 1))[0] if recurrent else quiet(x)
     np.testing.assert_array_equal(first, q.reshape(seeds, 200, 2)[0].argmax(-1).numpy())
 
 
-def test_noise_explores_in_place_of_random_actions(build):
+def test_noise_replaces_random_actions(build):
     agent = build(noisy=True, epsilon=1.0, epsilon_end=1.0)
     assert agent.epsilon == 0
-    agent.random_action = None  # whoever asks for a random action fails
+    agent.random_action = None  # a call would fail
     obs = np.random.default_rng(0).normal(size=(1, 4)).astype(np.float32)
-    still = np.zeros(1, bool)
-    actions = {agent.act(ActorInput(obs, np.ones((1, 1), bool), None, still))[0][0] for _ in range(300)}
-    calm = {int(agent.predict(obs[0])[0]) for _ in range(30)}
+    no = np.zeros(1, bool)
+    actions = {agent.act(ActorInput(obs, np.ones((1, 1), bool), None, no))[0][0] for _ in range(300)}
+    quiet = {int(agent.predict(obs[0])[0]) for _ in range(30)}
     assert actions == {0, 1}
-    assert len(calm) == 1
+    assert len(quiet) == 1
     for _ in range(15):
         metrics = agent.step()
     assert metrics["epsilon"] == 0
 
 
-def test_noise_is_not_carried_into_the_target_network(build):
+def test_noise_is_not_copied_into_the_target_network(build):
     """T6."""
     agent = build(noisy=True, learning_starts=0)
     for _ in range(10):
@@ -378,16 +378,16 @@ def test_noise_is_not_carried_into_the_target_network(build):
 @pytest.mark.parametrize(
     ("settings", "warns"), [({"v_max": 1.0}, True), ({"v_max": 20.0}, False), ({"v_min": 4.5, "v_max": 9.0}, True)]
 )
-def test_a_support_that_does_not_cover_what_is_seen_is_told_once(build, caplog, settings, warns):
+def test_a_given_support_that_is_too_small_is_one_warning(build, caplog, settings, warns):
     """T14: rewards of 1 for ever are worth 10 at γ = 0.9."""
     agent = build("TestTruncated", atoms=5, gamma=0.9, num_envs=2, seeds=2, **{"v_min": 0.0, **settings})
     for _ in range(20):
         agent.step()
-    told = [record.getMessage() for record in caplog.records if "discounted return" in record.getMessage()]
-    assert len(told) == warns
+    messages = [record.getMessage() for record in caplog.records if "discounted return" in record.getMessage()]
+    assert len(messages) == warns
     if warns:
-        assert "a discounted return of 10 is outside of" in told[0]
-        assert f"--v-max {settings['v_max']:g}" in told[0]
+        assert "a discounted return of 10 is outside of" in messages[0]
+        assert f"--v-max {settings['v_max']:g}" in messages[0]
 
 
 # ---- every combination
@@ -418,7 +418,7 @@ def every():
 
 
 def pairwise_cover(choices):
-    """Few enough of the choices that any two settings of two switches meet in one of them."""
+    """A few choices that contain every pair of settings of two switches."""
 
     def pairs(choice):
         return set(combinations(sorted((name, str(value)) for name, value in choice.items()), 2))
@@ -437,7 +437,7 @@ def make(build, choice, **more):
 
 @pytest.mark.parametrize("kind", SWITCHES["kind"])
 def test_every_combination_of_switches_learns(build, kind):
-    """With one seed where an even number of the other switches is on, with two where it is odd."""
+    """With one seed for an even number of other switches, with two for an odd one."""
     for choice in every():
         on = sum(choice[name] not in (False, 0.0, 1) for name in SWITCHES if name not in ("kind", "seeds"))
         if choice["kind"] == kind and choice["seeds"] == 1 + on % 2:
@@ -452,7 +452,7 @@ def test_every_combination_of_switches_learns(build, kind):
             assert not any(map(torch.equal, before, weights(agent.q))), choice
 
 
-def test_any_two_switches_meet():
+def test_the_cover_is_small():
     assert 6 <= len(pairwise_cover(every())) <= 16
 
 
@@ -462,11 +462,11 @@ def test_combinations_resume_to_the_bit(build, snapshot, same, choice, recurrent
     """T15: priorities, the largest of them, and the stream of noise among the rest."""
     more = {"recurrent": True, "length": 3, "burn_in": 2} if recurrent else {}
     whole, resumed = make(build, choice, num_envs=2, **more), make(build, choice, num_envs=2, **more)
-    for _ in range(8):  # round the ring
+    for _ in range(8):  # around the ring buffer
         whole.step()
-    resumed.step()  # an object with a past of its own
+    resumed.step()  # a different state before the load
     resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
-    resumed.evaluate()  # between the two, and it does not matter
+    resumed.evaluate()  # without an effect on the training
     for _ in range(3):
         metrics, metrics_ = whole.step(), resumed.step()
         assert "loss" in metrics
@@ -480,8 +480,8 @@ def test_combinations_resume_to_the_bit(build, snapshot, same, choice, recurrent
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_seed_feels_another_in_rainbow(build, kind):
-    """T10: priorities, the largest of them, noise and distributions of one seed know nothing of its neighbours."""
+def test_seeds_of_rainbow_do_not_influence_each_other(build, kind):
+    """T10: priorities, the largest of them, noise and distributions are separate per seed."""
     settings = {"double": True, "dueling": True, "alpha": 0.5, "n_step": 3, "noisy": True, "munchausen": 0.5}
     one, other = (build(seeds=3, **settings, **KINDS[kind]) for _ in range(2))
     for agent in (one, other):
@@ -496,8 +496,8 @@ def test_no_seed_feels_another_in_rainbow(build, kind):
         torch.testing.assert_close(ours[1:], theirs[1:])
 
 
-def test_rainbow_is_no_box_of_tricks_of_its_own(build):
-    """The value of a distribution is its mean, in acting as in learning."""
+def test_rainbow_acts_by_the_mean_of_its_distributions(build):
+    """In acting as in learning."""
     agent = build(atoms=7, v_max=3.0)
     assert isinstance(agent.value, Categorical)
     obs = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
@@ -526,7 +526,7 @@ def soft_return(agent, batch, b, n):
         return -sum(x.exp() * x for x in log_p if x > -torch.inf)
 
     def value(k):
-        """What step k adds, with everything after it."""
+        """The soft return from step k on."""
         at = int(replay.frames.later(np.array(slot), k))
         bonus = (tau * log_policy(at)[replay.action[at]]).clamp(-1, 0)
         total = replay.reward[at] + config.munchausen * bonus

@@ -28,28 +28,28 @@ worlds = {
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(**worlds)
-def test_every_whole_window_is_drawn_as_walked_and_no_other(rows, num_envs, steps, **more):
+def test_exactly_the_whole_windows_are_drawn(rows, num_envs, steps, **more):
     """T4: returns stop at the first end of either kind, discount γᵏ with the actual k, never past the write head.
     T11: each tuple as a naive list has it, the true successor also of a truncated step, no frame of another episode.
     """
-    lived = Experience(rows * num_envs, num_envs=num_envs, **more).live(steps, lose=0.03)
-    sample = lived.drawn(lived.replay.sample(1200))
+    experience = Experience(rows * num_envs, num_envs=num_envs, **more).live(steps, lose=0.03)
+    sample = experience.drawn(experience.replay.sample(1200))
     for s, transitions in enumerate(sample):
-        expected = lived.walks(s)
-        assert len(expected) == len(lived.replay) * num_envs
+        expected = experience.walks(s)
+        assert len(expected) == len(experience.replay) * num_envs
         assert set(transitions) == set(expected)
 
 
-def test_windows_grow_as_the_newest_steps_come():
-    lived = Experience(10, n=3)
+def test_new_steps_complete_windows():
+    experience = Experience(10, n=3)
     for step in range(1, 30):
-        lived.live(1)
-        assert len(lived.replay) == len(lived.windows(0)) == max(0, min(step, 10) - 2)
-        if len(lived.replay):
-            assert set(lived.drawn(lived.replay.sample(500))[0]) == set(lived.walks(0))
+        experience.live(1)
+        assert len(experience.replay) == len(experience.windows(0)) == max(0, min(step, 10) - 2)
+        if len(experience.replay):
+            assert set(experience.drawn(experience.replay.sample(500))[0]) == set(experience.walks(0))
 
 
-def test_nothing_is_drawn_before_a_window_is_whole():
+def test_a_draw_without_a_whole_window_is_refused():
     for alpha in (0.0, 0.6):
         replay = Experience(10, n=3, alpha=alpha).live(2).replay
         assert len(replay) == 0
@@ -59,10 +59,10 @@ def test_nothing_is_drawn_before_a_window_is_whole():
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6])
 @pytest.mark.parametrize(("n", "num_envs", "seeds"), [(1, 1, 1), (3, 1, 2), (3, 3, 1), (5, 3, 2)])
-def test_windows_are_equally_likely_while_nothing_tells_them_apart(n, num_envs, seeds, alpha):
+def test_windows_without_priorities_are_equally_likely(n, num_envs, seeds, alpha):
     size = 40_000
-    lived = Experience(30 * num_envs, seeds, num_envs, n=n, alpha=alpha).live(47)
-    for index in lived.replay.sample(size).index:
+    experience = Experience(30 * num_envs, seeds, num_envs, n=n, alpha=alpha).live(47)
+    for index in experience.replay.sample(size).index:
         counts, cells = Counter(index.tolist()), (30 - n + 1) * num_envs
         assert len(counts) == cells
         expected = size / cells
@@ -79,48 +79,48 @@ def test_draws_of_one_batch_are_independent_of_each_other_and_of_other_seeds():
             assert abs(torch.corrcoef(torch.stack([one, other]))[0, 1]) < 4 / size**0.5
 
 
-def test_one_step_is_the_plain_buffer():
-    """T4: n = 1 is what every buffer does."""
-    lived = Experience(20).live(33, life=0.0)
-    plain = {row.obs: row for row in lived.log[0][-20:]}
-    for obs, _, action, reward, discount, next_obs, _ in lived.drawn(lived.replay.sample(300))[0]:
+def test_one_step_transitions_are_those_of_a_plain_buffer():
+    """T4: n = 1."""
+    experience = Experience(20).live(33, life=0.0)
+    plain = {row.obs: row for row in experience.log[0][-20:]}
+    for obs, _, action, reward, discount, next_obs, _ in experience.drawn(experience.replay.sample(300))[0]:
         row = plain[obs]
         assert (action, reward) == (row.action, row.reward)
         assert (discount, next_obs) == ((0, None) if row.terminated else (GAMMA, row.next_obs))
 
 
 @pytest.mark.parametrize("frame_stack", [1, 4])
-def test_what_follows_a_termination_is_finite_and_allows_something(frame_stack):
-    """0 times what is no number is no number, and so is a maximum over nothing."""
-    lived = Experience(30, num_envs=3, frame_stack=frame_stack).live(1)
+def test_observations_after_a_termination_are_finite_and_have_an_allowed_action(frame_stack):
+    """0 * NaN is NaN, and so is a maximum over no action."""
+    experience = Experience(30, num_envs=3, frame_stack=frame_stack).live(1)
     for _ in range(40):
-        batch = lived.live(1, terminate=0.5).replay.sample(100)
+        batch = experience.live(1, terminate=0.5).replay.sample(100)
         assert batch.next_obs.isfinite().all()
         assert batch.next_action_mask.any(-1).all()
 
 
-def test_a_truncated_step_leads_to_its_true_successor_when_it_is_the_newest_and_long_after():
-    """T11: the observation that an episode was cut off at stands nowhere in the ring."""
-    lived = (
+def test_a_truncated_step_keeps_its_true_next_observation():
+    """T11: as the newest step and long after; the ring buffer itself does not contain that observation."""
+    experience = (
         Experience(10, frame_stack=2).live(3, terminate=0, truncate=0, life=0).live(1, terminate=0, truncate=1, life=0)
     )
-    cut = lived.log[0][-1]
-    for later in range(9):  # when nine more are there, its older frame is gone
-        drawn = lived.drawn(lived.replay.sample(300))[0]
+    cut = experience.log[0][-1]
+    for later in range(9):  # nine steps later its older frame is overwritten
+        drawn = experience.drawn(experience.replay.sample(300))[0]
         assert {x[5] for x in drawn if x[0] == cut.obs} == {cut.next_obs}, later
-        lived.live(1, terminate=0, truncate=0, life=0)
-    assert not any(x[0] == cut.obs for x in lived.drawn(lived.replay.sample(300))[0])
+        experience.live(1, terminate=0, truncate=0, life=0)
+    assert not any(x[0] == cut.obs for x in experience.drawn(experience.replay.sample(300))[0])
 
 
-def test_what_was_set_aside_goes_when_its_step_goes():
-    """T11: the side table holds the truncations of the ring, and no more."""
-    lived = Experience(30, 2, 3, frame_stack=4)
+def test_observations_set_aside_are_removed_with_their_step():
+    """T11: the side table has the truncations in the ring buffer and no others."""
+    experience = Experience(30, 2, 3, frame_stack=4)
     for _ in range(60):
-        lived.live(1, truncate=0.3, lose=0.1)
-        there = [row for lane in lived.log for row in lane[-11:]]  # ten to draw from, and one not yet written over
-        assert len(lived.replay.frames.aside) <= sum(row.done and not row.terminated for row in there)
-    lived.live(12, truncate=0.0)
-    assert not lived.replay.frames.aside
+        experience.live(1, truncate=0.3, lose=0.1)
+        there = [row for env_index in experience.log for row in env_index[-11:]]  # ten to draw from, and one more
+        assert len(experience.replay.frames.aside) <= sum(row.done and not row.terminated for row in there)
+    experience.live(12, truncate=0.0)
+    assert not experience.replay.frames.aside
 
 
 def test_an_atari_transition_costs_no_more_than_its_frame():
@@ -151,8 +151,8 @@ def test_an_atari_transition_costs_no_more_than_its_frame():
 
 
 def test_types_and_shapes():
-    lived = Experience(12, 2, 3, n=2, frame_stack=4, image=True).live(4, terminate=0, truncate=0, life=0)
-    batch = lived.replay.sample(5)
+    experience = Experience(12, 2, 3, n=2, frame_stack=4, image=True).live(4, terminate=0, truncate=0, life=0)
+    batch = experience.replay.sample(5)
     obs, action_mask, number = ((2, 5, 8, 2, 2), torch.uint8), ((2, 5, 5), torch.bool), ((2, 5), torch.float32)
     index = ((2, 5), torch.int64)
     expected = [obs, action_mask, index, number, number, obs, action_mask, number, index]
@@ -167,18 +167,18 @@ def test_types_and_shapes():
 
 
 def test_a_batch_is_a_copy():
-    lived = Experience(10).live(10)
-    batch = lived.replay.sample(50)
+    experience = Experience(10).live(10)
+    batch = experience.replay.sample(50)
     before = [x.clone() for x in batch]
-    lived.live(10)
+    experience.live(10)
     assert all(map(torch.equal, before, batch))
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6])
 @pytest.mark.parametrize("frame_stack", [1, 4])
 @pytest.mark.parametrize("steps", [0, 4, 10, 27])
-def test_resumed_it_draws_and_stores_the_same(steps, frame_stack, alpha):
-    """T15: priorities, what was set aside and the stream of draws included."""
+def test_a_resumed_buffer_draws_and_stores_the_same(steps, frame_stack, alpha):
+    """T15: priorities, observations set aside and the random stream included."""
 
     def use(*replays, largest=3.0):
         batches = [replay.sample(7, 0.4) for replay in replays if len(replay)]
@@ -187,10 +187,10 @@ def test_resumed_it_draws_and_stores_the_same(steps, frame_stack, alpha):
         return batches
 
     def build(steps, seed):
-        lived = Experience(10, 2, n=3, frame_stack=frame_stack, alpha=alpha, seed=seed)
+        experience = Experience(10, 2, n=3, frame_stack=frame_stack, alpha=alpha, seed=seed)
         for _ in range(steps):
-            use(lived.live(1, lose=0.1).replay, largest=5.0 + seed)
-        return lived
+            use(experience.live(1, lose=0.1).replay, largest=5.0 + seed)
+        return experience
 
     whole, other = build(steps, 0), build(17, 9).replay
     other.load_state_dict(whole.replay.state_dict())
@@ -201,14 +201,14 @@ def test_resumed_it_draws_and_stores_the_same(steps, frame_stack, alpha):
     assert whole.replay.frames.aside.keys() == other.frames.aside.keys()
 
 
-def test_a_young_memory_saves_the_rows_it_has():
+def test_a_short_buffer_saves_its_rows_alone():
     def saved(steps):
         return Experience(10, 2, n=3, alpha=0.5).live(steps).replay.state_dict()
 
     for steps, rows in ((4, 4), (25, 10)):
         state = saved(steps)
         columns = [state[name] for name in Replay.columns] + [state["frames"][name] for name in Frames.columns]
-        assert {len(x) for x in columns} == {(rows + 1) * 2}  # and what the newest step led to
+        assert {len(x) for x in columns} == {(rows + 1) * 2}  # and the next observation of the newest step
     assert saved(4)["priorities"].shape == (2, 5)
     with pytest.raises(ValueError, match="shape"):
         Experience(5, 2, n=3, alpha=0.5).replay.load_state_dict(saved(8))
@@ -222,14 +222,14 @@ def test_streams_of_different_seeds_differ():
 
 
 @pytest.mark.parametrize("frame_stack", [1, 4])
-def test_a_tensor_as_on_an_accelerator_gives_what_an_array_gives(frame_stack):
-    lived = [Experience(30, 2, 3, n=3, frame_stack=frame_stack, image=True) for _ in range(2)]
-    frames = lived[1].replay.frames
+def test_frames_in_a_tensor_agree_with_frames_in_an_array(frame_stack):
+    experience = [Experience(30, 2, 3, n=3, frame_stack=frame_stack, image=True) for _ in range(2)]
+    frames = experience[1].replay.frames
     frames.obs = torch.from_numpy(frames.obs)
-    for x in lived:
+    for x in experience:
         x.live(50, lose=0.05)
-    assert all(map(torch.equal, *(x.replay.sample(200) for x in lived)))
-    assert all(map(torch.equal, *(x.replay.sequences(50, 4) for x in lived)))
+    assert all(map(torch.equal, *(x.replay.sample(200) for x in experience)))
+    assert all(map(torch.equal, *(x.replay.sequences(50, 4) for x in experience)))
     fresh = Experience(30, 2, 3, n=3, frame_stack=frame_stack, image=True)
-    fresh.replay.load_state_dict(lived[1].replay.state_dict())
-    assert all(map(torch.equal, *(x.replay.sample(200) for x in (fresh, lived[1]))))
+    fresh.replay.load_state_dict(experience[1].replay.state_dict())
+    assert all(map(torch.equal, *(x.replay.sample(200) for x in (fresh, experience[1]))))

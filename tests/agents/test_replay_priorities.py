@@ -8,14 +8,14 @@ from rlgen.agents.replay import LEAST
 from tests.agents.experience import Experience
 
 
-def slots(lived, length=None):
+def slots(experience, length=None):
     """The slots of each seed where whole windows begin, as `index` numbers them."""
-    replay = lived.replay
+    replay = experience.replay
     return [
         {
-            begin % (replay.rows + 1) * replay.width + lane
-            for lane in range(seed * replay.num_envs, (seed + 1) * replay.num_envs)
-            for begin in lived.windows(lane, length)
+            begin % (replay.rows + 1) * replay.width + env_index
+            for env_index in range(seed * replay.num_envs, (seed + 1) * replay.num_envs)
+            for begin in experience.windows(env_index, length)
         }
         for seed in range(replay.seeds)
     ]
@@ -38,26 +38,26 @@ def positive(replay):
     jumps=st.lists(st.integers(1, 45), min_size=1, max_size=12),
     lengths=st.lists(st.sampled_from([0, 2, 6]), min_size=12, max_size=12),
 )
-def test_whole_windows_have_a_priority_and_nothing_else_has(n, num_envs, seeds, frame_stack, rows, jumps, lengths):
-    """T5: slots enter once their window is whole and leave when they are written over, however rarely one draws.
+def test_exactly_the_whole_windows_have_a_priority(n, num_envs, seeds, frame_stack, rows, jumps, lengths):
+    """T5: slots enter once their window is whole and leave when they are overwritten, however rare the draws.
 
     T4: never past the write head. Windows of other lengths in between, as a recurrent agent draws them, change nothing.
     """
-    lived = Experience(rows * num_envs, seeds, num_envs, n=n, frame_stack=frame_stack, alpha=0.7)
+    experience = Experience(rows * num_envs, seeds, num_envs, n=n, frame_stack=frame_stack, alpha=0.7)
     for jump, length in zip(jumps, lengths, strict=False):
-        replay = lived.live(jump).replay
+        replay = experience.live(jump).replay
         if not replay.windows(length or n):
             continue
         batch = replay.sequences(5, length) if length else replay.sample(5)
-        assert list(positive(replay)) == slots(lived, length or n)
+        assert list(positive(replay)) == slots(experience, length or n)
         replay.prioritize(batch.index, torch.rand(seeds, 5))
 
 
-def test_slots_enter_with_the_largest_priority_seen():
-    """T5: the largest raw one of their seed, raised to alpha once; also those that came before any was known."""
+def test_slots_enter_with_the_largest_priority_so_far():
+    """T5: the largest raw one of their seed, raised to alpha once; also before any priority is known."""
     alpha = 0.5
-    lived = Experience(100, 2, alpha=alpha).live(10)
-    replay = lived.replay
+    experience = Experience(100, 2, alpha=alpha).live(10)
+    replay = experience.replay
     batch = replay.sample(1)
     replay.prioritize(batch.index, torch.tensor([[4.0], [1.0]]))
     replay.sample(1)
@@ -66,14 +66,14 @@ def test_slots_enter_with_the_largest_priority_seen():
     replay.prioritize(batch.index, torch.tensor([[0.0], [0.0]]))
     np.testing.assert_allclose(replay.priorities.of[:, :10].max(1), expected[:, 0])
     replay.prioritize(torch.tensor([[0], [1]]), torch.tensor([[9.0], [0.0]]))
-    lived.live(1)
+    experience.live(1)
     replay.sample(1)
     np.testing.assert_allclose(replay.priorities.of[:, 10], [(9 + LEAST) ** alpha, (1 + LEAST) ** alpha])
     np.testing.assert_allclose(replay.priorities.of[:, 0], [(9 + LEAST) ** alpha, LEAST**alpha])
 
 
-def test_priorities_so_small_do_not_make_old_slots_rule():
-    """T5: a first slot enters neither with 1 where errors are of 1e-8, nor with nothing."""
+def test_small_priorities_do_not_give_old_slots_precedence():
+    """T5: with errors of 1e-8, a new slot enters with neither 1 nor 0."""
     replay = Experience(100, alpha=1.0).live(50).replay
     batch = replay.sample(20)
     replay.prioritize(batch.index, torch.full((1, 20), 1e-8))
@@ -84,11 +84,11 @@ def test_priorities_so_small_do_not_make_old_slots_rule():
 
 @pytest.mark.parametrize("alpha", [0.3, 0.6, 1.0])
 def test_frequencies_follow_the_priorities_raised_to_alpha(alpha):
-    """T5: chi-square, each of two seeds by its own."""
-    lived = Experience(60, 2, 3, n=3, alpha=alpha).live(50)
-    replay, size = lived.replay, 50_000
+    """T5: chi-square, for each of two seeds."""
+    experience = Experience(60, 2, 3, n=3, alpha=alpha).live(50)
+    replay, size = experience.replay, 50_000
     replay.sample(1)
-    index = torch.tensor([sorted(x) for x in slots(lived)])
+    index = torch.tensor([sorted(x) for x in slots(experience)])
     priority = torch.rand(index.shape, generator=torch.manual_seed(0), dtype=torch.float64) * 5
     replay.prioritize(index, priority)
     drawn = replay.sample(size).index
@@ -105,8 +105,8 @@ def test_frequencies_follow_the_priorities_raised_to_alpha(alpha):
 @pytest.mark.parametrize("beta", [0.4, 1.0])
 def test_weights_are_those_of_the_paper(beta):
     """T5: (N P)^-β over the largest, whose weight is 1; per seed."""
-    lived = Experience(40, 2, 2, alpha=0.6).live(20)
-    replay = lived.replay
+    experience = Experience(40, 2, 2, alpha=0.6).live(20)
+    replay = experience.replay
     batch = replay.sample(30)
     priority = torch.rand(2, 30, generator=torch.manual_seed(0)) * 3
     replay.prioritize(batch.index, priority)
@@ -119,7 +119,7 @@ def test_weights_are_those_of_the_paper(beta):
     assert torch.equal(batch.weight.amax(1), torch.ones(2))
 
 
-def test_weights_are_one_where_nothing_is_to_correct():
+def test_weights_are_one_without_priorities_or_beta():
     """T5: without priorities, and with β = 0."""
     for alpha, beta in ((0.0, 1.0), (0.6, 0.0)):
         replay = Experience(40, 2, alpha=alpha).live(20).replay
@@ -129,8 +129,8 @@ def test_weights_are_one_where_nothing_is_to_correct():
     assert Experience(40).replay.priorities is None
 
 
-def test_weighted_means_are_those_of_uniform_drawing():
-    """T5: with β = 1 the expectation of the weighted estimate, its weights made to sum to 1, is the plain mean."""
+def test_weighted_means_are_unbiased():
+    """T5: with β = 1 and normalised weights, the expectation is the plain mean."""
     replay = Experience(50, alpha=1.0).live(50).replay
     rng, index = torch.manual_seed(0), torch.arange(50)[None]
     replay.sample(1)
@@ -143,7 +143,7 @@ def test_weighted_means_are_those_of_uniform_drawing():
     assert error.abs() < 4e-3 < plain.abs()
 
 
-def test_of_a_slot_drawn_twice_the_last_surprise_counts():
+def test_of_a_slot_drawn_twice_the_last_priority_counts():
     """T5."""
     replay = Experience(10, alpha=1.0).live(10).replay
     replay.sample(1)
@@ -152,15 +152,15 @@ def test_of_a_slot_drawn_twice_the_last_surprise_counts():
     assert replay.largest == pytest.approx(7 + LEAST)
 
 
-def test_what_is_written_over_before_its_surprise_is_known_enters_anew():
+def test_an_overwritten_slot_keeps_the_priority_of_its_new_step():
     """T5: a slot's priority is that of the step in it."""
-    lived = Experience(10, alpha=1.0).live(10)
-    batch = lived.replay.sample(50)
-    lived.replay.prioritize(batch.index, torch.full((1, 50), 2.0))
-    lived.live(11)
-    lived.replay.prioritize(batch.index, torch.full((1, 50), 0.5))
-    lived.replay.sample(1)
-    present = lived.replay.priorities.of[0, :11]
+    experience = Experience(10, alpha=1.0).live(10)
+    batch = experience.replay.sample(50)
+    experience.replay.prioritize(batch.index, torch.full((1, 50), 2.0))
+    experience.live(11)
+    experience.replay.prioritize(batch.index, torch.full((1, 50), 0.5))
+    experience.replay.sample(1)
+    present = experience.replay.priorities.of[0, :11]
     assert sorted(present.tolist()) == pytest.approx([0.0] + [2 + LEAST] * 10)
 
 

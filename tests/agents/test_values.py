@@ -10,7 +10,7 @@ NAMES = ["huber", "mse", "c51", "qr"]
 
 
 def shaped(value, *shape):
-    """Targets as they come: numbers, or for C51 probabilities."""
+    """Random targets: numbers, or probabilities for C51."""
     target = torch.randn(*shape, value.width)
     return target.softmax(-1) if isinstance(value, Categorical) else target
 
@@ -26,7 +26,7 @@ def moved(value, reward, discount, probabilities):
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (2, 5), (2, 1), (1, 5)])
-def test_take_picks_one_action_each(shape):
+def test_gather_selects_one_action_each(shape):
     out = torch.rand(*shape, 4, 3)
     action = torch.randint(4, shape)
     taken = gather(out, action)
@@ -35,26 +35,26 @@ def test_take_picks_one_action_each(shape):
         assert torch.equal(taken[tuple(index)], out[tuple(index)][action[tuple(index)]])
 
 
-def test_take_lets_the_gradient_through_to_what_was_taken():
+def test_the_gradient_of_gather_reaches_the_selected_action():
     out = torch.zeros(2, 3, 1, requires_grad=True)
     gather(out, torch.tensor([2, 0])).sum().backward()
     assert out.grad[..., 0].tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
-# ---- what all of them promise
+# ---- every representation
 
 
 @pytest.mark.parametrize("value", VALUES, ids=NAMES)
-def test_a_certain_choice_is_worth_what_was_chosen(value):
+def test_a_deterministic_policy_has_the_value_of_its_action(value):
     out, action = torch.randn(2, 6, 4, value.width), torch.randint(4, (2, 6))
     mixed, chosen = mix(value, out, torch.eye(4)[action]), gather(out, action)
     torch.testing.assert_close(mixed, chosen.softmax(-1) if isinstance(value, Categorical) else chosen)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=NAMES)
-def test_a_soft_policy_is_worth_the_sum_over_its_actions(value):
+def test_a_soft_policy_has_the_mean_value_of_its_actions(value):
     out, policy = torch.randn(2, 3, 4, value.width), torch.randn(2, 3, 4).softmax(-1)
-    policy[0, 0] = torch.tensor([0.0, 0.5, 0.5, 0.0])  # an action that is not legal
+    policy[0, 0] = torch.tensor([0.0, 0.5, 0.5, 0.0])  # masked actions
     mixed = mix(value, out, policy)
     for s in range(2):
         for b in range(3):
@@ -63,11 +63,11 @@ def test_a_soft_policy_is_worth_the_sum_over_its_actions(value):
                 expected = sum(policy[s, b, a].item() * rows[a][k].item() for a in range(4))
                 assert mixed[s, b, k].item() == pytest.approx(expected, abs=1e-5)
     plain = mixed @ value.z if isinstance(value, Categorical) else mixed.mean(-1)
-    torch.testing.assert_close(plain, (policy * value.mean(out)).sum(-1))  # the mean of a mixture is that of the means
+    torch.testing.assert_close(plain, (policy * value.mean(out)).sum(-1))
 
 
 @pytest.mark.parametrize("value", VALUES, ids=NAMES)
-def test_the_error_of_a_batch_is_that_of_its_members(value):
+def test_errors_of_a_batch_are_those_of_its_rows(value):
     """T14: (B,) against (B, 1) would silently be (B, B)."""
     out, target = torch.randn(2, 6, value.width), shaped(value, 2, 6)
     for measure in (value.error, value.priority):
@@ -79,22 +79,22 @@ def test_the_error_of_a_batch_is_that_of_its_members(value):
 
 
 @pytest.mark.parametrize("value", VALUES, ids=NAMES)
-def test_surprise_is_never_negative_and_gone_where_the_prediction_is_right(value):
-    """T5: without the absolute value, what was worth less than thought would never be drawn again."""
+def test_priorities_are_positive_except_for_a_right_prediction(value):
+    """T5: without the absolute value, an overestimated transition would never be drawn again."""
     out = 3 * torch.randn(500, value.width)
     assert (value.priority(out, shaped(value, 500)) >= 0).all()
     assert (value.priority(out, shaped(value, 500)) > 1e-3).float().mean() > 0.9
     right = out.softmax(-1) if isinstance(value, Categorical) else out
     torch.testing.assert_close(value.priority(out, right), torch.zeros(500), atol=1e-5, rtol=0)
     gradient = torch.autograd.functional.jacobian(lambda x: value.error(x, right[:1]).sum(), out[:1])
-    if not isinstance(value, Quantile):  # whose error with itself is that of its spread
+    if not isinstance(value, Quantile):  # the quantile loss of a spread is never 0
         torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-6, rtol=0)
 
 
-# ---- a number
+# ---- scalar
 
 
-def test_scalar_backup_is_the_bellman_equation():
+def test_the_scalar_target_is_the_bellman_equation():
     reward, discount = torch.tensor([[1.0, -2.0, 0.5]]), torch.tensor([[0.9, 0.0, 0.81]])
     out = torch.tensor([[[10.0], [7.0], [-3.0]]])
     for value in (Scalar(), Quantile(1)):
@@ -103,13 +103,13 @@ def test_scalar_backup_is_the_bellman_equation():
         torch.testing.assert_close(target[..., 0], torch.tensor([[1 + 9.0, -2.0, 0.5 - 2.43]]))
 
 
-def test_scalar_mean_is_the_number_itself():
+def test_the_scalar_mean_is_the_number_itself():
     out = torch.rand(2, 5, 4, 1)
     assert torch.equal(Scalar().mean(out), out[..., 0])
 
 
 @pytest.mark.parametrize("loss", ["huber", "mse"])
-def test_errors_are_those_of_the_textbook(loss):
+def test_the_losses_are_huber_and_mse(loss):
     delta = torch.tensor([-30.0, -1.5, -1.0, -0.4, 0.0, 0.4, 1.0, 1.5, 30.0])
     out = torch.linspace(-2, 2, len(delta))
     expected = [d * d if loss == "mse" else d * d / 2 if abs(d) < 1 else abs(d) - 0.5 for d in delta.tolist()]
@@ -143,27 +143,27 @@ P = [0.1, 0.2, 0.3, 0.15, 0.25]
 @pytest.mark.parametrize(
     ("reward", "discount", "expected"),
     [
-        (0.0, 1.0, P),  # every atom falls on itself
+        (0.0, 1.0, P),  # every atom onto itself
         (1.0, 1.0, [0, 0.1, 0.2, 0.3, 0.4]),  # by one to the right, the last one clipped
         (-1.0, 1.0, [0.3, 0.3, 0.15, 0.25, 0]),  # to the left
         (0.5, 1.0, [0.05, 0.15, 0.25, 0.225, 0.325]),  # half to each neighbour
-        (1.0, 0.0, [0, 0, 0, 1, 0]),  # nothing follows: all of it on one atom ...
+        (1.0, 0.0, [0, 0, 0, 1, 0]),  # terminated: all mass on one atom ...
         (-0.25, 0.0, [0, 0.25, 0.75, 0, 0]),  # ... or between two
         (9.0, 0.0, [0, 0, 0, 0, 1]),
         (-9.0, 1.0, [1, 0, 0, 0, 0]),
         (0.0, 0.5, [0, 0.2, 0.475, 0.325, 0]),  # -1, -0.5, 0, 0.5 and 1: the halves go to both sides
     ],
 )
-def test_a_distribution_moves_as_worked_out_by_hand(reward, discount, expected):
-    """T14: atoms at -2, -1, 0, 1, 2; where one falls on another, l = u, no mass may be lost."""
+def test_a_projection_by_hand(reward, discount, expected):
+    """T14: atoms at -2, -1, 0, 1, 2; no mass is lost where a target coincides with an atom."""
     value = Categorical(5, -2.0, 2.0)
     target = moved(value, torch.tensor(reward), torch.tensor(discount), torch.tensor(P))
     torch.testing.assert_close(target, torch.tensor(expected, dtype=torch.float32))
 
 
 @pytest.mark.parametrize(("atoms", "low", "high"), [(51, -10.0, 10.0), (51, 0.0, 100.0), (2, -1.0, 1.0), (7, 0.3, 0.9)])
-def test_distributions_move_as_atom_by_atom(atoms, low, high):
-    """T14: no mass is lost, wherever it falls."""
+def test_projections_agree_with_a_loop_over_atoms(atoms, low, high):
+    """T14: no mass is lost."""
     value, shape = Categorical(atoms, low, high), (3, 40)
     reward = torch.randn(shape) * (high - low) / 2
     reward[:, :10] = reward[:, :10].round()
@@ -180,14 +180,14 @@ def test_distributions_move_as_atom_by_atom(atoms, low, high):
             torch.testing.assert_close(target[s, b], torch.tensor(expected), atol=2e-5, rtol=0)
 
 
-def test_what_is_not_clipped_keeps_its_mean():
+def test_a_projection_without_clipping_keeps_the_mean():
     value = Categorical(31, -3.0, 3.0)
     before, reward, discount = torch.randn(200, 31).softmax(-1), torch.rand(200) * 2 - 1, torch.rand(200) * 0.6
     target = moved(value, reward, discount, before)
     torch.testing.assert_close(target @ value.z, reward + discount * (before @ value.z), atol=1e-5, rtol=1e-5)
 
 
-def test_what_lies_outside_the_support_is_its_end():
+def test_targets_outside_the_support_are_clipped_to_its_end():
     value = Categorical(31, -3.0, 3.0)
     for reward, end in ((50.0, -1), (-50.0, 0)):
         target = moved(value, torch.tensor([reward]), torch.tensor([1.0]), torch.randn(1, 31).softmax(-1))
@@ -205,7 +205,7 @@ def test_the_mean_of_a_distribution_and_its_divergence():
     assert value.priority(logits, target).item() == pytest.approx(divergence)
 
 
-def test_a_wrong_certainty_can_still_be_unlearned():
+def test_a_wrong_certainty_has_a_gradient():
     """T14: probabilities clamped away from 0 and 1 have no gradient there; the logits always have one."""
     value = Categorical(3, 0.0, 2.0)
     logits = torch.tensor([200.0, 0.0, -200.0], requires_grad=True)
@@ -223,8 +223,8 @@ def test_quantiles_are_at_midpoints():
     assert Quantile(1).tau.tolist() == [0.5]
 
 
-def test_the_quantile_loss_sums_over_what_is_predicted_and_averages_over_the_target():
-    """T14: a loop over the batch, i and j; of as many the order would not show, so the target has 3."""
+def test_the_quantile_loss_agrees_with_a_loop():
+    """T14: sum over predictions, mean over targets; with 3 targets, so that the two differ."""
     value = Quantile(5)
     out, target = 2 * torch.randn(2, 3, 5), 2 * torch.randn(2, 3, 3)
     loss = value.error(out, target)
@@ -242,8 +242,8 @@ def test_the_quantile_loss_sums_over_what_is_predicted_and_averages_over_the_tar
 @pytest.mark.parametrize(
     ("name", "inverse"), [("exponential", lambda u: -torch.log1p(-u)), ("two peaks", lambda u: (u > 0.4) * 3 + u)]
 )
-def test_the_least_quantile_loss_is_at_the_quantiles(name, inverse):
-    """Samples at 1000 even levels; the unit within which Huber's loss is round is small against their spread."""
+def test_the_quantile_loss_is_minimal_at_the_quantiles(name, inverse):
+    """Samples at 1000 even levels, with a spread far beyond the quadratic part of the Huber loss."""
     value, scale = Quantile(5), 200.0
     samples = scale * inverse((torch.arange(1000) + 0.5) / 1000)
     theta = torch.full((5,), samples.mean().item(), requires_grad=True)
