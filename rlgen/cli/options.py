@@ -1,7 +1,7 @@
 """Options of the command line: those that commands share, and those made from a settings dataclass."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -61,16 +61,16 @@ def examples(*lines: str) -> str:
 
 
 def with_settings(
-    function: Callable[..., None], settings: Iterable[type], preset: Mapping[str, Any]
+    function: Callable[..., None], settings: Iterable[type], preset: Mapping[str, Any], without: Container[str] = ()
 ) -> Callable[..., None]:
     """`function` as a typer command in which one option per field of `settings` replaces its parameter `given`.
 
     `given` receives the options that were typed, by field name. Defaults in the help are those of `preset`, then
-    those of the fields.
+    those of the fields. Parameters of `function` in `without` keep their default and are no options.
     """
     fields = [option for s in settings for option in options(s)]
     fields.sort(key=lambda option: option.panel != "Run")  # the options of every run first
-    own = [p for name, p in inspect.signature(function).parameters.items() if name != "given"]
+    own = [p for name, p in inspect.signature(function).parameters.items() if name != "given" and name not in without]
     parameters = own + [
         inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(option, preset))
         for option in fields

@@ -67,7 +67,6 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
             typer.Option(
                 "--fallback/--no-fallback",
                 help=f"Take {stand_in} where the dataset cannot be downloaded",
-                hidden=not stand_in,
             ),
         ] = True,
         quiet: Quiet = False,
@@ -96,7 +95,7 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
             f"rlgen {entry.name} {entry.task}", f"rlgen {entry.name} {entry.task} --seed 1 --lr 0.0005 --name try-1"
         ),
         context_settings=HELP,
-    )(with_settings(train, settings, defaults))
+    )(with_settings(train, settings, defaults, () if stand_in else ("fallback",)))
     return typer.main.get_command(typed)
 
 

@@ -44,6 +44,7 @@ import pytest
         (["dqn", "CartPole", "--lr-steps", "9"], 2, "--lr-steps has no effect: it belongs to --lr-end"),
         (["gan", "digits", "--r1-interval", "9"], 2, "--r1-interval has no effect: it belongs to --r1-weight"),
         (["gan", "CartPole"], 2, "CartPole-v1 is an environment"),
+        (["dqn", "CartPole", "--no-fallback"], 2, "dqn has no option --no-fallback"),
         (["dqn", "digits"], 2, "digits is a dataset"),
         (["list", "env"], 2, "did you mean envs"),
         (["eval", "--sampels", "4"], 2, "eval has no option --sampels: did you mean --samples"),
