@@ -33,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A lab for reinforcement learning and generative models. Start with rlgen dqn CartPole, or rlgen gan mnist",
+    help="A lab for reinforcement learning and generative models. Start with rlgen dqn CartPole, or rlgen gan mnist.",
 )
 training.register(app, "Train")
 listing.register(app, "Look at runs")
@@ -85,8 +85,8 @@ def _misused(error: Any) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     where = error.ctx.command_path if getattr(error, "ctx", None) else "rlgen"
-    option = getattr(error, "option_name", None)
-    message = _no_option(option, error.ctx) if option and error.ctx else " ".join(error.format_message().split())
+    unknown = type(error).__name__ == "NoSuchOption" and error.ctx
+    message = _no_option(error.option_name, error.ctx) if unknown else " ".join(error.format_message().split())
     _fail(error.exit_code, f"{message.rstrip('.')} (see `{where} --help`)")
 
 

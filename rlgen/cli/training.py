@@ -107,7 +107,7 @@ def _defaults(entry: catalog.Entry, words: list[str]) -> tuple[dict[str, Any], s
     if not {"-h", "--help"} & set(words):
         return {}, ""  # no help is shown
     order = "A typed option wins over --config, and that over the preset."
-    task = next((word for word in words if not word.startswith("-")), None)
+    task = _task(words)
     if task is None:
         tasks = dict.fromkeys([*entry.tuned_for, *entry.expected])
         scores = [f"{name.replace(':', ' --preset ')}: {entry.expected.get(name, 'not measured')}" for name in tasks]
@@ -120,6 +120,16 @@ def _defaults(entry: catalog.Entry, words: list[str]) -> tuple[dict[str, Any], s
     score = next((entry.expected[name] for name in reversed(names) if name in entry.expected), "not measured")
     settings = {name: value for layer in entry.presets(*names) for name, value in layer.items()}
     return settings, f"The defaults are those of the preset for {names[0]}; its measured score: {score}. {order}"
+
+
+def _task(words: list[str]) -> str | None:
+    """The first of the words that is neither an option nor the value of one."""
+    alone = ("-h", "--help", "-q", "--quiet", "--json", "--fallback")
+    for before, word in pairwise(["", *words]):
+        value = before.startswith("-") and "=" not in before and not before.startswith(("--no-", *alone))
+        if not word.startswith("-") and not value:
+            return word
+    return None
 
 
 def resume(

@@ -46,6 +46,7 @@ import pytest
         (["gan", "CartPole"], 2, "CartPole-v1 is an environment"),
         (["dqn", "CartPole", "--no-fallback"], 2, "dqn has no option --no-fallback"),
         (["dqn", "digits"], 2, "digits is a dataset"),
+        (["dqn", "CartPole", "--lr"], 2, "'--lr' requires an argument"),
         (["list", "env"], 2, "did you mean envs"),
         (["eval", "--sampels", "4"], 2, "eval has no option --sampels: did you mean --samples"),
     ],

@@ -154,7 +154,10 @@ def test_divergence_exits_3_and_keeps_the_weights_finite(rlgen):
     assert json.loads(Path("runs/dqn-CartPole-1/run.json").read_text())["status"] == "diverged"
 
 
-@pytest.mark.parametrize("words", [["--help", "cartpole"], ["CartPole", "--help"], ["CartPole-v1", "-h"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help", "cartpole"], ["CartPole", "--help"], ["CartPole-v1", "-h"], ["-q", "--lr", "1", "CartPole", "--help"]],
+)
 def test_the_help_shows_the_preset_of_a_task(rlgen, words):
     code, out, _ = rlgen("dqn", *words)
     assert code == 0
