@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from rlgen.core.errors import UserError, did_you_mean
 
@@ -49,7 +49,7 @@ class Panel:
 class Kind:
     """What the algorithms of a kind have in common; nothing outside this table and their own room depends on it."""
 
-    name: Literal["agent", "model"]
+    name: str
     article: str  # the name with its article
     plural: str
     package: str  # of its algorithms, with their dataclasses in `settings` and measured scores in scores.json
@@ -65,7 +65,8 @@ class Kind:
     panels: tuple[Panel, ...]  # ... and its vertical axes
     verbs: tuple[str, ...]  # commands suggested after training
     also: tuple[str, ...]  # further commands that take such a run
-    counted: str  # what a report counts: episodes or samples
+    counted: str  # what a report counts: episodes or samples ...
+    counts: str  # ... as a help text
     final: int  # of them at the end of the training ...
     fresh: int  # ... and in `rlgen eval`
     fallback: str = ""  # the task that stands in for one that cannot be downloaded
@@ -102,6 +103,7 @@ AGENT = Kind(
     verbs=("plot", "play", "eval"),
     also=(),
     counted="episodes",
+    counts="Fresh greedy episodes of an agent",
     final=100,
     fresh=100,
 )
@@ -145,6 +147,7 @@ MODEL = Kind(
     verbs=("sample", "plot", "eval"),
     also=("probe",),
     counted="samples",
+    counts="Samples of a model, at most as many as there are test images",
     final=0,
     fresh=10_000,
     fallback="digits",

@@ -60,7 +60,7 @@ def settings_of(entry: Entry, names: list[str], typed: Mapping[str, Any]) -> tup
     factor = budget / resolve(Plan, *presets).budget
 
     def resolved(settings: type[T]) -> T:
-        return resolve(settings, *presets, scaled(settings, factor, typed, *presets), points, typed)
+        return resolve(settings, *presets, scaled(settings, factor, *presets), points, typed)
 
     points: dict[str, int] = {}
     points = {"log_every": min(resolved(Plan).log_every, max(1, budget // POINTS))}
@@ -93,7 +93,7 @@ def saved_settings(folder: Folder) -> tuple[Entry, Any, Setup]:
 
 def check_methods(entry: Entry) -> None:
     """Raise UserError for an algorithm that is not finished."""
-    if lacking := missing(entry.algorithm, getattr(protocols, entry.kind.name.title())):
+    if lacking := missing(entry.algorithm, getattr(protocols, entry.kind.name.title(), Algorithm)):
         raise UserError(
             f"{entry.algorithm.__name__} does not implement {', '.join(lacking)}: see rlgen/core/algorithm.py"
         )

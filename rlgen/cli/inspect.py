@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from rlgen import catalog
-from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number
+from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number, with_options
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
@@ -51,11 +51,8 @@ def plot(
 
 def evaluate(
     run: Run = "latest",
-    episodes: Annotated[int | None, number("--episodes", "Fresh greedy episodes of an agent (100 by default)")] = None,
-    samples: Annotated[
-        int | None,
-        number("--samples", "Samples of a model (10,000 by default); at most as many as there are test images"),
-    ] = None,
+    *,
+    counts: dict[str, int],
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),
@@ -68,11 +65,10 @@ def evaluate(
         from rlgen import preparation, session
     folder = Folder.find(runs, run)
     kind = preparation.entry_of(folder).kind
-    typed = {"episodes": episodes, "samples": samples}
-    for name, value in typed.items():
-        if value is not None and name != kind.counted:
+    for name in counts:
+        if name != kind.counted:
             raise UserError(f"--{name}: {folder.name} is {kind.article}, which is scored on --{kind.counted}")
-    count = typed[kind.counted] or kind.fresh
+    count = counts.get(kind.counted, kind.fresh)
     with activity("loading"):
         trained = session.restore(folder, checkpoint)
     with activity("scoring", count, kind.counted) as more:
@@ -201,13 +197,17 @@ def probe_codes(
     _print(table(["labels", "encoder frozen", "fine-tuned", "from scratch"], shares))
 
 
+COUNTS = {
+    kind.counted: Annotated[int | None, number(f"--{kind.counted}", f"{kind.counts} ({kind.fresh:,} by default)")]
+    for kind in catalog.KINDS.values()
+}
 COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "plot": (
         plot,
         ("rlgen plot latest", "rlgen plot dqn-CartPole-1 dqn-CartPole-2 --out both.png --x seconds"),
     ),
     "eval": (
-        evaluate,
+        with_options(evaluate, "counts", COUNTS),
         ("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json", "rlgen eval gan-mnist-1"),
     ),
     "play": (play, ("rlgen play latest", "rlgen play dqn-CartPole-1 --episodes 3 --out cartpole.gif")),

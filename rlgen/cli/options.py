@@ -1,5 +1,6 @@
 """Options of the command line: those that commands share, and those made from a settings dataclass."""
 
+import functools
 import inspect
 from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ Checkpoint = Annotated[Literal["last", "best"], typer.Option("--checkpoint", hel
 
 def whole(text: str | int) -> int:
     """An integer as people write it: 100000, 100_000, 100,000 and 1e5 alike. Raises typer's error for anything else."""
-    plain = str(text).strip().replace(",", "").replace("_", "")
+    plain = str(text).strip().replace(",", "")
     try:
         number = float(plain) if "e" in plain.lower() or "." in plain else int(plain)
         if number == int(number):
@@ -65,21 +66,33 @@ def with_settings(
 ) -> Callable[..., None]:
     """`function` as a typer command in which one option per field of `settings` replaces its parameter `given`.
 
-    `given` receives the options that were typed, by field name. Defaults in the help are those of `preset`, then
-    those of the fields. Parameters of `function` in `without` keep their default and are no options.
+    Defaults in the help are those of `preset`, then those of the fields. Parameters of `function` in `without` keep
+    their default and are no options.
     """
     fields = [option for s in settings for option in options(s)]
     fields.sort(key=lambda option: option.panel != "Run")  # the options of every run first
-    own = [p for name, p in inspect.signature(function).parameters.items() if name != "given" and name not in without]
+    return with_options(function, "given", {option.name: _option(option, preset) for option in fields}, without)
+
+
+def with_options(
+    function: Callable[..., None], name: str, annotations: Mapping[str, Any], without: Container[str] = ()
+) -> Callable[..., None]:
+    """`function` with its parameter `name` replaced by a parameter per annotation.
+
+    The parameter `name` receives those that were typed, by their names.
+    """
+    own = [p for key, p in inspect.signature(function).parameters.items() if key != name and key not in without]
     parameters = own + [
-        inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(option, preset))
-        for option in fields
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for key, annotation in annotations.items()
     ]
 
+    @functools.wraps(function)
     def command(**values: Any) -> None:
-        typed = {option.name: values.pop(option.name) for option in fields}
-        function(given={name: value for name, value in typed.items() if value is not None}, **values)
+        typed = {key: values.pop(key) for key in annotations}
+        function(**{name: {key: value for key, value in typed.items() if value is not None}}, **values)
 
+    del command.__wrapped__  # its signature is another one
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command

@@ -96,13 +96,13 @@ def resolve(settings: type[T], *layers: Mapping[str, Any]) -> T:
         raise UserError("; ".join(lines)) from None
 
 
-def scaled(settings: type, factor: float, typed: Container[str], *layers: Mapping[str, Any]) -> dict[str, int]:
-    """A layer with the scaled fields of `settings` times `factor`, those in `typed` left out."""
+def scaled(settings: type, factor: float, *layers: Mapping[str, Any]) -> dict[str, int]:
+    """A layer with the scaled fields of `settings` times `factor`, without those that are 0."""
     values: Any = resolve(settings, *layers)
     return {
         option.name: max(1, round(getattr(values, option.name) * factor))
         for option in options(settings)
-        if option.scaled and option.name not in typed and getattr(values, option.name)
+        if option.scaled and getattr(values, option.name)
     }
 
 
