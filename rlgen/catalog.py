@@ -1,4 +1,4 @@
-"""The one table of what can be trained: name -> where it lives, its preset, one line. Imports no torch."""
+"""The table of all algorithms: name, class, settings, one line. Imports no torch."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,18 +13,18 @@ from rlgen.core.errors import UserError, did_you_mean
 
 
 class Tasks(Protocol):
-    """What the room of environments, or of datasets, answers about a name on the command line."""
+    """The functions by which the modules of environments and of datasets resolve names from the command line."""
 
     def resolve(self, task: str) -> str:
         """The full name. Raises UserError for an unknown one."""
         ...
 
     def short(self, name: str) -> str:
-        """The name for presets and people of a full name."""
+        """The short form of a full name: in presets and messages."""
         ...
 
     def canonical(self, task: str, *, data: str | None, fallback: bool) -> tuple[str, str | None]:
-        """The name for a run's folder, its files at hand, and a notice where another task is taken in its place."""
+        """The name of the task, its files downloaded; and a notice where another task replaces a missing one."""
         ...
 
     def listing(self) -> Iterable[tuple[str, str, str]]:
@@ -47,29 +47,29 @@ class Panel:
 
 @dataclass(frozen=True)
 class Kind:
-    """What the algorithms of a kind have in common; nothing outside this table and their own room depends on it."""
+    """Properties shared by the algorithms of a kind: agents, generative models."""
 
     name: str
     article: str  # the name with its article
     plural: str
     package: str  # of its algorithms, with their dataclasses in `settings` and measured scores in scores.json
     presets: str  # module of the package with the presets
-    room: str  # module of its tasks: see `Tasks`
-    task: str  # one of its tasks, with the article ...
-    topic: str  # ... and their name in `rlgen list`
-    listed: tuple[str, str, str]  # heads of the table of tasks in `rlgen list`
-    others: str  # tasks beside those in the table
+    room: str  # module of its tasks, which implements `Tasks`
+    task: str  # "an environment" or "a dataset", in messages
+    topic: str  # name of the table of tasks in `rlgen list`
+    listed: tuple[str, str, str]  # column heads of that table
+    others: str  # further tasks, which the table does not list
     unit: str  # of the time of a run
-    shown: Mapping[str, str]  # metrics of the progress line, and their names there
-    time: str  # horizontal axis of a plot ...
-    panels: tuple[Panel, ...]  # ... and its vertical axes
+    shown: Mapping[str, str]  # metrics of the progress line -> their labels
+    time: str  # label of the horizontal axis of a plot
+    panels: tuple[Panel, ...]  # of a plot
     verbs: tuple[str, ...]  # commands suggested after training
-    also: tuple[str, ...]  # further commands that take such a run
-    counted: str  # what a report counts: episodes or samples ...
-    counts: str  # ... as a help text
-    final: int  # of them at the end of the training ...
-    fresh: int  # ... and in `rlgen eval`
-    fallback: str = ""  # the task that stands in for one that cannot be downloaded
+    also: tuple[str, ...]  # further commands for such a run
+    counted: str  # unit of a report: episodes or samples
+    counts: str  # help text of the option of `rlgen eval` for their number
+    final: int  # number of episodes or samples in the report after training
+    fresh: int  # default number in `rlgen eval`
+    fallback: str = ""  # task in place of one that cannot be downloaded
 
     @property
     def tasks(self) -> Tasks:
@@ -79,17 +79,9 @@ class Kind:
 
 
 AGENT = Kind(
-    name="agent",
-    article="an agent",
-    plural="agents",
-    package="rlgen.agents",
-    presets="presets",
-    room="rlgen.envs",
-    task="an environment",
-    topic="envs",
-    listed=("name", "id", "from"),
-    others="every gymnasium id with discrete actions",
-    unit="steps",
+    name="agent", article="an agent", plural="agents", package="rlgen.agents", presets="presets",
+    room="rlgen.envs", task="an environment", topic="envs", unit="steps",
+    listed=("name", "id", "from"), others="every gymnasium id with discrete actions",
     shown={"return_100": "return (100)", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"},
     time="environment steps",
     panels=(
@@ -100,25 +92,13 @@ AGENT = Kind(
             episodes="return",
         ),
     ),
-    verbs=("plot", "play", "eval"),
-    also=(),
-    counted="episodes",
-    counts="Fresh greedy episodes of an agent",
-    final=100,
-    fresh=100,
-)
+    verbs=("plot", "play", "eval"), also=(),
+    counted="episodes", counts="Fresh greedy episodes of an agent", final=100, fresh=100,
+)  # fmt: skip
 MODEL = Kind(
-    name="model",
-    article="a model",
-    plural="models",
-    package="rlgen.generative",
-    presets="presets",
-    room="rlgen.data",
-    task="a dataset",
-    topic="data",
-    listed=("name", "what", "where"),
-    others="",
-    unit="images",
+    name="model", article="a model", plural="models", package="rlgen.generative", presets="presets",
+    room="rlgen.data", task="a dataset", topic="data", unit="images", fallback="digits",
+    listed=("name", "what", "where"), others="",
     shown={
         "discriminator_loss": "D loss",
         "generator_loss": "G loss",
@@ -144,14 +124,9 @@ MODEL = Kind(
         Panel("loss of the generator", {"generator_loss": "generator"}, ("loss",), fall=0.1),
         Panel("loss", {"loss": "training loss"}, fall=0.1, last_resort=True),
     ),
-    verbs=("sample", "plot", "eval"),
-    also=("probe",),
-    counted="samples",
-    counts="Samples of a model, at most as many as there are test images",
-    final=0,
-    fresh=10_000,
-    fallback="digits",
-)
+    verbs=("sample", "plot", "eval"), also=("probe",),
+    counted="samples", counts="Samples of a model, at most as many as there are test images", final=0, fresh=10_000,
+)  # fmt: skip
 KINDS = {kind.name: kind for kind in (AGENT, MODEL)}
 # the tables of `rlgen list`
 TOPICS = tuple(dict.fromkeys([*(k.plural for k in KINDS.values()), *(k.topic for k in KINDS.values()), "presets"]))
@@ -159,7 +134,7 @@ TOPICS = tuple(dict.fromkeys([*(k.plural for k in KINDS.values()), *(k.topic for
 
 @dataclass(frozen=True)
 class Entry:
-    """A name on the command line: an algorithm, its settings and the defaults it changes."""
+    """An algorithm by its name on the command line, with its settings and the defaults it changes."""
 
     name: str
     kind: Kind

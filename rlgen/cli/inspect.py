@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from rlgen import catalog
-from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number, with_options
+from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number, output, with_options
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
@@ -27,13 +27,7 @@ def register(app: typer.Typer, panel: str) -> None:
 def plot(
     names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, names in the folder of runs, or latest")],
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            metavar="FILE",
-            help="png, svg, pdf or csv; by default curves.png, in the folder of a single run",
-            show_default=False,
-        ),
+        Path | None, output("--out", "png, svg, pdf or csv; by default curves.png, in the folder of a single run")
     ] = None,
     x: Annotated[
         Literal["steps", "seconds"], typer.Option("--x", help="Horizontal axis: steps (or images), or seconds")
@@ -81,12 +75,7 @@ def evaluate(
 
 def play(
     run: Run = "latest",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="FILE", help="A GIF; by default play.gif in the folder of the run", show_default=False
-        ),
-    ] = None,
+    out: Annotated[Path | None, output("--out", "A GIF; by default play.gif in the folder of the run")] = None,
     episodes: Annotated[int, number("--episodes", "Number of episodes")] = 1,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
@@ -116,18 +105,8 @@ def sample(
         Literal["samples", "reconstructions", "completions", "interpolations", "manifold"],
         typer.Option("--what", help="What to draw; all but samples as a grid of the size it has in training"),
     ] = "samples",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="FILE", help="A PNG; by default grid.png in the folder of the run", show_default=False
-        ),
-    ] = None,
-    npy: Annotated[
-        Path | None,
-        typer.Option(
-            "--npy", metavar="FILE", help="Also the images as an array (N, C, H, W) in [0, 1]", show_default=False
-        ),
-    ] = None,
+    out: Annotated[Path | None, output("--out", "A PNG; by default grid.png in the folder of the run")] = None,
+    npy: Annotated[Path | None, output("--npy", "Also the images as an array (N, C, H, W) in [0, 1]")] = None,
     scale: Annotated[int, number("--scale", "Factor of enlargement of images and captions, for slides")] = 1,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",

@@ -53,6 +53,11 @@ def number(flag: str, help: str, minimum: int = 1) -> Any:
     return typer.Option(flag, parser=at_least(minimum), metavar="INTEGER", help=help, show_default=True)
 
 
+def output(flag: str, help: str) -> Any:
+    """A typer option for a file to write."""
+    return typer.Option(flag, metavar="FILE", help=help, show_default=False)
+
+
 Seed = Annotated[int, number("--seed", "Seed of fresh episodes, samples or classifiers", 0)]
 
 
