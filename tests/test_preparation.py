@@ -9,6 +9,7 @@ from rlgen import catalog, preparation
 from rlgen.core import algorithm as protocols
 from rlgen.core.algorithm import missing
 from rlgen.core.errors import DataError, UserError
+from rlgen.core.settings import Setup
 
 
 def settings(algorithm, task, **typed):
@@ -91,3 +92,18 @@ def test_presets_are_found_by_every_name_of_a_task():
 @pytest.mark.parametrize("entry", catalog.CATALOG.values(), ids=catalog.CATALOG)
 def test_every_algorithm_implements_the_protocol_of_its_kind(entry):
     assert missing(entry.algorithm, getattr(protocols, entry.kind.name.title())) == []
+
+
+def test_a_setting_without_an_effect_counts_as_no_change():
+    config = catalog.find("dqn").config
+    assert preparation.changed(config(lr_steps=5, gamma=0.5)) == {"gamma": 0.5}
+    assert preparation.changed(config(lr_steps=5, lr_end=1e-5)) == {"lr_steps": 5, "lr_end": 1e-5}
+
+
+def test_typed_settings_without_an_effect_or_in_contradiction_are_refused():
+    dqn, gan, setup = catalog.find("dqn"), catalog.find("gan"), Setup()
+    with pytest.raises(UserError, match="--lr-steps has no effect: it belongs to --lr-end"):
+        preparation.make(dqn, "CartPole", dqn.config(lr_steps=5, width=4), setup, ["lr_steps"])
+    with pytest.raises(UserError, match="--loss wgan: nothing bounds the critic"):
+        preparation.make(gan, "digits", gan.config(loss="wgan", spectral_norm=False), setup, [])
+    preparation.make(dqn, "CartPole", dqn.config(lr_steps=5, width=4), setup)  # as a saved run has them

@@ -114,3 +114,11 @@ def test_a_plan_without_an_end_is_refused_where_nothing_ranks(tmp_path):
     with pytest.raises(UserError, match="--stop-at 3: gan has no score that ranks its evaluations"):
         session.prepare("gan", "digits", {"stop_at": 3.0}, runs=tmp_path)
     assert Plan().stop_at == math.inf
+
+
+def test_a_run_of_another_machine_is_restored_on_the_device_at_hand(tmp_path):
+    made = session.prepare("dqn", "CartPole", {"budget": 10, "width": 4, "learning_starts": 5}, runs=tmp_path)
+    made.train(quiet=True)
+    folder = Folder(made.run.directory)
+    folder.describe(setup={**folder.info["setup"], "device": "mps" if torch.cuda.is_available() else "cuda"})
+    assert session.restore(folder).time == folder.info["time"]
