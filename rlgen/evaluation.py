@@ -46,7 +46,6 @@ def grid(model: Model, name: str, seed: int = 0) -> Grid:
 
 def grid_of_samples(model: Any, images: NDArray[np.float32], label: str | None = None) -> Grid:
     """Samples (N, C, H, W) of one class or, of a conditional model, of its classes in turn, each in a column."""
-
     from rlgen.generative.grids import sample_grid
 
     if label is not None:
