@@ -83,7 +83,7 @@ QLEARNING: dict[str, dict[str, Any]] = {
         "budget": 300_000, "eval_every": 30_000, "num_envs": 8,
         "gamma": 0.998, "lr_decay": 0.4, "initial_q": 1.0, "epsilon": 0.1,
     },
-    "GridWorld": {"budget": 50_000, "num_envs": 8, "gamma": 0.95, "lr_decay": 0.6, "initial_q": 1.0, "epsilon": 0.1},
+    "GridWorld": {"budget": 100_000, "num_envs": 8, "gamma": 0.95, "lr_decay": 0.6, "initial_q": 1.0, "epsilon": 0.1},
     # Deterministic environments: a constant step size of 1.
     "Taxi": {"budget": 100_000, "num_envs": 8, "lr_decay": 0.0, "epsilon": 0.1},
     "CliffWalking": {
