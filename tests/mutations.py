@@ -6,6 +6,7 @@ still passes. `tests/faults/*.toml` hold the faults, a file per room; run on dem
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
 ROOT = Path(__file__).parents[1]
 FAULTS = Path(__file__).parent / "faults"
+SECONDS, MEMORY = 900, 8 * 2**30  # of one test file: a fault may be a loop without an end
 IGNORED = shutil.ignore_patterns(".git", "runs", "__pycache__", ".*_cache", "build", "dist")
 
 
@@ -59,10 +62,17 @@ def load(pattern: str = "") -> list[Mutation]:
 
 
 def run(root: Path, test: str) -> int:
-    """Exit code of pytest for one test file, stopped at its first failure."""
+    """Exit code of pytest for one test file, stopped at its first failure, by `MEMORY` or after `SECONDS`."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", test]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=900).returncode
+    try:
+        limited = partial(resource.setrlimit, resource.RLIMIT_AS, (MEMORY, MEMORY))
+        done = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, timeout=SECONDS, preexec_fn=limited
+        )
+    except subprocess.TimeoutExpired:
+        return 124
+    return done.returncode
 
 
 def main() -> int:
