@@ -20,7 +20,7 @@ class Steps(gym.Env):
     """Its picture is as bright as its episode is long so far: 10 per step. Episodes have three to six steps."""
 
     observation_space = gym.spaces.Box(0, 1, (1,), np.float32)
-    action_space = gym.spaces.Discrete(2)
+    action_space = gym.spaces.Discrete(2, start=5)
     metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(self, render_mode=None):
@@ -33,7 +33,7 @@ class Steps(gym.Env):
 
     def step(self, action):
         self.time += 1
-        return np.zeros(1, np.float32), 2.0 + action, self.time == self.end, False, {}
+        return np.zeros(1, np.float32), 2.0 + action - 5, self.time == self.end, False, {}
 
     def render(self):
         return np.full((SIDE, SIDE, 3), 10 * self.time, np.uint8)
@@ -43,7 +43,7 @@ gym.register("TestSteps-v0", Steps)
 
 
 class Player:
-    """An agent that takes action 1 in the first step and 0 in all others."""
+    """An agent that takes action 6 in the first step and 5 in all others."""
 
     def make_env(self, num_envs, seed, **options):
         return VectorEnv(f"{__name__}:TestSteps-v0" if ":" in __name__ else "TestSteps-v0", num_envs, seed, **options)
@@ -51,7 +51,7 @@ class Player:
     def predict(self, observation, state, episode_start, deterministic, action_mask):
         assert deterministic
         assert action_mask is None
-        return episode_start.astype(np.int64), state
+        return 5 + episode_start.astype(np.int64), state
 
 
 @pytest.mark.parametrize("episodes", [1, 4])
