@@ -67,7 +67,7 @@ def test_dqn_solves_cartpole(tmp_path):
         ("c51", "Catch", 19),
         ("rainbow", "Catch", 19),
         ("c51", "Acrobot", -100),  # -500 for random actions
-        ("rainbow", "Acrobot", -100),
+        pytest.param("rainbow", "Acrobot", -100, marks=pytest.mark.very_slow),
     ],
 )
 def test_two_of_three_seeds_learn(algorithm, task, score, tmp_path):
