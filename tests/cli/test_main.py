@@ -66,6 +66,9 @@ def test_a_run_of_another_kind_is_refused(rlgen, trained):
     code, _, err = rlgen("sample", "latest")
     assert code == 2
     assert "rlgen play" in err
+    code, _, err = rlgen("eval", "latest", "--samples", "4")
+    assert code == 2
+    assert "--samples: dqn-CartPole-1 is an agent, which is scored on --episodes" in err
     assert rlgen("plot", "latest", "--out", "curves.doc")[0] == 2
     assert rlgen("eval", "latest", "--checkpoint", "first")[0] == 2
 
