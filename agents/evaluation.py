@@ -80,7 +80,9 @@ def report(returns: NDArray[np.float64], optimum: float | None = None) -> Report
     if optimum is not None:
         values["optimum"] = optimum
         relation = "is below it" if high < optimum - 1e-9 else "is above it" if low > optimum + 1e-9 else "contains it"
-        lines.append(f"optimum {_number(optimum)}: the best policy within the time limit; the interval {relation}")
+        lines.append(
+            f"optimum {_number(optimum)}: the highest expected return within the time limit; the interval {relation}"
+        )
     return Report(values, lines, {"returns": returns[finished].tolist()})
 
 

@@ -18,11 +18,11 @@ class DQN:
     # Learning
     lr: Rate = 1e-3  # step size of Adam
     lr_end: Rate | None = None  # final step size of a linear schedule; none: a constant step size
-    lr_steps: Duration = 100_000  # length of that schedule, in environment steps
-    adam_eps: Rate = 1e-8  # ε of Adam, added to the root of the second moment
+    lr_steps: Duration = 100_000  # length of the schedule of the step size, in environment steps
+    adam_eps: Rate = 1e-8  # epsilon of Adam, added to the root of the second moment
     gamma: Fraction = 0.99  # discount per environment step
     batch: PositiveInt = 64  # transitions per gradient step
-    train_freq: PositiveInt = 4  # environment steps between updates, at least one of every environment
+    train_freq: PositiveInt = 4  # environment steps between updates, at least num_envs
     gradient_steps: PositiveInt = 1  # gradient steps per update
     loss: Literal["huber", "mse"] = "huber"  # loss of the TD error
     max_grad_norm: PositiveFloat = 10.0  # maximum norm of the gradient, by clipping; inf: no clipping
@@ -56,8 +56,8 @@ class DQN:
     frame_stack: PositiveInt = 1  # observations stacked as the input, the last ones
     repeat_action_probability: Fraction | None = None  # sticky actions of MinAtar and Atari; none: the game's own
     max_episode_steps: PositiveInt | None = None  # time limit of an episode, in steps; none: the environment's own
-    clip_reward: bool = False  # sign of the reward as the reward of the training; scores stay unclipped
-    life_loss: bool = False  # a lost life as a termination in the training; scores are of whole games
+    clip_reward: bool = False  # training rewards clipped to their sign; scores are of unclipped rewards
+    life_loss: bool = False  # lost life as a terminal state in training; scores are of whole games
     # Evaluation
     eval_episodes: PositiveInt = 20  # greedy episodes of an evaluation, per seed
     final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score, per seed
@@ -109,7 +109,7 @@ class DRQN(DQN):
 
     # Recurrence
     length: PositiveInt = 16  # steps of a sequence with a loss
-    burn_in: NonNegativeInt = 8  # steps before them without a loss, for the recurrent state (Kapturowski 2019)
+    burn_in: NonNegativeInt = 8  # steps before a sequence to warm up the recurrent state, no loss (Kapturowski 2019)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,7 +125,7 @@ class QLearning:
     gamma: Fraction = 0.99  # discount per environment step
     lr: Annotated[float, Field(gt=0, le=1)] = 1.0  # step size at the first visit to a state and action
     lr_decay: Fraction = 0.5  # exponent ω of the step size lr / n^ω at the n-th visit; 0: a constant step size
-    initial_q: float = 0.0  # initial value of every state and action; a high one makes the agent try all of them
+    initial_q: float = 0.0  # initial value of every state and action; optimistic values encourage exploration
     # Exploration
     epsilon: Fraction = 1.0  # initial probability of a random action
     epsilon_end: Fraction = 0.1  # final probability of a random action

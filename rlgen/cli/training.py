@@ -54,7 +54,7 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
             typer.Option(
                 "--config",
                 metavar="FILE",
-                help="Settings in TOML or JSON, or the run.json of another run; typed options win over it",
+                help="Settings in TOML or JSON, or the run.json of another run; options override it",
                 show_default=False,
             ),
         ] = None,
@@ -66,7 +66,7 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
             bool,
             typer.Option(
                 "--fallback/--no-fallback",
-                help=f"Take {stand_in} where the dataset cannot be downloaded",
+                help=f"Train on {stand_in} where the dataset cannot be downloaded",
             ),
         ] = True,
         quiet: Quiet = False,
@@ -106,7 +106,7 @@ def _defaults(entry: catalog.Entry, words: list[str]) -> tuple[dict[str, Any], s
     """
     if not {"-h", "--help"} & set(words):
         return {}, ""  # no help is shown
-    order = "A typed option wins over --config, and that over the preset."
+    order = "Options override --config, which overrides the preset."
     task = _task(words)
     if task is None:
         tasks = dict.fromkeys([*entry.tuned_for, *entry.expected])
@@ -134,9 +134,9 @@ def _task(words: list[str]) -> str | None:
 
 def resume(
     run: Run = "latest",
-    budget: Annotated[int | None, number("--budget", "A new end, in steps or images")] = None,
+    budget: Annotated[int | None, number("--budget", "New budget, in steps or images")] = None,
     stop_at: Annotated[
-        float | None, typer.Option("--stop-at", help="A new score to end at; inf for none", show_default=False)
+        float | None, typer.Option("--stop-at", help="New score at which training stops; inf: none", show_default=False)
     ] = None,
     runs: Runs = Path("runs"),
     quiet: Quiet = False,

@@ -70,7 +70,8 @@ class Generative(Stateful):
         """Facts about the dataset: number of images, classes, shape of an image, split."""
         channels, height, width = self.shape
         depth = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
-        split = "by a hash of the file names" if self.task.startswith("folder:") else "as published"
+        splits = {"folder": "split by a hash of the file names", "digits": "fixed random split"}
+        split = splits.get(self.task.split(":")[0], "split as published")
         return {
             "images": f"{len(self.data.images):,} for training, {len(self.test_set):,} for tests ({split})",
             "classes": f"{len(self.classes)}:{_names(self.classes)}" if self.classes else "none",

@@ -39,11 +39,11 @@ class Model:
     batch: PositiveInt = 128  # images per gradient step
     ema: Decay = 0.999  # EMA decay per gradient step, of the weights that are evaluated and sampled
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # precision of training; auto: the faster one
-    compile: bool = False  # torch.compile for training on accelerators; half a minute at the start
+    compile: bool = False  # compilation of the training by torch.compile, for accelerators; half a minute at the start
     # Data
-    data: str | None = None  # folder of the dataset's files, such as MNIST/raw; none: the usual places
+    data: str | None = None  # folder of the dataset's files, such as MNIST/raw; none: $RLGEN_DATA, ./data, cache
     size: Size | None = None  # side of the scaled images in pixels; none: images of their own size
-    skip_bad: bool = False  # unreadable pictures of a folder left out
+    skip_bad: bool = False  # skip unreadable image files of a folder
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Likely(Annealed):
 
     # Likelihood
     likelihood: Literal["bernoulli", "logistic", "mixture", "softmax"] = "bernoulli"  # binary; others: 256 levels
-    binarise: Literal["dynamic", "static", "none"] = "dynamic"  # for bernoulli: at each use, once, or binary as stored
+    binarise: Literal["dynamic", "static", "none"] = "dynamic"  # bernoulli: at each use, once, or none
     components: PositiveInt = 10  # logistics of a mixture
 
     def check(self, given: Container[str]) -> None:
@@ -68,7 +68,7 @@ class Likely(Annealed):
         if "binarise" in given and self.likelihood != "bernoulli":
             raise UserError(
                 f"--binarise {self.binarise}: --likelihood {self.likelihood} takes grey levels: leave it out,"
-                " or take --likelihood bernoulli"
+                " or use --likelihood bernoulli"
             )
         if "components" in given and self.likelihood != "mixture":
             raise UserError(f"--components {self.components}: only --likelihood mixture has components")
@@ -83,6 +83,11 @@ class Coder(Annealed):
     latent: PositiveInt = 32  # dimensions of the code of an image; 2: a manifold is drawn
     width: PositiveInt | None = None  # features of a hidden layer (none: 512), or channels at half the size (none: 32)
     depth: NonNegativeInt = 2  # hidden layers, 0: linear; or 3x3 convolutions at a quarter of the size
+
+    def unused(self) -> dict[str, str]:
+        """Options without an effect beside the others, and the reason."""
+        linear = self.network == "dense" and self.depth == 0
+        return {"width": "--depth 0 has no hidden layer"} if linear else {}
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,13 @@ class VAE(Coder, Likely):
 
     # Objective
     beta: NonNegativeFloat = 1.0  # weight of the KL divergence in training; evaluations report bounds at 1
-    kl_warmup: OptionalDuration = 0  # images over which that weight rises from 0; 0: none
+    kl_warmup: OptionalDuration = 0  # images over which beta rises from 0; 0: none
     free_bits: NonNegativeFloat = 0.0  # KL divergence per dimension without a gradient, nats
     conditional: bool = False  # label as input of encoder and decoder: samples of chosen classes
+
+    def unused(self) -> dict[str, str]:
+        """Options without an effect beside the others, and the reason."""
+        return {**super().unused(), **({} if self.beta else {"kl_warmup": "--beta 0 leaves the KL divergence out"})}
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,7 @@ class GAN(Model):
     # Learning
     lr: Rate = 1e-3  # learning rate of the generator's Adam
     discriminator_lr: Rate = 1e-3  # learning rate of the discriminator's Adam (two time scales: Heusel 2017)
-    beta1: Decay = 0.5  # decay of Adam's mean gradient per step, small because the other network changes as well
+    beta1: Decay = 0.5  # decay of Adam's mean gradient per step; 0 to 0.5 is usual for GANs
     batch: PositiveInt = 32  # images per gradient step
     ema: Decay = 0.999  # EMA decay per gradient step, of the generator that is sampled
     conditional: bool = False  # label as input of both networks: samples of chosen classes (Miyato & Koyama 2018)
@@ -146,9 +155,9 @@ class GAN(Model):
     loss: Literal["non-saturating", "lsgan", "hinge", "wgan"] = "non-saturating"  # adversarial loss
     critic_steps: PositiveInt = 1  # gradient steps of the discriminator, each on new images, per step of the generator
     spectral_norm: bool = True  # spectral norm of the discriminator's layers held at 1 (Miyato 2018)
-    gradient_penalty_weight: NonNegativeFloat = 0.0  # of (|gradient| - 1)^2 between real and fake (Gulrajani 2017)
+    gradient_penalty_weight: NonNegativeFloat = 0.0  # of (|gradient| - 1)^2, real to fake (Gulrajani 2017)
     r1_weight: NonNegativeFloat = 0.0  # weight of |gradient|^2 / 2 at real images (Mescheder 2018)
-    r1_interval: PositiveInt = 16  # gradient steps between R1 penalties, their weight multiplied by it (Karras 2020)
+    r1_interval: PositiveInt = 16  # gradient steps between R1 penalties; multiplies their weight (Karras 2020)
     # Small datasets
     augment: Literal["none", "diffaugment", "adaptive"] = "none"  # augmentation of the discriminator's images
     augment_images: PositiveInt = 100_000  # images over which adaptive augmentation can go from none to full

@@ -139,4 +139,6 @@ def test_a_report_has_the_optimum_where_it_is_known(tmp_path):
     assert report.values["mean"] == report.values["score"] == report.values["optimum"] == -13
     assert report.details == {"returns": [-13.0] * 5}
     assert report.lines[0].startswith("score   mean return -13.0 over 5 fresh greedy episodes (95 % interval")
-    assert report.lines[1] == "optimum -13.0: the best policy within the time limit; the interval contains it"
+    assert (
+        report.lines[1] == "optimum -13.0: the highest expected return within the time limit; the interval contains it"
+    )

@@ -42,7 +42,7 @@ def test_samples_by_labels():
 
 def test_the_task_is_described():
     assert build().describe_task() == {
-        "images": "1,498 for training, 299 for tests (as published)",
+        "images": "1,498 for training, 299 for tests (fixed random split)",
         "classes": "10: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
         "shape": "8x8 pixels, grey",
     }

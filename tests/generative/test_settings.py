@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from rlgen.core.config import options, resolve
+from rlgen.core.config import options, refuse_unused, resolve
 from rlgen.core.errors import UserError
 from rlgen.generative import settings
 
@@ -69,3 +69,14 @@ def test_defaults_do_not_contradict_each_other(kind):
 def test_annealing_and_warm_up_scale_with_the_budget():
     assert {option.name for option in options(settings.VAE) if option.scaled} == {"lr_anneal", "kl_warmup"}
     assert {option.name for option in options(settings.GAN) if option.scaled} == set()
+
+
+def test_a_linear_autoencoder_has_no_width_and_a_vae_without_divergence_no_warm_up():
+    for kind, given, name in (
+        (settings.Autoencoder, {"depth": 0, "width": 64}, "width"),
+        (settings.VAE, {"depth": 0, "width": 64}, "width"),
+        (settings.VAE, {"beta": 0.0, "kl_warmup": 100}, "kl-warmup"),
+    ):
+        with pytest.raises(UserError, match=f"--{name}"):
+            refuse_unused(kind(**given), given)
+    refuse_unused(settings.VAE(depth=1, width=64, kl_warmup=100), ["depth", "width", "kl_warmup"])
