@@ -96,6 +96,6 @@ def test_progress_is_shown_on_a_terminal_by_default(monkeypatch, terminal):
 
 def test_another_dataset_in_place_of_one_that_cannot_be_had_is_announced(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("rlgen.data.canonical", lambda task, *, data, fallback: ("digits", "no mnist, so digits"))
-    rlgen.train("ae", "mnist", runs=tmp_path, budget=64, width=4, depth=0, latent=2)
+    rlgen.train("ae", "mnist", runs=tmp_path, budget=64, width=4, depth=1, latent=2)
     assert "no mnist, so digits" in capsys.readouterr().err
     assert (tmp_path / "ae-digits-1").is_dir()

@@ -93,11 +93,11 @@ def test_the_device_is_the_typed_one(tmp_path, monkeypatch):
     asked = []
     choose = device.choose
     monkeypatch.setattr(device, "choose", lambda setup, **more: asked.append(setup.device) or choose(setup, **more))
-    session.prepare("ae", "digits", {"device": "cpu", "width": 4, "depth": 0}, runs=tmp_path)
+    session.prepare("ae", "digits", {"device": "cpu", "width": 4, "depth": 1}, runs=tmp_path)
     assert asked == ["cpu"]
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="cuda"):
-            session.prepare("ae", "digits", {"device": "cuda", "width": 4, "depth": 0}, runs=tmp_path)
+            session.prepare("ae", "digits", {"device": "cuda", "width": 4, "depth": 1}, runs=tmp_path)
 
 
 def test_a_plan_is_kept_by_a_resumed_run(train):
