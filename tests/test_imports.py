@@ -18,6 +18,7 @@ MAY_IMPORT = {  # each room, and the rooms it may know besides itself
     "rlgen.agents": ["rlgen.core", "rlgen.envs", "rlgen.report.statistics"],
     "rlgen.data": ["rlgen.core"],
     "rlgen.generative": ["rlgen.core", "rlgen.data"],
+    "rlgen.supervised": ["rlgen.core", "rlgen.data"],
 }
 NOBODY_IMPORTS = {"rlgen.cli": "rlgen.__main__"}
 
