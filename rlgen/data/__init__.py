@@ -1,5 +1,19 @@
 """Datasets as one tensor of bytes, by name. Imports no torch before images are loaded."""
 
 from rlgen.data.datasets import NAMES, SOURCES, Dataset, Split, canonical, listing, load, resolve, short
+from rlgen.data.description import MAX_NAMES, class_names, describe
 
-__all__ = ["NAMES", "SOURCES", "Dataset", "Split", "canonical", "listing", "load", "resolve", "short"]
+__all__ = [
+    "MAX_NAMES",
+    "NAMES",
+    "SOURCES",
+    "Dataset",
+    "Split",
+    "canonical",
+    "class_names",
+    "describe",
+    "listing",
+    "load",
+    "resolve",
+    "short",
+]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +40,10 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def take(self, which: Tensor | slice) -> Dataset:
+        """The images at indices (M,), or where a mask (N,) is set, with their labels."""
+        return replace(self, images=self.images[which], labels=None if self.labels is None else self.labels[which])
 
 
 def resolve(task: str) -> str:

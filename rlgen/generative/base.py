@@ -21,8 +21,6 @@ from rlgen.generative.minibatches import Minibatches
 from rlgen.generative.quality import metrics as quality
 from rlgen.generative.sampling import Labels, label_tensor
 
-MAX_NAMES = 12  # classes named in a message
-
 
 class Generative(Stateful):
     """A generative model of the images of a dataset, trained on one minibatch per step.
@@ -38,7 +36,7 @@ class Generative(Stateful):
         self.device = device.choose(setup, accelerate=True)
         self.task = data.resolve(task)
         dataset, self.test_set = self.load("train"), self.load("test")
-        self.digest = dataset.digest
+        self.task_facts = data.describe(dataset, self.test_set)
         self.classes = dataset.classes
         if self.conditional and not self.classes:
             raise UserError(
@@ -68,16 +66,7 @@ class Generative(Stateful):
 
     def describe_task(self) -> dict[str, str]:
         """Facts about the dataset: number of images, classes, shape of an image, split."""
-        channels, height, width = self.shape
-        depth = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
-        splits = {"folder": "split by a hash of the file names", "digits": "fixed random split"}
-        split = splits.get(self.task.split(":")[0], "split as published")
-        return {
-            "images": f"{len(self.data.images):,} for training, {len(self.test_set):,} for tests ({split})",
-            "classes": f"{len(self.classes)}:{_names(self.classes)}" if self.classes else "none",
-            "shape": f"{width}x{height} pixels, {depth}",
-            **({"fingerprint": self.digest[:12]} if self.digest else {}),  # of files that may change
-        }
+        return self.task_facts
 
     def label(self, name: str) -> int:
         """The number of the class called `name`, or with that number. Raises UserError where there is none."""
@@ -87,8 +76,8 @@ class Generative(Stateful):
             return self.classes.index(name)
         if name.isdecimal() and int(name) < len(self.classes):
             return int(name)
-        hint = "" if len(self.classes) <= MAX_NAMES else did_you_mean(name, self.classes)
-        raise UserError(f"{self.task} has no class {name}{hint or f': there are{_names(self.classes)}'}")
+        hint = "" if len(self.classes) <= data.MAX_NAMES else did_you_mean(name, self.classes)
+        raise UserError(f"{self.task} has no class {name}{hint or f': there are{data.class_names(self.classes)}'}")
 
     def labels_for(self, count: int | None, labels: Labels | None) -> tuple[int, Tensor | None]:
         """Number and labels (count,) of samples; see `label_tensor`."""
@@ -188,8 +177,3 @@ def _quality_lines(found: dict[str, Any]) -> list[str]:
     if found["classes"]:
         lines.append("classes  " + "  ".join(f"{name} {share:.1%}" for name, share in found["classes"].items()))
     return [*lines, *(f"no {what}: {why}" for what, why in found["left_out"].items())]
-
-
-def _names(classes: tuple[str, ...]) -> str:
-    """` 0, 1, 2, ...`"""
-    return f" {', '.join(classes[:MAX_NAMES])}{', ...' if len(classes) > MAX_NAMES else ''}"
