@@ -52,7 +52,8 @@ class Seeds(nn.Module):
         for modules in zip(*(copy.modules() for copy in copies), strict=True):
             first = modules[0]
             for name in dict(first.named_parameters(recurse=False)):
-                setattr(first, name, nn.Parameter(torch.stack([getattr(m, name).detach() for m in modules])))
+                stack = torch.stack([getattr(m, name).detach() for m in modules])
+                setattr(first, name, nn.Parameter(stack, getattr(first, name).requires_grad))
             for name in dict(first.named_buffers(recurse=False)):
                 setattr(first, name, torch.stack([getattr(m, name) for m in modules]))
 
@@ -85,7 +86,8 @@ class Conv2d(nn.Conv2d):
         if self.weight.dim() == 4:
             maps = super().forward(x.flatten(0, -4))
         else:
-            maps = vmap(self._conv_forward)(x.flatten(1, -4), self.weight, self.bias)
+            dims = (0, 0, None if self.bias is None else 0)
+            maps = vmap(self._conv_forward, dims)(x.flatten(1, -4), self.weight, self.bias)
         return maps.view(*x.shape[:-3], *maps.shape[-3:])
 
 

@@ -1,0 +1,64 @@
+"""Settings of the networks for images. Imports no torch.
+
+A field is an option, the comment beside it its help, the comment line above a group its panel.
+"""
+
+from collections.abc import Container
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from rlgen import networks
+
+OPTIONS = (
+    "activation", "norm", "init", "dropout", "pooling", "width", "depth", "shortcut", "bottleneck_stride", "stem",
+    "auxiliary",
+)  # fmt: skip
+
+Activation = Literal["auto", "relu", "leaky", "elu", "gelu", "silu", "tanh", "sigmoid"]
+
+
+def _known(name: str) -> str:
+    return networks.find(name).name
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Settings of a network. `auto` and none are the network's own choice."""
+
+    # Network
+    network: Annotated[str, AfterValidator(_known)] = "fast"  # network, such as lenet5 or resnet20
+    activation: Activation = "auto"  # nonlinearity
+    norm: Literal["auto", "none", "batch", "layer", "group", "lrn"] = "auto"  # normalisation after convolutions
+    init: Literal["auto", "zeros", "gaussian", "xavier", "he", "orthogonal", "identity"] = "auto"  # initial weights
+    init_std: PositiveFloat = 0.01  # standard deviation of --init gaussian
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # probability of dropout; none: the network's own
+    pooling: Literal["auto", "max", "average"] = "auto"  # maximum or mean of each window
+    width: PositiveFloat = 1.0  # factor on the channels or units of every hidden layer
+    depth: PositiveInt | None = None  # hidden layers of mlp; none: 2
+    shortcut: Literal["auto", "A", "B"] = "auto"  # of residual networks: zeros for new channels, or 1x1 convolutions
+    bottleneck_stride: Literal["3x3", "1x1"] = "3x3"  # convolution with the stride in a bottleneck; 1x1: He 2015
+    stem: Literal["auto", "image", "small"] = "auto"  # form for images of 224 pixels, or of 32; auto: by their size
+    auxiliary: bool = True  # auxiliary classifiers of googlenet in training, weight 0.3 in the loss
+
+    def unused(self) -> dict[str, str]:
+        """Options without an effect on this network, and the reason."""
+        own = networks.find(self.network).own
+        found = {name: f"--network {self.network} has none" for name in OPTIONS if name not in own}
+        if self.init != "gaussian":
+            found["init_std"] = "it belongs to --init gaussian"
+        return found
+
+    def check(self, given: Container[str]) -> None:
+        """Raise UserError where settings contradict each other."""
+
+    def resolved(self, network: "networks.Network", form: str) -> "NetworkSettings":
+        """The same with the network's own values in place of `auto` and none, and its form for the images."""
+        values = {
+            name: own
+            for name, own in network.own.items()
+            if name in OPTIONS and getattr(self, name) in ("auto", None) and own != "auto"
+        }
+        return replace(self, **{**values, "stem": form})
