@@ -137,19 +137,30 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
     """One gradient step on `loss`, the gradient norm of each seed clipped to `clip`.
 
     Returns the norm before clipping, shape (seeds,). Raises Diverged, before any weight changes,
-    where the loss or a gradient is not finite. On an accelerator that check costs no synchronisation:
-    the fused optimiser skips the step, and the next line of the log raises Diverged.
+    where the loss or a gradient is not finite: see `limit_gradients`.
     """
     weights = [p for group in optimizer.param_groups for p in group["params"]]
     for p in weights:
         p.grad = None
     loss.backward()  # type: ignore[no-untyped-call]
-    grads = [p.grad for p in weights if p.grad is not None]
+    norm = limit_gradients(optimizer, [p.grad for p in weights if p.grad is not None], loss, clip, seeds)
+    optimizer.step()
+    return norm
+
+
+def limit_gradients(
+    optimizer: torch.optim.Optimizer, grads: list[Tensor], loss: Tensor, clip: float, seeds: int
+) -> Tensor:
+    """Clip the norm of the gradients of each seed to `clip`; returns the norm before clipping, (seeds,).
+
+    Raises Diverged where `loss` or a gradient is not finite. On an accelerator a fused optimiser makes that check
+    without synchronisation: it skips the step, and the next line of the log raises Diverged.
+    """
     if seeds == 1:
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
     else:  # (S, ...) weights of S networks
         norm = torch.linalg.vector_norm(torch.stack([g.reshape(seeds, -1).norm(dim=1) for g in grads]), dim=0)
-    if norm.device.type == "cpu":
+    if norm.device.type == "cpu" or not optimizer.defaults.get("fused"):
         norms = norm.tolist()
         if not all(map(math.isfinite, (loss.item(), *norms))):
             raise Diverged(f"the loss is {loss.item():.3g} and the gradient norm {max(norms):.3g}: try a smaller --lr")
@@ -165,7 +176,6 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
         else:
             for g in grads:
                 g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
-    optimizer.step()
     return norm
 
 

@@ -57,13 +57,13 @@ def _load(value: Any, saved: Any) -> Any:
     elif hasattr(value, "load_state_dict"):
         value.load_state_dict(saved)
         if isinstance(value, torch.optim.Optimizer):
-            _match_strides(value)
+            match_strides(value)
     else:
         return saved
     return value
 
 
-def _match_strides(optimizer: torch.optim.Optimizer) -> None:
+def match_strides(optimizer: torch.optim.Optimizer) -> None:
     """Give moments the memory layout of their weights, such as channels last: fused Adam requires equal strides."""
     for weight, moments in optimizer.state.items():
         for name, moment in moments.items():

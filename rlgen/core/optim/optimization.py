@@ -1,0 +1,173 @@
+"""Gradient descent on the weights of modules: one update per call, with schedule, penalties, clipping, accumulation."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rlgen.core.algorithm import Metrics, limit_gradients
+from rlgen.core.errors import UserError
+from rlgen.core.optim.rules import first_order
+from rlgen.core.optim.schedules import Plateau, learning_rate, warmup
+from rlgen.core.optim.settings import OptimizerSettings
+from rlgen.core.state import State, Stateful, match_strides
+
+Loss = Callable[[], Tensor]
+
+
+class Optimization(Stateful):
+    """The optimiser of one loss. With `seeds` S > 1 the weights are stacks (S, ...) and the loss a sum over S.
+
+    A loss is a closure that returns a scalar; the loss of a large batch may be a sequence of closures, of chunks, whose
+    sum is the loss: gradients are summed chunk by chunk, in the memory of one. Minibatch rules take the loss of a
+    minibatch, those with `full_batch` the loss of the whole training set.
+    """
+
+    state = ("rule", "steps", "accumulated", "gradients", "drops")
+
+    def __init__(
+        self, settings: OptimizerSettings, modules: nn.Module | Iterable[nn.Module], budget: int | None = None,
+        seeds: int = 1,
+    ) -> None:  # fmt: skip
+        """The schedule is over `budget` environment steps or images; none: `settings.lr_steps`."""
+        self.settings, self.seeds = settings, seeds
+        self.length = settings.lr_steps if budget is None else budget
+        self.modules = [modules] if isinstance(modules, nn.Module) else list(modules)
+        self.weights = [weight for module in self.modules for weight in module.parameters()]
+        if not self.weights:
+            raise UserError("a network without weights cannot be trained")
+        self.decayed, others = self._split()
+        if settings.weight_decay or settings.bias_lr != 1:
+            decay = 0.0 if self._decays_itself else settings.weight_decay
+            groups = [
+                {"params": self.decayed, "weight_decay": decay, "scale": 1.0},
+                {"params": others, "weight_decay": 0.0, "scale": settings.bias_lr},
+            ]
+            groups = [group for group in groups if group["params"]]
+        else:
+            groups = [{"params": self.weights, "scale": 1.0}]
+        self.rule = first_order(settings, groups, self.weights[0].device.type)
+        self.steps = 0  # gradient steps
+        self.accumulated = 0  # minibatches since the last gradient step
+        self.gradients: list[Tensor | None] = []  # sums over these minibatches, in a state between gradient steps
+        self.drops = Plateau(settings.lr_factor, settings.lr_patience)
+
+    @property
+    def full_batch(self) -> bool:
+        """Whether each gradient step takes the whole training set."""
+        return self.settings.full_batch
+
+    @property
+    def updated(self) -> bool:
+        """Whether the last `step` changed the weights: false within an accumulation."""
+        return self.accumulated == 0
+
+    def step(self, loss: Loss | Sequence[Loss], time: int) -> Metrics:
+        """One gradient step at `time`, in environment steps or images: {"lr", "grad_norm" (S,) before clipping}.
+
+        Within an accumulation the gradient is kept, and only {"lr"} returned. Raises Diverged, before any weight
+        changes, where the loss or a gradient is not finite.
+        """
+        settings = self.settings
+        if self.accumulated == 0:
+            for weight in self.weights:
+                weight.grad = None
+        lr = self._set_rate(time)
+        total = self._backward(loss)
+        self.accumulated += 1
+        if self.accumulated < settings.accumulate:
+            return {"lr": lr}
+        grads = [weight.grad for weight in self.weights if weight.grad is not None]
+        if self.accumulated > 1:
+            torch._foreach_div_(grads, self.accumulated)
+        self.accumulated = 0
+        self.steps += 1
+        norm = limit_gradients(self.rule, grads, total, settings.max_grad_norm, self.seeds)
+        self._penalise(lr)
+        self.rule.step()
+        return {"lr": lr, "grad_norm": norm}
+
+    def plateau(self, score: float) -> None:
+        """Take in the score of an evaluation, higher being better; lowers the rate of the schedule `plateau`."""
+        if self.settings.schedule == "plateau":
+            self.drops.update(score)
+
+    def learning_rate(self, time: int) -> float:
+        """The learning rate of the next gradient step, at `time`."""
+        rate = learning_rate(self.settings, self.length, time)
+        return float(rate * self.drops.factor * warmup(self.settings, self.steps + 1))
+
+    def describe(self) -> str:
+        """The rule with its penalties in one line, for panels and reports: which weights decay, and how."""
+        settings = self.settings
+        parts = [settings.optimizer, f"learning rate {settings.rate:g}, {settings.schedule}"]
+        share = f"of {len(self.decayed)} of {len(self.weights)} weight tensors (none of norms and biases)"
+        if settings.weight_decay:
+            how = "decoupled" if settings.decay_is_decoupled else "L2"
+            parts.append(f"weight decay {settings.weight_decay:g}, {how}, {share}")
+        if settings.l1:
+            parts.append(f"L1 {settings.l1:g} {share}")
+        return "; ".join(parts)
+
+    def state_dict(self) -> State:
+        """The state of the rule, the counts, and the gradients of an accumulation."""
+        self.gradients = [weight.grad for weight in self.weights] if self.accumulated else []
+        return super().state_dict()
+
+    def load_state_dict(self, saved: State) -> None:
+        """Restore the result of `state_dict`, or the state of a torch optimiser, which earlier versions saved."""
+        if "param_groups" in saved:
+            steps = next((int(moments["step"]) for moments in saved["state"].values() if "step" in moments), 0)
+            saved = {**self.state_dict(), "rule": saved, "steps": steps}
+        scales = [group["scale"] for group in self.rule.param_groups]
+        super().load_state_dict(saved)
+        for group, scale in zip(self.rule.param_groups, scales, strict=True):
+            group["scale"] = scale
+        match_strides(self.rule)
+        for weight, gradient in zip(self.weights, self.gradients, strict=False):
+            weight.grad = None if gradient is None else torch.empty_like(weight).copy_(gradient).detach()
+        self.gradients = []
+
+    @property
+    def _decays_itself(self) -> bool:
+        """Whether decoupled decay is applied here: torch has it for AdamW alone."""
+        return self.settings.decay_is_decoupled and self.settings.optimizer not in ("adam", "adamw")
+
+    def _split(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """The weights with penalties, matrices and kernels; and the others: biases, gains, all that is 1-d per seed."""
+        penalised: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for module in self.modules:
+            for name, weight in module.named_parameters():
+                matrix = weight.dim() - (self.seeds > 1) > 1 and "bias" not in name.split(".")[-1]
+                (penalised if matrix else others).append(weight)
+        return penalised, others
+
+    def _set_rate(self, time: int) -> float:
+        lr = self.learning_rate(time)
+        for group in self.rule.param_groups:
+            group["lr"] = lr if group["scale"] == 1 else lr * group["scale"]
+        return lr
+
+    def _backward(self, loss: Loss | Sequence[Loss]) -> Tensor:
+        """Add the gradient of the loss to that of the weights; returns the loss."""
+        chunks = [loss] if callable(loss) else loss
+        values = []
+        for chunk in chunks:
+            value = chunk()
+            value.backward()  # type: ignore[no-untyped-call]
+            values.append(value.detach())
+        return values[0] if len(values) == 1 else torch.stack(values).sum()
+
+    @torch.no_grad()
+    def _penalise(self, lr: float) -> None:
+        """The penalties that the rule does not have: the gradient of L1, and decoupled weight decay."""
+        settings = self.settings
+        if not settings.l1 and not (settings.weight_decay and self._decays_itself):
+            return
+        weights: list[Tensor] = [weight for weight in self.decayed if weight.grad is not None]
+        if settings.l1:
+            for weight, sign in zip(weights, torch._foreach_sign(weights), strict=True):
+                weight.grad.add_(sign, alpha=settings.l1)  # type: ignore[union-attr]
+        if settings.weight_decay and self._decays_itself:
+            torch._foreach_mul_(weights, 1 - lr * settings.weight_decay)
