@@ -1,4 +1,4 @@
-"""Datasets by name, as one uint8 tensor: MNIST, Fashion-MNIST, CIFAR-10, scikit-learn's digits, a folder of images.
+"""Datasets by name, as one uint8 tensor: MNIST, Fashion-MNIST, CIFAR-10, objects, digits, a folder of images.
 
 MNIST: LeCun et al. 1998. Fashion-MNIST: Xiao et al. 2017, arXiv:1708.07747. Imports no torch until images are loaded.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rlgen.core.errors import DataError, UserError, did_you_mean
-from rlgen.data import cifar, digits, folder, idx
+from rlgen.data import cifar, digits, folder, idx, objects
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,7 @@ NAMES = {
     "mnist": "70,000 handwritten digits, 28x28 pixels, grey; a download of 12 MB",
     "fashion-mnist": "70,000 images of clothing, 28x28 pixels, grey; a download of 31 MB",
     "cifar10": "60,000 photographs in ten classes, 32x32 pixels, colour; a download of 170 MB",
+    "objects": "60,000 objects on textures in ten classes, 32x32 pixels, colour; drawn in seconds, no download",
     "digits": "1,797 handwritten digits, 8x8 pixels, grey; bundled with scikit-learn",
     "folder:PATH": "png and jpg files of your own in PATH, or in one folder per class within PATH",
 }
@@ -95,7 +96,7 @@ def listing(data: str | None = None) -> Iterator[tuple[str, str, str]]:
             paths = [idx.find(source, file, data) for files in source.files.values() for file in files]
             yield name, about, str(paths[0].parent) if paths[0] and all(paths) else "not downloaded"
         else:
-            yield name, about, "scikit-learn" if name == "digits" else "PATH"
+            yield name, about, {"digits": "scikit-learn", "objects": "drawn"}.get(name, "PATH")
 
 
 def load(
@@ -113,6 +114,9 @@ def load(
         return _folder(task, split, size, skip_bad)
     if task == "digits":
         images, labels = digits.read(split)
+    elif task == "objects":
+        drawn = objects.read(split, size or objects.SIDE)
+        images, labels = torch.from_numpy(drawn.images), torch.from_numpy(drawn.labels)
     elif task == "cifar10":
         archive = idx.locate(SOURCES[task], cifar.ARCHIVE, data)
         images, labels = map(torch.from_numpy, cifar.read(archive, split))
@@ -147,6 +151,7 @@ CLASSES = {
     "mnist": digits.CLASSES,
     "digits": digits.CLASSES,
     "cifar10": cifar.CLASSES,
+    "objects": objects.CLASSES,
     "fashion-mnist": (
         "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     ),
