@@ -1,10 +1,5 @@
-"""Models with one loss: Adam, an annealed learning rate, and an exponential moving average (EMA) of the weights.
+"""Models with one loss: Adam, an annealed learning rate, and an exponential moving average (EMA) of the weights."""
 
-Averaging of weights: Polyak & Juditsky 1992, doi:10.1137/0330046. Cosine annealing: Loshchilov & Hutter 2017,
-arXiv:1608.03983.
-"""
-
-import copy
 import math
 from typing import Any, ClassVar
 
@@ -13,6 +8,7 @@ from torch import Tensor, nn
 
 from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.device import fuse
+from rlgen.core.ema import average_of, decay_at, update_ema
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
@@ -42,7 +38,7 @@ class EMAModel(Generative):
     def set_network(self, network: nn.Module, setup: Setup) -> None:
         """Train `network`, whose initial weights are drawn already."""
         self.network = network.to(self.device)
-        self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.ema = average_of(self.network)
         if self.config.compile:
             fuse(self.device, self.network, *self.network.children())  # models call the whole or single children
         self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr, betas=self.betas, fused=True)
@@ -81,7 +77,7 @@ class EMAModel(Generative):
             group["lr"] = self.learning_rate()
         loss, metrics = self.loss(x, y)
         norm = descend(self.optimizer, loss)
-        update_ema(self.ema, self.network, self.ema_decay())
+        update_ema(self.ema, self.network, decay_at(self.steps, self.config.ema))
         return {"loss": loss.detach(), "gradient_norm": norm, **metrics}
 
     def learning_rate(self) -> float:
@@ -90,10 +86,6 @@ class EMAModel(Generative):
         lr = cosine(config.lr, FINAL_LR * config.lr, config.lr_anneal, self.time) if config.lr_anneal else config.lr
         return float(lr * min(1.0, (self.steps + 1) / self.lr_warmup_steps))
 
-    def ema_decay(self) -> float:
-        """The decay of this step: below `ema` at first, so that the average leaves the initial weights sooner."""
-        return float(min(self.config.ema, self.steps / (10 + self.steps)))
-
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
         """The loss of images (B, C, H, W), with labels (B,) for a conditional model; and metrics."""
         raise NotImplementedError
@@ -101,13 +93,3 @@ class EMAModel(Generative):
     def parameter_count(self) -> int:
         """Number of trainable parameters, those without effect behind a mask left out."""
         return count(self.network) - masked_weight_count(self.network)
-
-
-@torch.no_grad()
-def update_ema(ema: nn.Module, module: nn.Module, decay: float) -> None:
-    """ema ← decay · ema + (1 - decay) · module, for weights and batch statistics alike; integers are copied."""
-    averaged, current = ema.state_dict(), module.state_dict()
-    floats = [name for name, value in averaged.items() if value.is_floating_point()]
-    torch._foreach_lerp_([averaged[name] for name in floats], [current[name] for name in floats], 1 - decay)
-    for name in averaged.keys() - set(floats):
-        averaged[name].copy_(current[name])

@@ -3,15 +3,12 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
 import rlgen
 from rlgen.core.settings import Setup
 from rlgen.generative import ema
 from rlgen.generative.autoencoders.vae import VAE
 from rlgen.generative.autoregressive.pixelcnn import PixelCNN
-from rlgen.generative.ema import update_ema
 
 FORMER = Path(__file__).parents[1] / "fixtures" / "former"
 
@@ -24,20 +21,6 @@ def vae(**settings):
 def pixelcnn(**settings):
     small = {"width": 4, "head_width": 4, "levels": 1, "blocks": 1, "first_kernel": 3}
     return PixelCNN("digits", PixelCNN.Config(**{**small, **settings}), Setup(threads=1))
-
-
-def test_the_ema_holds_weights_and_batch_statistics():
-    module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    average, before = copy.deepcopy(module), copy.deepcopy(module)
-    module(torch.randn(8, 3))
-    nn.init.ones_(module[0].weight)
-    update_ema(average, module, 0.75)
-    torch.testing.assert_close(average[0].weight, 0.75 * before[0].weight + 0.25)
-    torch.testing.assert_close(average[1].running_mean, 0.25 * module[1].running_mean)
-    assert average[1].num_batches_tracked == 1
-    update_ema(average, module, 0.0)
-    for averaged, current in zip(average.state_dict().values(), module.state_dict().values(), strict=True):
-        assert torch.equal(averaged, current)
 
 
 @pytest.mark.parametrize("batch", [500, 2_000])

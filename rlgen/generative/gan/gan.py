@@ -4,20 +4,18 @@ Adversarial losses and gradient penalties are in `losses.py`, augmentation in `a
 discriminators in `networks.py`.
 """
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
 from rlgen.core.algorithm import Metrics, count, descend
 from rlgen.core.device import fuse
+from rlgen.core.ema import average_of, decay_at, update_ema
 from rlgen.core.errors import DataError, UserError
 from rlgen.core.images import Grid
 from rlgen.core.seeds import derive, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.base import Generative, evaluating
-from rlgen.generative.ema import update_ema
 from rlgen.generative.gan.augmentation import AdaptiveAugment, DiffAugment, NoAugmentation
 from rlgen.generative.gan.losses import LOSSES, gradient_penalty, r1_penalty
 from rlgen.generative.gan.networks import ARCHITECTURES
@@ -62,7 +60,7 @@ class GAN(Generative):
                 channels, height, config.discriminator_width, self.num_classes, config.spectral_norm
             )
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
-        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.ema = average_of(self.generator)
         if config.compile:
             penalised = config.gradient_penalty_weight or config.r1_weight  # compiled code has no second derivative
             fuse(self.device, self.generator, *([] if penalised else [self.discriminator]))
@@ -104,8 +102,7 @@ class GAN(Generative):
         norm = descend(self.generator_optimizer, loss)
         self.discriminator.requires_grad_(True)
 
-        decay = min(self.config.ema, generator_steps / (10 + generator_steps))  # shorter average in early training
-        update_ema(self.ema, self.generator, decay)
+        update_ema(self.ema, self.generator, decay_at(generator_steps, self.config.ema))
         return {**metrics, "generator_loss": loss.detach(), "generator_gradient": norm}
 
     def _discriminator_loss(self, real: Tensor, fake: Tensor, y: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
