@@ -70,6 +70,7 @@ class Kind:
     final: int  # number of episodes or samples in the report after training
     fresh: int  # default number in `rlgen eval`
     fallback: str = ""  # task in place of one that cannot be downloaded
+    pictures: str = ""  # module that draws the numbers of a report by `draw`
 
     @property
     def tasks(self) -> Tasks:

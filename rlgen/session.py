@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -22,6 +22,9 @@ from rlgen.core.images import Grid
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan, Setup
 from rlgen.preparation import changed, check_methods, make, plain, preset_names, saved_settings, settings_of
+
+if TYPE_CHECKING:
+    from rlgen.report.console import Display
 
 
 class TrainedRun(Folder):
@@ -94,17 +97,26 @@ class Session:
                 try:
                     fit(self.algorithm, run, self.plan)
                 except (Diverged, Interrupted) as stopped:
-                    if not isinstance(stopped, Interrupted) or stopped.saved:
+                    saved = isinstance(stopped, Interrupted) and stopped.saved
+                    if saved or isinstance(stopped, Diverged):
                         with suppress(UserError):  # the cause of the stop is the message that counts
                             self.draw()
+                    if saved and kind.pictures:
+                        with suppress(UserError, KeyboardInterrupt):
+                            self.draw_report(self.score(display))
                     raise
                 self.draw()
-                with display.activity("scoring", self.count or None, kind.counted) as more:
-                    report = self.algorithm.report(self.count, 0, more)
+                report = self.score(display)
                 run.describe(result=report.values)
+                self.draw_report(report)
                 if any(panel.references.keys() & report.values.keys() for panel in kind.panels):
                     self.draw_curves()  # with the known values of the report, such as the optimum
         return report
+
+    def score(self, display: "Display") -> Report:
+        """The final report."""
+        with display.activity("scoring", self.count or None, self.entry.kind.counted) as more:
+            return self.algorithm.report(self.count, 0, more)
 
     def facts(self) -> dict[str, str]:
         """The start panel: what is trained on what, with which settings, and where."""
@@ -139,6 +151,17 @@ class Session:
         if samples.is_dir():
             still, moving = self.run.directory / "evolution.png", self.run.directory / "evolution.gif"
             pictures.evolution(samples, still, moving, columns=getattr(self.algorithm, "columns", 8))
+
+    def draw_report(self, report: Report) -> None:
+        """The images of a report and, where the kind of algorithm has pictures of its numbers, these as well."""
+        from rlgen.report import final, pictures
+
+        directory = self.run.directory
+        for name, grid in report.grids.items():
+            pictures.write_grid(grid, directory / name)
+        if self.entry.kind.pictures:
+            final.write(directory, {**report.values, **report.details})
+            final.draw(directory)
 
 
 def prepare(

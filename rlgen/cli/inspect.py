@@ -34,13 +34,18 @@ def plot(
     ] = "steps",
     runs: Runs = Path("runs"),
 ) -> None:
-    """Draw learning curves; seeds of one configuration become one line with a band."""
-    from rlgen.report import plots
+    """Draw learning curves; seeds of one configuration become one line with a band.
+
+    Without --out, the pictures of the final report of a single run are drawn as well.
+    """
+    from rlgen.report import final, plots
 
     folders = [Folder.find(runs, name).directory for name in names]
     path = out or (folders[0] / "curves.png" if len(folders) == 1 else Path("curves.png"))
     plots.curves(folders, path, x=x)
     print(path)
+    for drawn in final.draw(folders[0]) if len(folders) == 1 and not out else ():
+        print(drawn)
 
 
 def evaluate(

@@ -28,6 +28,7 @@ class Report:
     values: dict[str, Any]  # JSON-ready: run.json and --json; "score" is the number that ranks runs, if there is one
     lines: list[str]  # the same as text
     details: dict[str, Any] = field(default_factory=dict)  # further JSON-ready values for --json alone: every return
+    grids: Mapping[str, Grid] = field(default_factory=dict)  # images by file name: the errors of a classifier
 
 
 class Algorithm(Protocol):

@@ -14,6 +14,7 @@ class Grid(NamedTuple):
     title: str = ""  # one line, such as "samples"; the step of training is added where the grid is drawn
     row_labels: tuple[str, ...] = ()  # one per row, or none; they repeat where there are fewer of them than rows
     column_labels: tuple[str, ...] = ()  # one per column, or none
+    captions: tuple[str, ...] = ()  # one per image, of one line or more, or none
 
 
 def to_bytes(x: Tensor) -> Tensor:

@@ -102,10 +102,11 @@ class Run(Folder, Stateful):
                 self.best, self.best_time = self.score, time
 
     def draw(self, time: int, grids: Mapping[str, Grid]) -> None:
-        """Write each grid to `NAME/TIME.png`."""
+        """Write each grid to `NAME/TIME.png`; to the file NAME, over that of an earlier time, if it ends in .png."""
         if self.write_grid is not None:
             for name, grid in grids.items():
-                self.write_grid(grid, self.directory / name / f"{time:09d}.png", time)
+                file = name if name.endswith(".png") else f"{name}/{time:09d}.png"
+                self.write_grid(grid, self.directory / file, time)
 
     def elapsed(self) -> float:
         """Seconds of training, including those before a resume."""

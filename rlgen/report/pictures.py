@@ -27,6 +27,7 @@ PADDING = 2  # pixels around each image before it is enlarged
 GAP = 40  # grey between the images of a grid: black digits on black stay apart
 BAR, INK = 24, 255  # greys of a caption
 TITLE, LABEL = 15, 12  # pixels of the letters of titles and labels
+CAPTIONED = 112  # pixels: images with captions are enlarged to this width at least
 SMALLEST = 8  # pixels: labels that fit their column only in smaller letters are cut short
 ROWS = 8  # of a picture of an evolution
 FRAMES = 60  # of an animation of one, at most
@@ -57,7 +58,10 @@ def _laid_out(grid: "Grid", step: str, scale: int) -> tuple[Pixels, Layout]:
 
     pixels: Pixels = to_bytes(grid.images).permute(0, 2, 3, 1).cpu().numpy()
     columns = min(grid.columns, len(pixels))
-    picture = tiles(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, columns, scale)
+    pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    if grid.captions:
+        pixels, scale = _captioned(pixels, grid.captions, columns, scale), 1
+    picture = tiles(pixels, columns, scale)
     zoom = picture.shape[1] // (columns * (pixels.shape[2] + PADDING) + PADDING)
     height, width = ((side + PADDING) * zoom for side in pixels.shape[1:3])
     rows, left, top, gap = -(-len(pixels) // columns), 0, 0, PADDING * zoom
@@ -180,6 +184,29 @@ def _spread(times: Sequence[int], count: int, spacing: Callable[[float, float, i
     return [*start, *(times[i] for i in sorted(set(nearest.tolist())))]
 
 
+def _captioned(images: Pixels, captions: Sequence[str], columns: int, scale: int) -> Pixels:
+    """Images (N, H, W) or (N, H, W, 3), enlarged to `CAPTIONED` at least, each above its caption, line by line."""
+    times = -(-max(CAPTIONED, WIDTH // columns) // images.shape[2]) * scale
+    size, width = LABEL * scale, images.shape[2] * times
+    lines = [caption.split("\n") for caption in captions]
+    bar = round(1.4 * size) * max(map(len, lines))
+    cells = []
+    for image, text in zip(images, lines, strict=True):
+        below = Image.new("L", (width, bar), BAR)
+        pen = ImageDraw.Draw(below)
+        for i, line in enumerate(text):
+            pen.text((width / 2, 1.4 * size * (i + 0.5)), _fitting(line, size, width), INK, _font(size), "mm")
+        cells.append(np.concatenate([_enlarged(image, times), _like(image, np.asarray(below))]))
+    return np.stack(cells)
+
+
+def _fitting(label: str, size: float, room: float) -> str:
+    """The label, cut short where it is wider than `room` pixels."""
+    while len(label) > 1 and _font(size).getlength(label) > room:
+        label = label.rstrip("…")[:-1] + "…" if len(label.rstrip("…")) > 1 else label[:1]
+    return label
+
+
 def _row_labels(labels: Sequence[str], height: int, scale: int, like: Sequence[str] = ()) -> Pixels:
     """Labels one under the other, each in the middle of `height` pixels; as wide as the longest, or that of `like`."""
     size = min(LABEL * scale, height)
@@ -201,9 +228,8 @@ def _column_labels(labels: Sequence[str], left: float, width: int, total: int, s
     picture = Image.new("L", (total, height), BAR)
     pen = ImageDraw.Draw(picture)
     for i, label in enumerate(labels):
-        while len(label) > 1 and _font(size).getlength(label) > room:
-            label = label.rstrip("…")[:-1] + "…" if len(label.rstrip("…")) > 1 else label[:1]
-        pen.text((left + width * (i + 0.5), height / 2), label, fill=INK, font=_font(size), anchor="mm")
+        text = _fitting(label, size, room)
+        pen.text((left + width * (i + 0.5), height / 2), text, fill=INK, font=_font(size), anchor="mm")
     return np.asarray(picture)
 
 

@@ -108,6 +108,14 @@ def test_grids_go_to_the_writer(run, monkeypatch):
     Run(run.directory).draw(50, {"samples": grid})  # without a writer of grids
 
 
+def test_a_grid_named_as_a_file_replaces_the_one_before_it(run, monkeypatch):
+    written, grid = [], Grid(torch.zeros(2, 1, 2, 2), 2)
+    monkeypatch.setattr(run, "write_grid", lambda *given: written.append(given))
+    run.draw(0, {"filters.png": grid})
+    run.draw(40, {"filters.png": grid})
+    assert written == [(grid, run.directory / "filters.png", time) for time in (0, 40)]
+
+
 def test_callbacks_get_every_row(run):
     rows = []
     run.row_callbacks.append(lambda time, row: rows.append((time, row)))

@@ -76,6 +76,27 @@ def test_captions_stand_around_the_images_and_leave_them_as_they_are(channels):
     assert (every[-height:, -width:] == picture).all()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_image_stands_above_its_own_caption(channels):
+    picture = draw(grid(4, 2, channels, value=0.0, captions=("W", "", "", "W\nW")))
+    if channels == 3:
+        picture = picture[..., 0]
+    height, width = (len(picture) - 2) // 2, (picture.shape[1] - 2) // 2
+    side = width - 2
+    assert side >= 112
+    cells = [picture[2 + y * height :, 2 + x * width :][: height - 2, :side] for y in (0, 1) for x in (0, 1)]
+    assert all((cell[:side] == 0).all() for cell in cells)
+    one, empty, other, two = (ink(cell[side:]) for cell in cells)
+    assert 0 == empty == other < one < two
+
+
+def test_captions_grow_with_the_images_and_long_ones_are_cut():
+    words = ("a long caption of one image", "", "", "")
+    once, twice = (draw(grid(4, 4, value=0.0, captions=words), scale=scale) for scale in (1, 2))
+    assert twice.shape[1] == pytest.approx(2 * once.shape[1], abs=2 * 5)
+    assert ink(once[:, once.shape[1] // 4 + 2 :]) == 0, "a caption ends where its image ends"
+
+
 def test_labels_stand_beside_their_own_rows_and_above_their_own_columns():
     bare, height, width = grid(value=0.0), CELL, CELL
     assert draw(bare).shape == (4 * CELL + 24, 4 * CELL + 24)

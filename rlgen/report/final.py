@@ -1,0 +1,33 @@
+"""The final report in a run folder, `report.json`, and its pictures. Imports no torch."""
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rlgen.catalog import KINDS
+from rlgen.core.files import replacing
+from rlgen.core.folder import Folder
+
+FILE = "report.json"
+
+
+def write(directory: Path, report: Mapping[str, Any]) -> None:
+    """Keep the numbers of a report, what `rlgen eval --json` prints, in a run folder."""
+    with replacing(directory / FILE) as partial:
+        partial.write_text(json.dumps(report, allow_nan=False) + "\n")
+
+
+def draw(directory: Path) -> list[Path]:
+    """Draw the report of a run folder by the module its kind names; returns the paths, none without a report."""
+    info, path = Folder(directory).info, directory / FILE
+    kind = KINDS.get(info.get("kind", ""))
+    if kind is None or not kind.pictures or not path.is_file():
+        return []
+    task = info["task"]
+    name = Path(task).name if task.startswith("folder:") else task
+    paths: list[Path] = import_module(kind.pictures).draw(
+        json.loads(path.read_text()), directory, f"{info['algorithm']} on {name}"
+    )
+    return paths
