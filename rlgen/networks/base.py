@@ -67,8 +67,10 @@ class ConvNet(nn.Module):
 class Layers:
     """The layers of a network by its settings, `auto` replaced (`NetworkSettings.resolved`)."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, biases: bool = False) -> None:
+        """With `biases` convolutions have them before a normalisation too, where they have no effect."""
         self.settings = settings
+        self.biased = biases or settings.norm in ("none", "lrn")
 
     def width(self, channels: int) -> int:
         """`channels` times `--width`, at least 1."""
@@ -79,7 +81,7 @@ class Layers:
     ) -> nn.Sequential:
         """Convolution, normalisation, activation; local response normalisation after the activation.
 
-        Without `padding` the map keeps its size at stride 1. A normalisation takes the place of the biases.
+        Without `padding` the map keeps its size at stride 1.
         """
         padding = kernel // 2 if padding is None else padding
         layers: list[nn.Module] = [Conv2d(before, after, kernel, stride, padding, groups=groups, bias=self.biased)]
@@ -91,11 +93,6 @@ class Layers:
         normalised = self.norm(after, maps=False) if norm not in ("none", "lrn") else []
         linear = Linear(before, after, bias=not normalised)
         return nn.Sequential(linear, *normalised, self.activation(), *self.dropout())
-
-    @property
-    def biased(self) -> bool:
-        """Whether convolutions have biases: where no normalisation with biases of its own follows."""
-        return self.settings.norm in ("none", "lrn")
 
     def after(self, channels: int) -> list[nn.Module]:
         """Normalisation and activation in their order."""
@@ -120,15 +117,22 @@ class Layers:
         """The nonlinearity."""
         return ACTIVATIONS[self.settings.activation]()
 
-    def pool(self, kernel: int, stride: int, padding: int = 0, ceil_mode: bool = False) -> nn.Module:
-        """Maximum or mean of each window."""
-        if self.settings.pooling == "average":
+    def pool(self, kernel: int, stride: int, padding: int = 0, ceil_mode: bool = False, own: str = "max") -> nn.Module:
+        """Maximum or mean of each window; as in `own` where `--pooling` is `auto`."""
+        if self._pooling(own) == "average":
             return layers.AvgPool2d(kernel, stride, padding, ceil_mode)
         return layers.MaxPool2d(kernel, stride, padding, ceil_mode=ceil_mode)
+
+    def global_pool(self, own: str = "average") -> nn.Module:
+        """Maximum or mean over all positions: (..., C, H, W) -> (..., C, 1, 1)."""
+        return layers.AdaptivePool2d(1, maximum=self._pooling(own) == "max")
 
     def dropout(self) -> list[nn.Module]:
         """Dropout, or nothing where its probability is 0."""
         return [layers.Dropout(self.settings.dropout)] if self.settings.dropout else []
+
+    def _pooling(self, own: str) -> str:
+        return own if self.settings.pooling == "auto" else self.settings.pooling
 
 
 def flatten() -> nn.Module:

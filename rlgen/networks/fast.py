@@ -4,18 +4,15 @@ Grey images: strided convolutions in place of pooling. Colour: half the width of
 arXiv:2404.00498, whose first layer whitens 2x2 patches.
 """
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import vmap
 
-from rlgen.core import layers
 from rlgen.core.seeds import Conv2d, Linear
 from rlgen.networks import initial
 from rlgen.networks.base import ConvNet, Layers, flatten
-from rlgen.networks.settings import Activation, NetworkSettings
+from rlgen.networks.settings import NetworkSettings
 
 PATCH = 2  # side of the whitened patches in pixels
 WHITENING_IMAGES = 5_000  # whose patches are whitened
@@ -96,7 +93,7 @@ def _grey(
     shape: tuple[int, int, int], classes: int, settings: NetworkSettings
 ) -> tuple[dict[str, nn.Module], nn.Module]:
     """Three convolutions of stride 2, 24, 48 and 96 channels, then the features of all positions."""
-    make = Layers(_activated(settings, "relu"))
+    make = Layers(settings.own(activation="relu"))
     channels, height, width = shape
     body: dict[str, nn.Module] = {}
     for i, (after, kernel) in enumerate(((24, 5), (48, 3), (96, 3))):
@@ -110,7 +107,7 @@ def _colour(
     shape: tuple[int, int, int], classes: int, settings: NetworkSettings
 ) -> tuple[dict[str, nn.Module], nn.Module]:
     """Whitened patches, three stages of two 3x3 convolutions, the maximum over positions, logits / 9."""
-    make = Layers(_activated(settings, "gelu"))
+    make = Layers(settings.own(activation="gelu"))
     channels, side = 2 * shape[0] * PATCH**2, min(shape[1:]) - PATCH + 1
     body: dict[str, nn.Module] = {"whiten": nn.Sequential(Whitening(shape[0]), make.activation())}
     for i, width in enumerate((32, 128, 128)):
@@ -121,15 +118,9 @@ def _colour(
             *make.convolution(after, after, 3),
         )  # fmt: skip
         channels, side = after, side // 2
-    positions = layers.AdaptivePool2d(1, maximum=settings.pooling == "max")
-    body["features"] = nn.Sequential(positions, flatten(), *make.dropout())
+    body["features"] = nn.Sequential(make.global_pool(own="max"), flatten(), *make.dropout())
     head = nn.Sequential(Linear(channels, classes, bias=False), Scaled(SCALE))
     for module in [m for block in body.values() for m in block.modules()]:
         if isinstance(module, nn.BatchNorm2d):
             module.register_parameter("weight", None)  # without gains
     return body, head
-
-
-def _activated(settings: NetworkSettings, own: Activation) -> NetworkSettings:
-    """The settings with the activation `own` in place of `auto`."""
-    return replace(settings, activation=own) if settings.activation == "auto" else settings

@@ -5,7 +5,7 @@ A field is an option, the comment beside it its help, the comment line above a g
 
 from collections.abc import Container
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
@@ -14,7 +14,7 @@ from rlgen import networks
 
 OPTIONS = (
     "activation", "norm", "init", "dropout", "pooling", "width", "depth", "shortcut", "bottleneck_stride", "stem",
-    "auxiliary",
+    "groups", "factorised", "auxiliary",
 )  # fmt: skip
 
 Activation = Literal["auto", "relu", "leaky", "elu", "gelu", "silu", "tanh", "sigmoid"]
@@ -41,12 +41,14 @@ class NetworkSettings:
     shortcut: Literal["auto", "A", "B"] = "auto"  # of residual networks: zeros for new channels, or 1x1 convolutions
     bottleneck_stride: Literal["3x3", "1x1"] = "3x3"  # convolution with the stride in a bottleneck; 1x1: He 2015
     stem: Literal["auto", "image", "small"] = "auto"  # form for images of 224 pixels, or of 32; auto: by their size
+    groups: bool | None = None  # convolutions 2, 4 and 5 of alexnet in two groups; none: in its form for 224 pixels
+    factorised: bool = False  # two 3x3 convolutions in googlenet in place of each 5x5 (Szegedy 2015)
     auxiliary: bool = True  # auxiliary classifiers of googlenet in training, weight 0.3 in the loss
 
     def unused(self) -> dict[str, str]:
         """Options without an effect on this network, and the reason."""
-        own = networks.find(self.network).own
-        found = {name: f"--network {self.network} has none" for name in OPTIONS if name not in own}
+        takes = networks.find(self.network).takes
+        found = {name: f"--network {self.network} does not take it" for name in OPTIONS if name not in takes}
         if self.init != "gaussian":
             found["init_std"] = "it belongs to --init gaussian"
         return found
@@ -54,11 +56,14 @@ class NetworkSettings:
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""
 
-    def resolved(self, network: "networks.Network", form: str) -> "NetworkSettings":
-        """The same with the network's own values in place of `auto` and none, and its form for the images."""
-        values = {
-            name: own
-            for name, own in network.own.items()
-            if name in OPTIONS and getattr(self, name) in ("auto", None) and own != "auto"
-        }
-        return replace(self, **{**values, "stem": form})
+    def own(self, **values: Any) -> Self:
+        """The same with these values in place of `auto` and none."""
+        return replace(self, **{name: value for name, value in values.items() if getattr(self, name) in ("auto", None)})
+
+    def formed(self, form: Literal["image", "small"]) -> Self:
+        """The same with the form of the network in place of `--stem auto`."""
+        return replace(self, stem=form)
+
+    def without_lrn(self) -> Self:
+        """The same, for layers where a network has no local response normalisation."""
+        return replace(self, norm="none") if self.norm == "lrn" else self

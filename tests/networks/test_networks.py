@@ -10,6 +10,10 @@ from rlgen.networks import NETWORKS, build, find
 from rlgen.networks.settings import OPTIONS, NetworkSettings
 
 S, B, K = 2, 3, 7
+FAMILIES = [  # a network of every kind of layer
+    "linear", "mlp", "fast", "lenet5", "alexnet", "vgg11", "googlenet", "resnet18", "resnet50", "resnet20", "plain20",
+    "densenet-40-12", "densenet-bc-40-12",
+]  # fmt: skip
 
 
 def test_an_unknown_network_is_refused_with_its_likeliest_name():
@@ -30,7 +34,7 @@ def test_images_below_the_smallest_size_are_refused_and_those_of_it_are_taken(na
                 build(name, (1, side - 1, side), K)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_blocks_lead_to_features_and_these_to_logits(name):
     side = max(NETWORKS[name].smallest, 16)
     network = build(name, (3, side, side), K, NetworkSettings(name, width=0.25)).eval()
@@ -48,7 +52,7 @@ def test_every_option_of_the_table_is_a_field():
     names = {option.name for option in options(NetworkSettings)}
     assert names == {"network", "init_std", *OPTIONS}
     for network in NETWORKS.values():
-        assert set(network.own) <= set(OPTIONS)
+        assert set(network.own) | set(network.takes) <= set(OPTIONS)
 
 
 def test_weights_come_from_the_seed():
@@ -60,7 +64,7 @@ def test_weights_come_from_the_seed():
     assert not torch.equal(weights(0), weights(1))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_networks_side_by_side_equal_each_alone(name):
     """Outputs, gradients and running statistics."""
     side = max(NETWORKS[name].smallest, 16)
