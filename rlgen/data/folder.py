@@ -51,7 +51,7 @@ def read(root: Path, size: int | None = None, skip_bad: bool = False) -> Picture
     """
     import numpy as np
 
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and not _hidden(path, root))
     images, digest, paths = _images(root, paths, size, skip_bad)
     if len(paths) < 2:
         raise DataError(f"{root} holds {len(paths)} readable png or jpg files: a dataset needs at least 2, add some")
@@ -61,6 +61,8 @@ def read(root: Path, size: int | None = None, skip_bad: bool = False) -> Picture
     if "" in classes and len(classes) > 1:
         stray = paths[folders.index("")].name
         raise DataError(f"{root} has class folders and, beside them, {stray}: move it into a class folder")
+    if empty := _empty(root, set(folders)):
+        raise DataError(f"{empty} is a class without readable png or jpg files: add images or remove the folder")
     test = split(names, folders)
     channels = max(image.shape[2] for image in images)  # one coloured image makes all coloured
     stack = np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
@@ -143,6 +145,17 @@ def decode(content: bytes, path: Path, size: int | None = None) -> tuple[NDArray
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[:, :, None], found
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    """Whether a file or a folder on its path begins with a dot, such as .ipynb_checkpoints."""
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _empty(root: Path, classes: set[str]) -> Path | None:
+    """The first folder beside class folders that is none of `classes`."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not _hidden(path, root))
+    return next((path for path in folders if classes != {""} and _name(path, root) not in classes), None)
 
 
 def _name(path: Path, root: Path) -> str:

@@ -258,3 +258,36 @@ def test_folders_that_make_no_dataset(tmp_path):
     save(tmp_path / "stray.png")
     with pytest.raises(DataError, match=r"class folders and, beside them, stray\.png: move it into a class folder"):
         data.load(f"folder:{tmp_path}")
+
+
+def test_a_class_without_images_is_refused(tmp_path):
+    for name in ("cat", "dog"):
+        save(tmp_path / name / "1.png")
+        save(tmp_path / name / "2.png")
+    (tmp_path / "cow").mkdir()
+    (tmp_path / "cow" / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"cow is a class without readable png or jpg files: add images or remove the"):
+        folder.read(tmp_path)
+    (tmp_path / "cow" / "1.png").write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=r"cow is a class without readable png or jpg files"):
+        folder.read(tmp_path, skip_bad=True)
+    save(tmp_path / "cow" / "1.png")
+    assert folder.read(tmp_path).classes == ("cat", "cow", "dog")
+
+
+def test_hidden_folders_and_files_are_no_images(tmp_path):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        save(tmp_path / name)
+    before = folder.read(tmp_path)
+    for name in (".ipynb_checkpoints/1.png", "cat/.ipynb_checkpoints/1.png", "dog/._1.png"):
+        save(tmp_path / name)
+    (tmp_path / ".git").mkdir()
+    after = folder.read(tmp_path)
+    assert (after.classes, after.digest, len(after.images)) == (("cat", "dog"), before.digest, 3)
+
+
+def test_a_hidden_folder_may_hold_a_dataset(tmp_path):
+    save(tmp_path / ".data" / "1.png")
+    save(tmp_path / ".data" / "2.png")
+    (tmp_path / ".data" / "notes").mkdir()  # no class: the images lie in the folder itself
+    assert folder.read(tmp_path / ".data").classes == ()
