@@ -26,19 +26,19 @@ CLASSES = (*SHAPES, *(f"striped {shape}" for shape in SHAPES))
 SIDE = 32  # the side of an image
 COUNTS = {"train": 50_000, "test": 10_000}
 FIRST = {"train": 0, "test": 50_000}  # index of the first image of a split
-VERSION = 0  # of the drawings, in the names of cached files: another one for any change of a pixel
+VERSION = 1  # of the drawings, in the names of cached files: another one for any change of a pixel
 CACHED = 64  # largest size that is cached: 690 MB of the training split
 CHUNK = 100  # images drawn at a time: their arrays fit into the cache of a processor
 
-RADIUS = (7.0, 12.5)  # of the circle around an object, before its shape is considered
+RADIUS = (6.0, 12.0)  # of the circle around an object, before its shape is considered
 SCALE = (0.85, 1.0, 1.15, 1.2, 1.05)  # of the radius, by shape: the areas are similar
 MARGIN = 0.8  # least distance of a centre from the border of the image, in radii
 STRIPES = (0.4, 0.55)  # period of the stripes on an object, in radii
-SHADE = 0.08  # change of the colour of an object from its centre to its border
-TEXTURE = 0.12  # largest deviation of a background from its colour, of each of two waves
-GRAIN = 0.06  # largest noise on a value
-COVERED = 0.5  # share of the objects that a surface covers in part
-REACH = (0.4, 1.0)  # distance of the surface from the centre of the object, in radii
+SHADE = 0.12  # change of the colour of an object from its centre to its border
+TEXTURE = 0.2  # largest deviation of a background from its colour, of each of two waves
+GRAIN = 0.1  # largest noise on a value
+COVERED = 0.6  # share of the objects that a surface covers in part
+REACH = (0.3, 1.0)  # distance of the surface from the centre of the object, in radii
 
 
 @dataclass(frozen=True)
