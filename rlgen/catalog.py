@@ -41,6 +41,8 @@ class Panel:
     scale: tuple[str, ...] = ()  # settings on which the scale depends: each combination has a panel of its own
     references: Mapping[str, str] = field(default_factory=dict)  # metrics or results drawn as a line, and their names
     episodes: str = ""  # metric that is drawn from single episodes where these are logged
+    axis: str = "linear"  # scale of the axis: linear, log, or accuracy, which spreads what is near 1
+    gap: tuple[str, ...] = ()  # two evaluations, the area between which is shaded
     fall: float = 0.0  # share of the training whose values may lie outside the picture: the fall of a loss at its start
     last_resort: bool = False  # only for runs without a metric of another panel
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
+from rlgen.report import scales
 from rlgen.report.comparison import Axis, Line, compare, read
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def figure(lines: Sequence[Line], x: Axis = "steps") -> "Figure":
     for ((_, value, _), here), panel in zip(groups.items(), panels, strict=False):
         for line in here:
             _draw(panel, line, styles[line.label, line.metric])
+        _shade(panel, here)
         for _, known in _references(here):
             panel.axhline(known, color="0.2", linestyle=(0, (4, 3)), linewidth=1)
         panel.set_title(_title(here, lines))
@@ -152,6 +154,23 @@ def _references(lines: Iterable[Line]) -> list[tuple[str, float]]:
     return list(dict.fromkeys(reference for line in lines for reference in line.references))
 
 
+def _shade(panel: "Axes", here: Sequence[Line]) -> None:
+    """Shade the gap between two evaluations of a single experiment, and write its last value where the panel is empty.
+
+    Accuracies rise and leave the lower right corner free, losses the upper one.
+    """
+    lines, accuracy = {line.metric: line for line in here}, here[0].panel.axis == "accuracy"
+    found = [lines[metric] for metric in here[0].panel.gap if metric in lines]
+    if len(found) < 2 or len({line.label for line in here}) > 1 or len(found[0].x) != len(found[1].x):
+        return
+    first, second = found
+    panel.fill_between(first.x, first.mean, second.mean, color="0.5", alpha=0.15, linewidth=0)
+    gap = abs(first.mean[-1] - second.mean[-1])
+    text = f"gap at the end {100 * gap:.2f} points" if accuracy else f"gap at the end {gap:.3g}"
+    place: Any = {"y": 0.03, "va": "bottom"} if accuracy else {"y": 0.97, "va": "top"}
+    panel.text(x=0.98, s=text, ha="right", fontsize=9, color="0.3", transform=panel.transAxes, **place)
+
+
 def _title(here: Sequence[Line], lines: Sequence[Line]) -> str:
     """What all lines of a panel have in common; the legend has the rest."""
     algorithm, task, n = here[0].algorithm, here[0].title, max(line.n for line in here)
@@ -165,13 +184,12 @@ def _title(here: Sequence[Line], lines: Sequence[Line]) -> str:
 
 def _scale(panel: "Axes", lines: Sequence[Line], width: float) -> None:
     """From zero to the end; ticks with thousands separators, as many as `width` (inches) has room for."""
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+    from matplotlib.ticker import MaxNLocator
 
     end = max(line.x[-1] for line in lines) or 1  # 0: evaluated before training, and no more
     panel.set_xlim(-0.02 * end, 1.02 * end)
     panel.xaxis.set_major_locator(MaxNLocator(min(6, int(width * 7 / len(f"{end:,.0f}"))), steps=[1, 2, 2.5, 5, 10]))
-    for axis in (panel.xaxis, panel.yaxis):
-        axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+    panel.xaxis.set_major_formatter("{x:,.10g}")
     # An outlier among the faint points may lie outside the picture, and so may the fall of a loss at its start, beside
     # which everything later would be a flat line.
     shown = [np.array([known for _, known in _references(lines)])]
@@ -180,9 +198,7 @@ def _scale(panel: "Axes", lines: Sequence[Line], width: float) -> None:
         shown += [line.low[counts], line.high[counts]]
         for x, y in ((c.x, c.y) if line.n > 1 else c.raw or (c.x, c.y) for c in line.curves):
             shown.append(np.quantile(y[x >= x[-1] * line.panel.fall], [0.01, 0.99]))
-    low, high = np.concatenate(shown).min(), np.concatenate(shown).max()
-    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1
-    panel.set_ylim(low - margin, high + margin)
+    scales.fit(panel, lines[0].panel.axis, np.concatenate(shown))
 
 
 def _legend(lines: Sequence[Line], styles: dict[tuple[str, str], dict[str, Any]]) -> list["Artist"]:
