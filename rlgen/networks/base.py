@@ -94,9 +94,11 @@ class Layers:
         linear = Linear(before, after, bias=not normalised)
         return nn.Sequential(linear, *normalised, self.activation(), *self.dropout())
 
-    def after(self, channels: int) -> list[nn.Module]:
-        """Normalisation and activation in their order."""
+    def after(self, channels: int, shared: bool = False) -> list[nn.Module]:
+        """Normalisation and activation in their order; `shared`: of maps with another use, which stay as they are."""
         norm, activation = self.norm(channels), self.activation()
+        if shared and hasattr(activation, "inplace"):
+            activation.inplace = False  # type: ignore[assignment]  # an attribute that nn.Module does not declare
         return [activation, *norm] if self.settings.norm == "lrn" else [*norm, activation]
 
     def norm(self, channels: int, maps: bool = True) -> list[nn.Module]:

@@ -45,7 +45,7 @@ class DenseNet(ConvNet):
                 block.append(DenseLayer(channels, growth, make, compressed))
                 channels += growth
             body[f"block{i + 1}"] = nn.Sequential(*block)
-        body["features"] = nn.Sequential(*make.after(channels), make.global_pool(), flatten())
+        body["features"] = nn.Sequential(*make.after(channels, shared=True), make.global_pool(), flatten())
         super().__init__(body, Linear(channels, classes))
 
 
@@ -59,9 +59,13 @@ class DenseLayer(nn.Module):
         super().__init__()
         found: list[nn.Module] = []
         if bottleneck:
-            found += [*make.after(before), Conv2d(before, BOTTLENECK * growth, 1, bias=make.biased)]
+            found += [*make.after(before, shared=True), Conv2d(before, BOTTLENECK * growth, 1, bias=make.biased)]
             before = BOTTLENECK * growth
-        found += [*make.after(before), Conv2d(before, growth, 3, padding=1, bias=make.biased), *make.dropout()]
+        found += [
+            *make.after(before, shared=True),
+            Conv2d(before, growth, 3, padding=1, bias=make.biased),
+            *make.dropout(),
+        ]
         self.layers = nn.Sequential(*found)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,5 +76,5 @@ class DenseLayer(nn.Module):
 def _transition(before: int, after: int, make: Layers) -> nn.Sequential:
     """Normalisation, activation, 1x1 convolution, half the side."""
     return nn.Sequential(
-        *make.after(before), Conv2d(before, after, 1, bias=make.biased), make.pool(2, 2, own="average")
+        *make.after(before, shared=True), Conv2d(before, after, 1, bias=make.biased), make.pool(2, 2, own="average")
     )

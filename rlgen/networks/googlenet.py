@@ -22,23 +22,23 @@ AUXILIARY = ("4a", "4d")  # modules with an auxiliary classifier on their output
 class GoogLeNet(ConvNet):
     """Nine inception modules, and in training two auxiliary classifiers with a weight of 0.3 each in the loss.
 
-    Local response normalisation is in the first layers, any other normalisation after every convolution. In training
+    Local response normalisation is of the first layers, any other normalisation after every convolution. In training
     `auxiliary` holds the logits of the auxiliary classifiers of the last pass. Small images: batch norm, one 3x3
-    convolution in place of the first layers, no auxiliary classifiers.
+    convolution in place of the first layers, no auxiliary classifiers unless asked for.
     """
 
     auxiliary_weight = 0.3
 
     def __init__(self, shape: tuple[int, int, int], classes: int, settings: NetworkSettings) -> None:
         image = settings.stem == "image"
-        own = settings.own(norm="lrn" if image else "batch", dropout=0.4 if image else 0.0)
+        own = settings.own(norm="lrn" if image else "batch", dropout=0.4 if image else 0.0, auxiliary=image)
         make, side = Layers(own.without_lrn()), min(shape[1:])
         if image:
             body, channels = _stem(shape[0], Layers(own)), make.width(192)
             side = pooled(pooled(pooled(side, 7, 2, 3), 3, 2, ceil_mode=True), 3, 2, ceil_mode=True)
         else:
             channels = make.width(192)
-            body = {"conv1": make.convolution(shape[0], channels, 3)}
+            body = {"conv1": Layers(own).convolution(shape[0], channels, 3)}
         auxiliary: dict[str, nn.Module] = {}
         for name, widths in MODULES.items():
             if name in ("4a", "5a"):
@@ -47,7 +47,7 @@ class GoogLeNet(ConvNet):
                 side = pooled(side, *pool)
             body[name] = block = Inception(channels, widths, make, own.factorised)
             channels = block.channels
-            if image and own.auxiliary and name in AUXILIARY:
+            if own.auxiliary and name in AUXILIARY:
                 auxiliary[name] = _auxiliary(channels, side, classes, make)
         body["features"] = nn.Sequential(make.global_pool(), flatten(), *make.dropout())
         super().__init__(body, Linear(channels, classes))

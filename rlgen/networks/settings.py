@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from rlgen import networks
+from rlgen.core.errors import UserError
 
 OPTIONS = (
     "activation", "norm", "init", "dropout", "pooling", "width", "depth", "shortcut", "bottleneck_stride", "stem",
@@ -43,18 +44,20 @@ class NetworkSettings:
     stem: Literal["auto", "image", "small"] = "auto"  # form for images of 224 pixels, or of 32; auto: by their size
     groups: bool | None = None  # convolutions 2, 4 and 5 of alexnet in two groups; none: in its form for 224 pixels
     factorised: bool = False  # two 3x3 convolutions in googlenet in place of each 5x5 (Szegedy 2015)
-    auxiliary: bool = True  # auxiliary classifiers of googlenet in training, weight 0.3 in the loss
+    auxiliary: bool | None = None  # auxiliary classifiers of googlenet; none: in its form for 224 pixels
 
     def unused(self) -> dict[str, str]:
         """Options without an effect on this network, and the reason."""
         takes = networks.find(self.network).takes
-        found = {name: f"--network {self.network} does not take it" for name in OPTIONS if name not in takes}
+        found = {name: f"it belongs to {_takers(name)}, not to {self.network}" for name in OPTIONS if name not in takes}
         if self.init != "gaussian":
             found["init_std"] = "it belongs to --init gaussian"
         return found
 
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""
+        if self.network == "mlp" and self.norm == "lrn":
+            raise UserError("--norm lrn is of neighbouring maps, of which mlp has none: take batch or layer")
 
     def own(self, **values: Any) -> Self:
         """The same with these values in place of `auto` and none."""
@@ -67,3 +70,9 @@ class NetworkSettings:
     def without_lrn(self) -> Self:
         """The same, for layers where a network has no local response normalisation."""
         return replace(self, norm="none") if self.norm == "lrn" else self
+
+
+def _takers(option: str) -> str:
+    """The networks that take an option: `resnet18, resnet34, resnet50 and others`."""
+    names = [name for name, network in networks.NETWORKS.items() if option in network.takes]
+    return ", ".join(names[:3]) + " and others" if len(names) > 3 else ", ".join(names)
