@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 import rlgen
 from rlgen import catalog
-from rlgen.cli import inspect, listing, training
+from rlgen.cli import inspect, lesson, listing, training
 from rlgen.core import config
 from rlgen.core.errors import UserError, did_you_mean
 
@@ -38,6 +38,7 @@ app = typer.Typer(
 training.register(app, "Train")
 listing.register(app, "Look at runs")
 inspect.register(app, "Look at runs")
+lesson.register(app, "Learn")
 
 
 def _version(shown: bool) -> None:

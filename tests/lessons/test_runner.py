@@ -1,0 +1,169 @@
+import json
+import signal
+
+import pytest
+
+from rlgen.core.errors import Interrupted
+from rlgen.core.folder import Folder
+from rlgen.core.run import Run
+from rlgen.lessons import page
+from rlgen.lessons.runner import load, run, total
+
+
+def outcome(folder):
+    """The page without the paths in it, and the plotted numbers."""
+    return (folder / "lesson.md").read_text(), (folder / "figure.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The lesson without interruption."""
+    from tests.lessons.conftest import TEXT
+
+    folder = tmp_path_factory.mktemp("straight")
+    path = folder / "mine.toml"
+    path.write_text(TEXT.format(options=""))
+    return run(load(path), folder / "out")
+
+
+def test_a_lesson_writes_page_figure_and_numbers(straight):
+    text = (straight.folder / "lesson.md").read_text()
+    assert "{" not in straight.text
+    assert straight.text.replace("\n", " ") in text.replace("\n", " ")
+    assert "16 numbers, 2 seeds" in straight.text
+    assert text.count("rlgen ae digits") == 4
+    assert (straight.folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in sorted(straight.folder.glob("code-*"))] == [
+        "code-16-seed-0", "code-16-seed-1", "code-2-seed-0", "code-2-seed-1",
+    ]  # fmt: skip
+
+
+def test_the_numbers_are_those_of_the_runs(straight):
+    shown = page.as_json(straight)["values"]["code-16"]["error"]
+    logs = [Folder(straight.folder / f"code-16-seed-{seed}").rows() for seed in (0, 1)]
+    last = [[row["eval_mse"] for row in log if "eval_mse" in row][-1] for log in logs]
+    assert shown["seeds"] == last
+    assert last[0] != last[1]
+    assert shown["mean"] == pytest.approx(sum(last) / 2)
+    assert json.loads((straight.folder / "lesson.json").read_text())["values"]["code-16"]["error"] == shown
+
+
+def test_complete_runs_are_used_again(straight, monkeypatch):
+    monkeypatch.setattr(Run, "save", None)  # a training would fail
+    before = outcome(straight.folder)
+    again = run(straight.design, straight.folder)
+    assert again.text == straight.text
+    assert outcome(straight.folder) == before
+
+
+@pytest.mark.parametrize("rows", [1, 9])
+def test_an_interrupted_lesson_continues_to_the_same_page(straight, lesson, tmp_path, monkeypatch, rows):
+    """Stopped in the first and in the second run, between evaluations."""
+    made, written, record = load(lesson()), [], Run.record
+
+    def interrupting(self, time, *more, **words):
+        record(self, time, *more, **words)
+        written.append(time)
+        if len(written) == rows + 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Run, "record", interrupting)
+    with pytest.raises(Interrupted, match="the same command continues"):
+        run(made, tmp_path / "out")
+    assert not (tmp_path / "out" / "lesson.md").exists()
+    monkeypatch.setattr(Run, "record", record)
+    run(made, tmp_path / "out")
+    assert outcome(tmp_path / "out") == outcome(straight.folder)
+
+
+def test_an_interruption_between_runs_is_one_line(lesson, tmp_path):
+    def stop(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="the same command continues") as error:
+        run(load(lesson()), tmp_path / "out", stop)
+    assert error.value.code == 130
+
+
+def test_other_options_are_other_runs(lesson, tmp_path):
+    quick = load(lesson(), quick=True)
+    assert total(quick) == 2
+    run(quick, tmp_path / "out")
+    changed = load(lesson(("width = 8", "width = 9")), quick=True)
+    results = run(changed, tmp_path / "out")
+    assert (tmp_path / "out" / "code-2-seed-0-2").is_dir()
+    assert all("--width 9" in commands[0] for commands in results.commands.values())
+    assert "Undecided" in results.text  # one seed decides nothing
+
+
+def test_diverged_runs_are_results(lesson, tmp_path):
+    made = load(lesson(("latent = [2, 16]", "lr = [1e-3, 1e30]"), ("code-{latent}", "code-{lr}"), ("{latent} ", ""),
+                       ("code-16.latent", "code-1e+30.lr"), ("code-16", "code-1e+30"), ("code-2", "code-0.001"),
+                       ('x = "latent"', 'x = "lr"')), quick=True)  # fmt: skip
+    results = run(made, tmp_path / "out")
+    assert "diverged in 1 of 1 seeds" in results.text
+    assert Folder(tmp_path / "out" / "code-1e+30-seed-0").status == "diverged"
+
+
+def test_seeds_side_by_side_are_one_run(tmp_path):
+    path = tmp_path / "side.toml"
+    path.write_text("""
+title = "t"
+claim = "c"
+minutes = 1
+text = "{agent.return}"
+[[runs]]
+name = "agent"
+train = "dqn CartPole"
+together = true
+options = { budget = 300, eval_every = 300, learning_starts = 50, width = 8, final_episodes = 2, eval_episodes = 2 }
+[values]
+return = { label = "return", metric = "eval_return" }
+curve = { label = "return", metric = "eval_return", take = "curve" }
+[[panels]]
+kind = "curves"
+values = ["curve"]
+[quick]
+minutes = 1
+""")
+    made = load(path, seeds=3)
+    assert total(made) == 1
+    results = run(made, tmp_path / "out")
+    folder = Folder(tmp_path / "out" / "agent-seeds-3")
+    logged = [row["eval_return"] for row in folder.rows() if "eval_return" in row]
+    assert results.readings["agent"].estimate(made.lesson.values["return"]).values.tolist() == logged[-1]
+    assert results.readings["agent"].curve(made.lesson.values["curve"])[1].shape == (2, 3)
+
+
+def test_a_search_chooses_an_option(tmp_path):
+    path = tmp_path / "search.toml"
+    path.write_text("""
+title = "t"
+claim = "c"
+minutes = 1
+text = "{path-gd.lr} {path-adam.lr}"
+[[measurements]]
+name = "search-{optimizer}"
+measure = "valley"
+options = { steps = 30, a = 1.0, b = 2.0 }
+grid = { optimizer = ["gd", "adam"], lr = [0.001, 0.6, 3.0] }
+[[measurements]]
+name = "path-{optimizer}"
+measure = "valley"
+options = { steps = 30, a = 1.0, b = 2.0 }
+grid = { optimizer = ["gd", "adam"] }
+choose = { option = "lr", search = "search", value = "end", best = "min" }
+[values]
+end = { label = "loss", metric = "loss" }
+[[panels]]
+kind = "bars"
+values = ["end"]
+[quick]
+minutes = 1
+""")
+    results = run(load(path), tmp_path / "out")
+    for name in ("gd", "adam"):
+        ends = {lr: results.readings[f"search-{name}-{lr:g}"].estimate(results.design.lesson.values["end"]).mean
+                for lr in (0.001, 0.6, 3.0)}  # fmt: skip
+        assert results.options[f"path-{name}"]["lr"] == min(ends, key=ends.get)
+    assert [condition.name for condition in results.design.presented()] == ["path-gd", "path-adam"]
