@@ -168,10 +168,8 @@ def read(path: Path) -> Lesson:
     try:
         return Lesson(**content)
     except ValidationError as error:
-        problems = sorted(
-            error.errors(), key=lambda problem: problem["type"] != "extra_forbidden"
-        )  # misspelt keys first
-        raise UserError(f"{path}: {_reason(problems[0])}") from None
+        unknown = [problem for problem in error.errors() if problem["type"] == "extra_forbidden"]
+        raise UserError(f"{path}: {_reason((unknown or error.errors())[0])}") from None
 
 
 def _reason(problem: Any) -> str:

@@ -31,7 +31,7 @@ def test_every_value_of_a_lesson_is_used(name):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("minutes = 0.1\nseeds", "minuts = 0.1\nseeds", "unknown key 'minuts': did you mean minutes?"),
+        ("minutes = 0.1\nseeds = 2", "minuts = 0.1\nseeds = 2", "unknown key 'minuts': did you mean minutes?"),
         ('label = "{latent} numbers"', "lable = 'x'", "unknown key 'runs.1.lable': did you mean label?"),
         ("seeds = 1", "seed = 1", "unknown key 'quick.seed': did you mean seeds?"),
         ('take = "curve"', 'takes = "curve"', "unknown key 'values.errors.takes': did you mean take?"),
