@@ -49,7 +49,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Kind:
-    """Properties shared by the algorithms of a kind: agents, generative models."""
+    """Properties shared by the algorithms of a kind: agents, generative models, classifiers."""
 
     name: str
     article: str  # the name with its article
@@ -130,7 +130,42 @@ MODEL = Kind(
     verbs=("sample", "plot", "eval"), also=("probe",),
     counted="samples", counts="Samples of a model, at most as many as there are test images", final=0, fresh=10_000,
 )  # fmt: skip
-KINDS = {kind.name: kind for kind in (AGENT, MODEL)}
+CLASSIFIER = Kind(
+    name="classifier", article="a classifier", plural="classifiers", package="rlgen.supervised", presets="presets",
+    room="rlgen.data", task="a dataset", topic="data", unit="images", fallback="digits",
+    listed=("name", "what", "where"), others="",
+    shown={
+        "accuracy": "accuracy",
+        "loss": "loss",
+        "eval_validation_accuracy": "validation",
+        "eval_test_accuracy": "test",
+    },
+    time="training images seen",
+    panels=(
+        Panel(
+            "accuracy",
+            {
+                "eval_train_accuracy": "training images",
+                "eval_validation_accuracy": "validation",
+                "eval_test_accuracy": "test",
+            },
+        ),
+        Panel(
+            "loss",
+            {
+                "loss": "training, as augmented",
+                "eval_train_loss": "training images",
+                "eval_validation_loss": "validation",
+                "eval_test_loss": "test",
+            },
+            ("loss",),
+            fall=0.1,
+        ),
+    ),
+    verbs=("eval", "plot"), also=(),
+    counted="images", counts="Test images of a classifier, drawn at random; 0: all", final=0, fresh=0,
+)  # fmt: skip
+KINDS = {kind.name: kind for kind in (AGENT, MODEL, CLASSIFIER)}
 # the tables of `rlgen list`
 TOPICS = tuple(dict.fromkeys([*(k.plural for k in KINDS.values()), *(k.topic for k in KINDS.values()), "presets"]))
 
@@ -233,6 +268,8 @@ CATALOG = {
               {"gated": True}, like="pixelcnn"),
         Entry("pixelrnn", MODEL, "autoregressive.pixelrnn:PixelRNN", "PixelRNN",
               "Autoregressive Row or Diagonal LSTMs (van den Oord 2016)", "mnist"),
+        Entry("classify", CLASSIFIER, "classifier:Classifier", "Classifier",
+              "Network that classifies images (LeCun 1998)", "mnist"),
     )
 }  # fmt: skip
 

@@ -15,11 +15,11 @@ MAY_IMPORT = {  # each room, and the rooms it may know besides itself
     "rlgen.core": [],
     "rlgen.report.statistics": [],
     "rlgen.envs": ["rlgen.core"],
-    "rlgen.networks": ["rlgen.core"],
     "rlgen.agents": ["rlgen.core", "rlgen.envs", "rlgen.networks", "rlgen.report.statistics"],
     "rlgen.data": ["rlgen.core"],
+    "rlgen.networks": ["rlgen.core"],
     "rlgen.generative": ["rlgen.core", "rlgen.data", "rlgen.networks"],
-    "rlgen.supervised": ["rlgen.core", "rlgen.data", "rlgen.networks"],
+    "rlgen.supervised": ["rlgen.core", "rlgen.data", "rlgen.networks", "rlgen.report.statistics"],
 }
 NOBODY_IMPORTS = {"rlgen.cli": "rlgen.__main__"}
 

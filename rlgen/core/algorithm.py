@@ -121,6 +121,21 @@ class Model(Algorithm, Protocol):
         ...
 
 
+class Classifier(Algorithm, Protocol):
+    """A classifier of images."""
+
+    classes: tuple[str, ...]  # names of the K classes
+    shape: tuple[int, ...]  # (C, H, W) of an image
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Scores (S, N, K) of images (N, C, H, W), bytes or in [0, 1]."""
+        ...
+
+    def predict(self, images: Any) -> NDArray[np.float32]:
+        """Probabilities (N, K) of the classes of images (N, C, H, W), bytes or in [0, 1]."""
+        ...
+
+
 def missing(cls: type, protocol: type) -> list[str]:
     """Names of `protocol` that `cls` lacks, and of methods that only raise NotImplementedError."""
     bases = [base for base in protocol.__mro__ if base.__module__ == __name__]

@@ -1,0 +1,118 @@
+"""The base of all classifiers: images, validation split, evaluation, report and `predict`."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from rlgen import data
+from rlgen.core import device
+from rlgen.core.algorithm import Metrics, Progress, Report
+from rlgen.core.errors import UserError
+from rlgen.core.images import Grid
+from rlgen.core.seeds import torch_stream
+from rlgen.core.settings import Setup
+from rlgen.core.state import Stateful
+from rlgen.data import splits
+from rlgen.supervised.losses import Loss
+from rlgen.supervised.scores import report
+
+TRAINING_IMAGES = 5_000  # of an evaluation, without augmentation, beside the validation images
+
+
+class ImageClassifier(Stateful):
+    """A classifier of the images of a dataset. Shapes: S seeds or members, N images, K classes.
+
+    A classifier implements `step`, `logits`, `parameter_count` and names its `state`.
+    """
+
+    score: str | None = "eval_validation_accuracy"
+    loss: Loss  # of logits and labels, without label smoothing
+
+    def __init__(self, task: str, config: Any, setup: Setup) -> None:
+        self.config, self.seed, self.time = config, setup.seed, 0
+        self.device = device.choose(setup, accelerate=True)
+        self.task = data.resolve(task)
+        train, self.test_set = self.load("train"), self.load("test")
+        if train.labels is None:
+            raise UserError(f"{self.task} has no labels: put the images of each class into a folder of its own")
+        if absent := splits.absent(train.labels, train.classes):
+            raise UserError(f"{self.task} has no training image of class {', '.join(absent)}: add images of it")
+        self.digest, self.classes = train.digest, train.classes
+        self.shape = tuple(train.images.shape[1:])
+        hashes = splits.hashes(train.images)
+        self.duplicates = splits.duplicates(hashes, splits.hashes(self.test_set.images))
+        held_out = torch.zeros(len(train), dtype=torch.bool)
+        if config.validation:
+            held_out = splits.validation(train.labels, hashes, config.validation, train.classes)
+        else:
+            self.score = None  # the test images choose nothing
+        self.train_set, self.validation_set = train.take(~held_out), train.take(held_out)
+        self.mean, self.std = splits.statistics(self.train_set.images)  # (C,)
+        shown = torch.randperm(len(self.train_set), generator=torch_stream(setup.seed, "training images evaluated"))
+        self.shown = self.train_set.take(shown[:TRAINING_IMAGES])
+
+    def load(self, split: data.Split) -> data.Dataset:
+        """The images of a split as they are stored."""
+        config = self.config
+        return data.load(self.task, split, data=config.data, size=config.size, skip_bad=config.skip_bad)
+
+    def describe_task(self) -> dict[str, str]:
+        """Facts about the dataset: number of images, classes, shape of an image, splits, duplicates."""
+        share = f", {len(self.validation_set):,} for validation" if len(self.validation_set) else ""
+        facts = data.describe(self.train_set, self.test_set, share)
+        repeated = {"duplicates": f"{self.duplicates:,} test images are training images as well"}
+        return {**facts, **(repeated if self.duplicates else {})}
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Scores (S, N, K) of images (N, C, H, W), bytes or in [0, 1], on the CPU."""
+        raise NotImplementedError
+
+    def evaluate(self) -> Metrics:
+        """Accuracy and loss of each seed on training images without augmentation, and on validation images.
+
+        Without a validation split the test images take its place, under their own name.
+        """
+        held_out = ("validation", self.validation_set) if len(self.validation_set) else ("test", self.test_set)
+        metrics: dict[str, Tensor | float] = {}
+        for name, images in (("train", self.shown), held_out):
+            assert images.labels is not None
+            scores = self.logits(images.images)
+            labels = images.labels.expand(scores.shape[:2])
+            metrics[f"eval_{name}_accuracy"] = (scores.argmax(-1) == labels).double().mean(1)
+            metrics[f"eval_{name}_loss"] = self.loss(scores, labels).double().mean(1)
+        return metrics
+
+    def draw(self) -> dict[str, Grid]:
+        """No grids of images."""
+        return {}
+
+    def report(self, count: int, seed: int, progress: Progress = lambda done: None) -> Report:
+        """Final scores on the test images, or on `count` of them, drawn by `seed`, where it is above 0."""
+        images = self.test_set
+        if 0 < count < len(images):
+            images = images.take(torch.randperm(len(images), generator=torch_stream(seed, "test images"))[:count])
+        scores = self.logits(images.images)
+        progress(len(images))
+        assert images.labels is not None
+        return report(scores, images.labels, self.classes, self.loss)
+
+    def predict(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
+        """Probabilities (N, K) of the classes of images (N, C, H, W), or (N, H, W) in grey: bytes or in [0, 1].
+
+        Of several seeds the first one predicts. Raises UserError for images of another shape.
+        """
+        x = images if isinstance(images, Tensor) else torch.from_numpy(np.asarray(images))
+        x = x.unsqueeze(1) if x.ndim == 3 and self.shape[0] == 1 else x
+        if tuple(x.shape[1:]) != self.shape:
+            shape = "x".join(map(str, self.shape))
+            raise UserError(
+                f"images of shape {tuple(x.shape)}: this classifier takes (N, C, H, W) with CxHxW = {shape}"
+            )
+        return np.asarray(self.probabilities(self.logits(x)).numpy(), np.float32)
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """Probabilities (N, K) by scores (S, N, K)."""
+        return scores[0].softmax(-1)

@@ -1,0 +1,109 @@
+"""A network that classifies images, trained by gradient descent on minibatches.
+
+Back-propagation for images: LeCun et al. 1998, doi:10.1109/5.726791. Averaged weights: Polyak & Juditsky 1992,
+doi:10.1137/0330046.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from rlgen import networks
+from rlgen.core import device
+from rlgen.core.algorithm import Metrics, count
+from rlgen.core.ema import update_ema
+from rlgen.core.images import from_bytes
+from rlgen.core.layers import draw_from
+from rlgen.core.optim import Optimization
+from rlgen.core.seeds import Seeds, initial_weights, torch_stream
+from rlgen.core.settings import Setup
+from rlgen.data.augmentation import Augmentation, parse
+from rlgen.data.order import Order
+from rlgen.supervised import losses, settings
+from rlgen.supervised.base import ImageClassifier
+
+CHUNK_SIZE = 500  # images classified at once, to bound the memory
+PREPARING_IMAGES = 5_000  # from which a network computes constant weights
+SMALLEST = 2  # images in a minibatch: batch normalisation needs a variance
+
+
+class Classifier(ImageClassifier):
+    """A network of layers, and `ema`, the moving average of its weights, which is evaluated and predicts."""
+
+    Config = settings.Classifier
+    config: settings.Classifier
+    state = ("order", "augmenting", "dropping", "network", "ema", "optimization", "steps", "time")
+
+    def __init__(self, task: str, config: settings.Classifier, setup: Setup) -> None:
+        super().__init__(task, config, setup)
+        self.half = config.precision == "bfloat16" or (config.precision == "auto" and device.half(self.device))
+        self.loss = losses.loss(config.loss)
+        self.training_loss = losses.loss(config.loss, config.label_smoothing)
+        self.images = self.train_set.images.permute(0, 2, 3, 1).contiguous().to(self.device)  # (N, H, W, C)
+        assert self.train_set.labels is not None
+        self.labels = self.train_set.labels.to(self.device)  # (N,)
+        self.order = Order(len(self.images), config.batch, setup.seed, self.device, config.seeds)
+        self.augmentation = Augmentation(parse(config.augment))
+        self.augmenting = torch_stream(setup.seed, "augmentation")
+        self.dropping = torch_stream(setup.seed, "dropout", self.device)
+        with initial_weights(setup.seed):
+            self.network = Seeds(self._build, config.seeds).to(self.device)
+        self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
+        draw_from(self.dropping, self.network)
+        self.optimization = Optimization(config, [self.network], seeds=config.seeds)
+        self.steps = 0  # gradient steps
+
+    def _build(self) -> nn.Module:
+        network = networks.build(self.config.network, self.shape, len(self.classes), self.config)
+        network.prepare(self.normalize(from_bytes(self.train_set.images[:PREPARING_IMAGES])))
+        return network
+
+    def step(self) -> Metrics:
+        """One gradient step of every seed on a minibatch of its own."""
+        x, y, mixed = self.minibatch(self.order.next_index(SMALLEST))
+        self.steps += 1
+        self.time += x.shape[1]
+        scores = torch.empty(0)
+
+        def loss() -> Tensor:
+            nonlocal scores
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                scores = self.network(x).float()  # (S, B, K)
+            error = self.training_loss(scores, y)
+            if mixed is not None:
+                other, share = mixed
+                error = (1 - share) * error + share * self.training_loss(scores, other)
+            return error.mean(1).sum()  # mean over B, sum over S
+
+        metrics = self.optimization.step(loss, self.time)
+        update_ema(self.ema, self.network, min(self.config.ema, self.steps / (10 + self.steps)))
+        right = (scores.detach().argmax(-1) == y).float().mean(1)
+        return {"accuracy": right, **metrics}
+
+    def minibatch(self, index: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
+        """Normalised images (S, B, C, H, W) at indices (S, B), each augmented; labels; with mixup others and shares."""
+        s, b = index.shape
+        y = self.labels[index]
+        x = from_bytes(self.images[index.flatten()].permute(0, 3, 1, 2)).unflatten(0, (s, b))
+        x, mixed = self.augmentation(x, y, self.augmenting)
+        return self.normalize(x), y, mixed
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """Images (..., C, H, W) in [0, 1] with mean 0 and deviation 1 per channel over the training images."""
+        mean, std = (values.to(x).view(-1, 1, 1) for values in (self.mean, self.std))
+        return (x - mean) / std
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Scores (S, N, K) of images (N, C, H, W), bytes or in [0, 1], by the averaged weights; on the CPU."""
+        return torch.cat([self._logits(chunk) for chunk in torch.split(images, CHUNK_SIZE)], 1)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        x = from_bytes(images.to(self.device)) if images.dtype == torch.uint8 else images.float().to(self.device)
+        x = self.normalize(x)
+        return self.ema(x.expand(self.config.seeds, *x.shape)).float().cpu()
+
+    def parameter_count(self) -> int:
+        """Number of trainable parameters, of all seeds."""
+        return count(self.network)

@@ -1,0 +1,59 @@
+"""Settings of the classifiers. Imports no torch.
+
+A field is an option, the comment beside it its help, the comment line above a group its panel.
+"""
+
+from collections.abc import Container
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from rlgen.core.errors import UserError
+from rlgen.core.optim.settings import OptimizerSettings
+from rlgen.data import augmentation
+from rlgen.networks.settings import NetworkSettings
+
+
+def _augmentations(names: str) -> str:
+    try:
+        augmentation.parse(names)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    return names
+
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Settings of the images of a classifier."""
+
+    # Data
+    data: str | None = None  # folder of the dataset's files, such as MNIST/raw; none: $RLGEN_DATA, ./data, cache
+    size: Annotated[int, Field(ge=8, le=512)] | None = None  # side of the scaled images in pixels; none: their own size
+    skip_bad: bool = False  # skip unreadable image files of a folder
+    validation: Share = 0.1  # share of the training images kept for validation, stratified by class; 0: none
+
+
+@dataclass(frozen=True)
+class Classifier(Data, OptimizerSettings, NetworkSettings):
+    """Settings of a network that classifies images."""
+
+    # Learning
+    batch: PositiveInt = 128  # images per gradient step
+    loss: Literal["softmax", "svm", "ova"] = "softmax"  # cross entropy, multiclass hinge, or one against the rest
+    label_smoothing: Share = 0.0  # share of each training label spread over all classes, of the cross entropy
+    ema: Decay = 0.99  # EMA decay per gradient step, of the weights that are evaluated; 0: the weights themselves
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # precision of training; auto: the faster one
+    # Data
+    augment: Annotated[str, AfterValidator(_augmentations)] = ""  # augmentations of training images, such as shift,flip
+    # Experience
+    seeds: PositiveInt = 1  # independent networks trained in parallel
+
+    def unused(self) -> dict[str, str]:
+        """Options without an effect beside the others, and the reason."""
+        table = (("label_smoothing", self.loss != "softmax", "it belongs to the cross entropy, --loss softmax"),)
+        return {name: why for name, ineffective, why in table if ineffective}
