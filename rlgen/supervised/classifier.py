@@ -5,6 +5,7 @@ doi:10.1137/0330046.
 """
 
 import copy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from rlgen.supervised.base import ImageClassifier
 
 CHUNK_SIZE = 500  # images classified at once, to bound the memory
 PREPARING_IMAGES = 5_000  # from which a network computes constant weights
+FULL_CHUNK = 2_000  # images of a full-batch gradient computed at once
 SMALLEST = 2  # images in a minibatch: batch normalisation needs a variance
 
 
@@ -51,6 +53,8 @@ class Classifier(ImageClassifier):
             self.network = Seeds(self._build, config.seeds).to(self.device)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         draw_from(self.dropping, self.network)
+        everything = torch.arange(len(self.images), device=self.device).expand(config.seeds, -1)
+        self.everything = torch.split(everything, FULL_CHUNK, 1)
         self.optimization = Optimization(config, [self.network], seeds=config.seeds)
         self.steps = 0  # gradient steps
 
@@ -60,26 +64,41 @@ class Classifier(ImageClassifier):
         return network
 
     def step(self) -> Metrics:
-        """One gradient step of every seed on a minibatch of its own."""
-        x, y, mixed = self.minibatch(self.order.next_index(SMALLEST))
-        self.steps += 1
-        self.time += x.shape[1]
-        scores = torch.empty(0)
+        """One gradient step of every seed on a minibatch of its own, or on all images where the rule takes all."""
+        parts = self.everything if self.optimization.full_batch else (self.order.next_index(SMALLEST),)
+        total = sum(part.shape[1] for part in parts)
+        sums: dict[int, Tensor] = {}  # (2, S) of each part: losses and right answers
 
-        def loss() -> Tensor:
-            nonlocal scores
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-                scores = self.network(x).float()  # (S, B, K)
-            error = self.training_loss(scores, y)
-            if mixed is not None:
-                other, share = mixed
-                error = (1 - share) * error + share * self.training_loss(scores, other)
-            return error.mean(1).sum()  # mean over B, sum over S
+        def loss(number: int, index: Tensor) -> Tensor:
+            losses, right = self._losses(*self.minibatch(index))  # (S, B)
+            sums[number] = torch.stack([losses.detach().sum(1), right.sum(1)])
+            return losses.sum() / total  # mean over B, sum over S
 
-        metrics = self.optimization.step(loss, self.time)
-        update_ema(self.ema, self.network, min(self.config.ema, self.steps / (10 + self.steps)))
-        right = (scores.detach().argmax(-1) == y).float().mean(1)
-        return {"accuracy": right, **metrics}
+        metrics = self.optimization.step([partial(loss, *part) for part in enumerate(parts)], self.time)
+        self.time += total
+        if self.optimization.updated:
+            self.steps += 1
+            update_ema(self.ema, self.network, min(self.config.ema, self.steps / (10 + self.steps)))
+        means = sum(sums.values()) / total
+        return {"loss": means[0], "accuracy": means[1], **metrics}
+
+    def _losses(self, x: Tensor, y: Tensor, mixed: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """The training loss (S, B) of images (S, B, C, H, W), and where the prediction is right."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            scores = self.network(x).float()  # (S, B, K)
+        losses = self._mixed(scores, y, mixed)
+        for auxiliary in self.network.network.auxiliary:
+            weight = self.network.network.auxiliary_weight
+            losses = losses + weight * self._mixed(auxiliary.float().view_as(scores), y, mixed)
+        return losses, (scores.detach().argmax(-1) == y).float()
+
+    def _mixed(self, scores: Tensor, y: Tensor, mixed: tuple[Tensor, Tensor] | None) -> Tensor:
+        """The loss (S, B) of scores (S, B, K) for labels (S, B), or for the two labels of mixed images."""
+        losses = self.training_loss(scores, y)
+        if mixed is None:
+            return losses
+        other, share = mixed
+        return (1 - share) * losses + share * self.training_loss(scores, other)
 
     def minibatch(self, index: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
         """Normalised images (S, B, C, H, W) at indices (S, B), each augmented; labels; with mixup others and shares."""

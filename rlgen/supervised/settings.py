@@ -3,7 +3,6 @@
 A field is an option, the comment beside it its help, the comment line above a group its panel.
 """
 
-from collections.abc import Container
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
