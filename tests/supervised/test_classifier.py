@@ -1,4 +1,4 @@
-"""The classifier on the bundled digits: data splits, training, evaluation, prediction. The traps of image classifiers."""
+"""The classifier on digits: data splits, training, evaluation, prediction. The traps of image classifiers."""
 
 import math
 
@@ -133,7 +133,7 @@ def test_averaged_statistics_of_batch_normalisation_fit_the_averaged_weights(tra
     saved = [(module.running_mean.clone(), module.running_var.clone()) for module in norms]
     for module in norms:
         module.reset_running_stats()
-        module.momentum = None  # the mean over all batches
+        module.momentum = 1.0  # those of one batch, of all images
     trained.ema.train()
     with torch.no_grad():
         trained.ema(trained.normalize(trained.train_set.images / 255)[None])
