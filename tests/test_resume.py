@@ -41,6 +41,7 @@ CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "lr_anneal": 1_200, 
 WORDS = {"width": 4, "codebook_size": 8, "code_dim": 4, "prior_width": 8, "prior_blocks": 1, "batch": 100, "threads": 1}
 PIXELS = {"width": 4, "head_width": 4, "first_kernel": 3, "batch": 100, "lr_anneal": 1_200, "threads": 1}
 SCANS = {**PIXELS, "layers": 1}
+NETWORK = {"width": 0.25, "batch": 100, "threads": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # a little more than an epoch
 CASES = {
     "dqn": ("dqn", "CartPole", {**AGENT, **AGENT_PLAN}),
@@ -98,11 +99,14 @@ CASES = {
         {**PIXELS, **MODEL_PLAN, "levels": 1, "precision": "bfloat16"},
     ),
     "pixelrnn": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "likelihood": "bernoulli", "binarise": "static"}),
+    "classify": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "augment": "shift,mixup", "schedule": "one-cycle"}),
+    "classify with seeds": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "seeds": 2, "dropout": 0.3}),
 }
 
 # A new algorithm needs no line above: those of these settings that it has make it small.
 SMALL = {
     "agent": {**RAINBOW, **AGENT_PLAN, **RECURRENT, "atoms": 1, "depth": 1},
+    "classifier": {**NETWORK, **MODEL_PLAN},
     "model": {**MODEL, **WORDS, **PIXELS, **MODEL_PLAN, "depth": 1, "layers": 1, "blocks": 1},
 }
 

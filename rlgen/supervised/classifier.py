@@ -4,7 +4,6 @@ Back-propagation for images: LeCun et al. 1998, doi:10.1109/5.726791. Averaged w
 doi:10.1137/0330046.
 """
 
-import copy
 from functools import partial
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from rlgen import networks
 from rlgen.core import device
 from rlgen.core.algorithm import Metrics, count
-from rlgen.core.ema import update_ema
+from rlgen.core.ema import average_of, decay_at, update_ema
 from rlgen.core.images import from_bytes
 from rlgen.core.layers import draw_from
 from rlgen.core.optim import Optimization
@@ -51,7 +50,7 @@ class Classifier(ImageClassifier):
         self.dropping = torch_stream(setup.seed, "dropout", self.device)
         with initial_weights(setup.seed):
             self.network = Seeds(self._build, config.seeds).to(self.device)
-        self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.ema = average_of(self.network)
         draw_from(self.dropping, self.network)
         everything = torch.arange(len(self.images), device=self.device).expand(config.seeds, -1)
         self.everything = torch.split(everything, FULL_CHUNK, 1)
@@ -78,7 +77,7 @@ class Classifier(ImageClassifier):
         self.time += total
         if self.optimization.updated:
             self.steps += 1
-            update_ema(self.ema, self.network, min(self.config.ema, self.steps / (10 + self.steps)))
+            update_ema(self.ema, self.network, decay_at(self.steps, self.config.ema))
         means = sum(sums.values()) / total
         return {"loss": means[0], "accuracy": means[1], **metrics}
 
