@@ -41,7 +41,8 @@ class ImageClassifier(Stateful):
         if absent := splits.absent(train.labels, train.classes):
             raise UserError(f"{self.task} has no training image of class {', '.join(absent)}: add images of it")
         self.digest, self.classes = train.digest, train.classes
-        self.shape = tuple(train.images.shape[1:])
+        channels, height, width = train.images.shape[1:]
+        self.shape = (channels, height, width)
         hashes = splits.hashes(train.images)
         self.duplicates = splits.duplicates(hashes, splits.hashes(self.test_set.images))
         held_out = torch.zeros(len(train), dtype=torch.bool)

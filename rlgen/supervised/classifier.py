@@ -20,6 +20,7 @@ from rlgen.core.seeds import Seeds, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.data.augmentation import Augmentation, parse
 from rlgen.data.order import Order
+from rlgen.networks.base import ConvNet
 from rlgen.supervised import losses, settings
 from rlgen.supervised.base import ImageClassifier
 
@@ -78,7 +79,7 @@ class Classifier(ImageClassifier):
         if self.optimization.updated:
             self.steps += 1
             update_ema(self.ema, self.network, decay_at(self.steps, self.config.ema))
-        means = sum(sums.values()) / total
+        means = torch.stack(list(sums.values())).sum(0) / total
         return {"loss": means[0], "accuracy": means[1], **metrics}
 
     def _losses(self, x: Tensor, y: Tensor, mixed: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
@@ -86,9 +87,11 @@ class Classifier(ImageClassifier):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             scores = self.network(x).float()  # (S, B, K)
         losses = self._mixed(scores, y, mixed)
-        for auxiliary in self.network.network.auxiliary:
-            weight = self.network.network.auxiliary_weight
-            losses = losses + weight * self._mixed(auxiliary.float().view_as(scores), y, mixed)
+        network = self.network.network
+        assert isinstance(network, ConvNet)
+        for auxiliary in network.auxiliary:
+            more = self._mixed(auxiliary.float().view_as(scores), y, mixed)
+            losses = losses + network.auxiliary_weight * more
         return losses, (scores.detach().argmax(-1) == y).float()
 
     def _mixed(self, scores: Tensor, y: Tensor, mixed: tuple[Tensor, Tensor] | None) -> Tensor:
@@ -101,9 +104,8 @@ class Classifier(ImageClassifier):
 
     def minibatch(self, index: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
         """Normalised images (S, B, C, H, W) at indices (S, B), each augmented; labels; with mixup others and shares."""
-        s, b = index.shape
         y = self.labels[index]
-        x = from_bytes(self.images[index.flatten()].permute(0, 3, 1, 2)).unflatten(0, (s, b))
+        x = from_bytes(self.images[index].movedim(-1, -3))
         x, mixed = self.augmentation(x, y, self.augmenting)
         return self.normalize(x), y, mixed
 
@@ -120,7 +122,8 @@ class Classifier(ImageClassifier):
     def _logits(self, images: Tensor) -> Tensor:
         x = from_bytes(images.to(self.device)) if images.dtype == torch.uint8 else images.float().to(self.device)
         x = self.normalize(x)
-        return self.ema(x.expand(self.config.seeds, *x.shape)).float().cpu()
+        scores: Tensor = self.ema(x.expand(self.config.seeds, *x.shape))
+        return scores.float().cpu()
 
     def parameter_count(self) -> int:
         """Number of trainable parameters, of all seeds."""
