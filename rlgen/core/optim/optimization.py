@@ -1,6 +1,7 @@
 """Gradient descent on the weights of modules: one update per call, with schedule, penalties, clipping, accumulation."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +10,12 @@ from rlgen.core.algorithm import Metrics, limit_gradients
 from rlgen.core.errors import UserError
 from rlgen.core.optim.rules import first_order
 from rlgen.core.optim.schedules import Plateau, learning_rate, warmup
-from rlgen.core.optim.settings import OptimizerSettings
-from rlgen.core.state import State, Stateful, match_strides
+from rlgen.core.optim.second_order import LBFGS, Newton, Objective
+from rlgen.core.optim.settings import SECOND_ORDER, OptimizerSettings
+from rlgen.core.state import State, Stateful
 
 Loss = Callable[[], Tensor]
+MAX_WEIGHTS = 200_000  # of newton: each step takes hundreds of passes over the training set
 
 
 class Optimization(Stateful):
@@ -37,20 +40,12 @@ class Optimization(Stateful):
         if not self.weights:
             raise UserError("a network without weights cannot be trained")
         self.decayed, others = self._split()
-        if settings.weight_decay or settings.bias_lr != 1:
-            decay = 0.0 if self._decays_itself else settings.weight_decay
-            groups = [
-                {"params": self.decayed, "weight_decay": decay, "scale": 1.0},
-                {"params": others, "weight_decay": 0.0, "scale": settings.bias_lr},
-            ]
-            groups = [group for group in groups if group["params"]]
-        else:
-            groups = [{"params": self.weights, "scale": 1.0}]
-        self.rule = first_order(settings, groups, self.weights[0].device.type)
+        self.rule: Any = self._rule(others)  # a torch.optim.Optimizer, LBFGS or Newton
         self.steps = 0  # gradient steps
         self.accumulated = 0  # minibatches since the last gradient step
         self.gradients: list[Tensor | None] = []  # sums over these minibatches, in a state between gradient steps
         self.drops = Plateau(settings.lr_factor, settings.lr_patience)
+        self.evaluations = 0  # of the loss, in the last step
 
     @property
     def full_batch(self) -> bool:
@@ -65,15 +60,21 @@ class Optimization(Stateful):
     def step(self, loss: Loss | Sequence[Loss], time: int) -> Metrics:
         """One gradient step at `time`, in environment steps or images: {"lr", "grad_norm" (S,) before clipping}.
 
+        For lbfgs and newton, which call the loss several times, "lr" is the length of the step they found.
+
         Within an accumulation the gradient is kept, and only {"lr"} returned. Raises Diverged, before any weight
         changes, where the loss or a gradient is not finite.
         """
         settings = self.settings
+        chunks = [loss] if callable(loss) else loss
+        if settings.optimizer in SECOND_ORDER:
+            return self._solve(chunks)
+        self.evaluations = 1
         if self.accumulated == 0:
             for weight in self.weights:
                 weight.grad = None
         lr = self._set_rate(time)
-        total = self._backward(loss)
+        total = self._backward(chunks)
         self.accumulated += 1
         if self.accumulated < settings.accumulate:
             return {"lr": lr}
@@ -86,6 +87,11 @@ class Optimization(Stateful):
         self._penalise(lr)
         self.rule.step()
         return {"lr": lr, "grad_norm": norm}
+
+    @property
+    def converged(self) -> bool:
+        """Whether lbfgs or newton is at a minimum, where further steps change nothing."""
+        return self.settings.optimizer in SECOND_ORDER and bool(self.rule.converged)
 
     def plateau(self, score: float) -> None:
         """Take in the score of an evaluation, higher being better; lowers the rate of the schedule `plateau`."""
@@ -119,11 +125,12 @@ class Optimization(Stateful):
         if "param_groups" in saved:
             steps = next((int(moments["step"]) for moments in saved["state"].values() if "step" in moments), 0)
             saved = {**self.state_dict(), "rule": saved, "steps": steps}
-        scales = [group["scale"] for group in self.rule.param_groups]
+        groups = getattr(self.rule, "param_groups", [])  # torch replaces these by the saved ones
+        scales = [group["scale"] for group in groups]
         super().load_state_dict(saved)
-        for group, scale in zip(self.rule.param_groups, scales, strict=True):
-            group["scale"] = scale
-        match_strides(self.rule)
+        if groups:
+            for group, scale in zip(self.rule.param_groups, scales, strict=True):
+                group["scale"] = scale
         for weight, gradient in zip(self.weights, self.gradients, strict=False):
             weight.grad = None if gradient is None else torch.empty_like(weight).copy_(gradient).detach()
         self.gradients = []
@@ -132,6 +139,45 @@ class Optimization(Stateful):
     def _decays_itself(self) -> bool:
         """Whether decoupled decay is applied here: torch has it for AdamW alone."""
         return self.settings.decay_is_decoupled and self.settings.optimizer not in ("adam", "adamw")
+
+    def _rule(self, others: list[nn.Parameter]) -> Any:
+        """The update rule, with a group of the decayed weights and one of the `others` where these differ."""
+        settings = self.settings
+        if settings.optimizer in SECOND_ORDER:
+            return self._second_order()
+        if settings.weight_decay or settings.bias_lr != 1:
+            decay = 0.0 if self._decays_itself else settings.weight_decay
+            groups: list[dict[str, Any]] = [
+                {"params": self.decayed, "weight_decay": decay, "scale": 1.0},
+                {"params": others, "weight_decay": 0.0, "scale": settings.bias_lr},
+            ]
+            groups = [group for group in groups if group["params"]]
+        else:
+            groups = [{"params": self.weights, "scale": 1.0}]
+        return first_order(settings, groups, self.weights[0].device.type)
+
+    def _second_order(self) -> LBFGS | Newton:
+        rule, count = self.settings.optimizer, sum(weight.numel() for weight in self.weights)
+        if self.seeds > 1:
+            raise UserError(f"--optimizer {rule}: its steps have one length for all seeds: take --seeds 1, or adam")
+        if rule == "lbfgs":
+            return LBFGS()
+        if count > MAX_WEIGHTS:
+            raise UserError(
+                f"--optimizer newton: {count:,} weights, and it takes at most {MAX_WEIGHTS:,}: take lbfgs or adam"
+            )
+        return Newton(self.settings.damping)
+
+    def _solve(self, chunks: Sequence[Loss]) -> Metrics:
+        """One step of lbfgs or newton, on the loss with its L2 penalty."""
+        weights = [weight for weight in self.weights if weight.requires_grad]
+        decayed = {id(weight) for weight in self.decayed}
+        rates = [torch.full_like(w, self.settings.weight_decay * (id(w) in decayed)).flatten() for w in weights]
+        objective = Objective(weights, chunks, torch.cat(rates))
+        length, norm = self.rule.step(objective)
+        self.steps += 1
+        self.evaluations = objective.evaluations
+        return {"lr": length, "grad_norm": norm.reshape(1)}
 
     def _split(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """The weights with penalties, matrices and kernels; and the others: biases, gains, all that is 1-d per seed."""
@@ -149,9 +195,8 @@ class Optimization(Stateful):
             group["lr"] = lr if group["scale"] == 1 else lr * group["scale"]
         return lr
 
-    def _backward(self, loss: Loss | Sequence[Loss]) -> Tensor:
+    def _backward(self, chunks: Sequence[Loss]) -> Tensor:
         """Add the gradient of the loss to that of the weights; returns the loss."""
-        chunks = [loss] if callable(loss) else loss
         values = []
         for chunk in chunks:
             value = chunk()

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from rlgen.core.settings import Duration, Rate
 
-Rule = Literal["gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+Rule = Literal["gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "lbfgs", "newton"]
 Schedule = Literal["constant", "step", "cosine", "linear", "exponential", "one-cycle", "plateau"]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -42,12 +42,13 @@ class OptimizerSettings:
     """Settings of every algorithm with gradients."""
 
     # Learning
-    optimizer: Rule = "adam"  # update rule; gd takes the whole training set at each step, the others a minibatch
+    optimizer: Rule = "adam"  # update rule; gd, lbfgs and newton take the whole training set at each step
     lr: Rate | None = None  # learning rate; none: the usual one of the optimizer, 0.001 for adam
     momentum: Decay = 0.9  # share of the velocity kept per gradient step, of momentum and nesterov
     beta1: Decay = 0.9  # decay of Adam's mean gradient per gradient step
     beta2: Decay | None = None  # decay of the mean squared gradient per step; none: 0.999 for adam, 0.99 for rmsprop
     optimizer_eps: Rate = 1e-8  # added to the root of the squared gradients, of adagrad, rmsprop, adam and adamw
+    damping: NonNegativeFloat = 0.0  # added to the diagonal of newton's Hessian
     weight_decay: NonNegativeFloat = 0.0  # weight λ of the penalty λ/2 |w|² of matrices and kernels, not of 1-d weights
     decoupled: bool | None = None  # weight decay apart from the gradient, w - lr λ w; none: with adamw; off: L2
     l1: NonNegativeFloat = 0.0  # weight of the penalty |w| of matrices and kernels, not of 1-d weights
@@ -105,6 +106,7 @@ class OptimizerSettings:
             ("beta1", rule not in ("adam", "adamw"), "it belongs to --optimizer adam and adamw"),
             ("beta2", rule not in ("adam", "adamw", "rmsprop"), "it belongs to --optimizer adam, adamw and rmsprop"),
             ("optimizer_eps", rule not in ADAPTIVE, f"it belongs to --optimizer {', '.join(ADAPTIVE)}"),
+            ("damping", rule != "newton", "it belongs to --optimizer newton"),
             ("decoupled", not self.weight_decay, "it belongs to --weight-decay, such as 0.01"),
             ("accumulate", self.full_batch, f"--optimizer {rule} takes the whole training set at each step"),
             ("lr_end", not ends, "it belongs to --schedule linear, cosine, exponential and one-cycle"),
