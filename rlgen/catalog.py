@@ -182,6 +182,7 @@ class Entry:
     task: str  # a task for its examples
     preset: Mapping[str, Any] = field(default_factory=dict)
     like: str = ""  # the entry whose presets it starts from
+    selects: tuple[str, ...] = ()  # settings whose values select further presets, `TASK --network lenet5`
 
     @property
     def algorithm(self) -> Any:
@@ -269,7 +270,7 @@ CATALOG = {
         Entry("pixelrnn", MODEL, "autoregressive.pixelrnn:PixelRNN", "PixelRNN",
               "Autoregressive Row or Diagonal LSTMs (van den Oord 2016)", "mnist"),
         Entry("classify", CLASSIFIER, "classifier:Classifier", "Classifier",
-              "Network that classifies images (LeCun 1998)", "mnist"),
+              "Network that classifies images (LeCun 1998)", "mnist", selects=("network", "optimizer")),
     )
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from rlgen import catalog
 from rlgen.catalog import Entry
 from rlgen.core import algorithm as protocols
 from rlgen.core.algorithm import Algorithm, missing
-from rlgen.core.config import check_names, refuse_unused, resolve, scaled, unused
+from rlgen.core.config import check_names, flag, refuse_unused, resolve, scaled, unused
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 from rlgen.core.former_names import current_settings
@@ -38,8 +38,14 @@ def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: boo
         raise
 
 
-def preset_names(entry: Entry, task: str, preset: str | None = None) -> list[str]:
-    """The names under which the presets of a task are looked up: short, full, and with `:preset` added."""
+def preset_names(
+    entry: Entry, task: str, preset: str | None = None, typed: Mapping[str, Any] | None = None
+) -> list[str]:
+    """The names under which the presets of a task are looked up: short, full, and with `:preset` added.
+
+    Where settings select presets, such as the network of a classifier, also these with ` --network lenet5` added; the
+    value is that of `typed` settings or of the presets so far.
+    """
     full = entry.kind.tasks.resolve(task)
     names = list(dict.fromkeys([entry.kind.tasks.short(full), full]))
     special = [f"{name}:{preset}" for name in names] if preset else []
@@ -47,7 +53,11 @@ def preset_names(entry: Entry, task: str, preset: str | None = None) -> list[str
         others = ", ".join(name.replace(":", " with --preset ") for name in entry.tuned_for if ":" in name)
         hint = f"; there is {others}" if others else ""
         raise UserError(f"--preset {preset}: {entry.name} has no preset of that name for {task}{hint}")
-    return names + special
+    names += special
+    for setting in entry.selects:
+        value = (typed or {}).get(setting) or getattr(resolve(entry.config, *entry.presets(*names)), setting)
+        names += [f"{name} {flag(setting)} {value}" for name in names if " --" not in name]
+    return names
 
 
 def settings_of(entry: Entry, names: list[str], typed: Mapping[str, Any]) -> tuple[Any, Setup, Plan]:

@@ -183,7 +183,8 @@ def prepare(
     entry = catalog.find(algorithm)
     check_methods(entry)
     check_names(given, (entry.config, Setup, Plan), entry.name)
-    config, setup, plan = settings_of(entry, preset_names(entry, task, preset), {**(file or {}), **given})
+    typed = {**(file or {}), **given}
+    config, setup, plan = settings_of(entry, preset_names(entry, task, preset, typed), typed)
     _check_plan(plan, entry)
     made = make(entry, task, config, setup, given)
     run = Run.create(

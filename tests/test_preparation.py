@@ -89,6 +89,20 @@ def test_presets_are_found_by_every_name_of_a_task():
         preparation.preset_names(catalog.find("pixelcnn"), "mnist", "short")
 
 
+def test_settings_select_presets_of_their_own():
+    entry = catalog.find("classify")
+    names = preparation.preset_names(entry, "MNIST", "long", {"network": "resnet20"})
+    networks = ["mnist --network resnet20", "mnist:long --network resnet20"]
+    optimizers = ["mnist --optimizer nesterov", "mnist:long --optimizer nesterov"]
+    assert names == ["mnist", "mnist:long", *networks, *optimizers]
+    resolved = preparation.settings_of(entry, names, {"network": "resnet20"})[0]
+    assert (resolved.optimizer, resolved.lr) == ("nesterov", entry.tuned["* --optimizer nesterov"]["lr"])
+    names = preparation.preset_names(entry, "mnist", None, {"optimizer": "sgd"})
+    assert preparation.settings_of(entry, names, {"optimizer": "sgd"})[0].lr == entry.tuned["* --optimizer sgd"]["lr"]
+    own = preparation.settings_of(entry, names, {"optimizer": "sgd", "lr": 0.3})[0]
+    assert own.lr == 0.3
+
+
 @pytest.mark.parametrize("entry", catalog.CATALOG.values(), ids=catalog.CATALOG)
 def test_every_algorithm_implements_the_protocol_of_its_kind(entry):
     assert missing(entry.algorithm, getattr(protocols, entry.kind.name.title())) == []

@@ -115,11 +115,17 @@ def _defaults(entry: catalog.Entry, words: list[str]) -> tuple[dict[str, Any], s
         return dict(entry.preset), "\n\n".join([f"{order} {example}", "Presets and their measured scores:", *scores])
     from rlgen.preparation import preset_names
 
-    preset = next((after for flag, after in pairwise(words) if flag == "--preset"), None)
-    names = preset_names(entry, task, preset)
+    typed = {name: _value(words, name) for name in entry.selects}
+    names = preset_names(entry, task, _value(words, "preset"), typed)
     score = next((entry.expected[name] for name in reversed(names) if name in entry.expected), "not measured")
     settings = {name: value for layer in entry.presets(*names) for name, value in layer.items()}
     return settings, f"The defaults are those of the preset for {names[0]}; its measured score: {score}. {order}"
+
+
+def _value(words: list[str], name: str) -> str | None:
+    """The value of the option called `name`, where it is typed."""
+    after = next((after for word, after in pairwise(words) if word == f"--{name}"), None)
+    return next((word.split("=", 1)[1] for word in words if word.startswith(f"--{name}=")), after)
 
 
 def _task(words: list[str]) -> str | None:
