@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
 
@@ -27,6 +27,10 @@ class Measurement:
     def check(self, options: Mapping[str, Any], name: str) -> None:
         """Raise UserError for an option that the function does not have."""
         known = list(inspect.signature(self.function).parameters)[1:]
+        if "settings" in known:  # a dictionary of further options, those of a network
+            from rlgen.networks.settings import NetworkSettings
+
+            known += [field.name for field in fields(NetworkSettings)]
         for option in options:
             if option not in known:
                 hint = did_you_mean(option, known) or f": it has {', '.join(known) or 'none'}"
@@ -36,6 +40,8 @@ class Measurement:
 LIBRARY = {
     "signals": Measurement("signals:signals"),
     "valley": Measurement("valley:descend", exact=True),
+    "network": Measurement("counts:network", exact=True),
+    "convolutions": Measurement("counts:convolutions", exact=True),
     "receptive-field": Measurement("trained:receptive_field", trained=True),
     "samples": Measurement("trained:samples", trained=True),
 }

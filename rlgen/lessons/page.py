@@ -50,6 +50,8 @@ def write(results: "Results") -> None:
 def note(results: "Results") -> str:
     """What the intervals are, and which version this is."""
     design = results.design
+    if all(readings.exact for readings in results.readings.values()):
+        return "exact: no random numbers, no interval"
     words = [f"95 % intervals over {design.seeds} seeds (Student's t)" if design.seeds > 1 else "one seed: no interval"]
     if design.quick:
         words.append("quick version: too small for the claim")

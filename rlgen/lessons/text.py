@@ -103,7 +103,7 @@ def ratio(estimate: Estimate) -> str:
 def significant(x: float, digits: int) -> str:
     """To so many significant digits, with thousands separated and without an exponent unless very small or large."""
     if float(x).is_integer() and abs(x) < 10**digits:
-        return f"{x:.0f}"
+        return f"{x:,.0f}"
     if not 1e-4 <= abs(x) < 1e9:
         return f"{x:.{digits - 1}e}"
     places = digits - 1 - math.floor(math.log10(abs(float(f"{x:.{digits - 1}e}"))))
