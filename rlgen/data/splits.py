@@ -15,7 +15,7 @@ from rlgen.core.errors import DataError, UserError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Generator, Tensor
 
 CHUNK = 2_048  # images that are converted at a time
 
@@ -83,6 +83,24 @@ def folds(labels: Tensor, hashes: Tensor, k: int, classes: Sequence[str] = ()) -
             own[np.flatnonzero(own == count.argmax())[0]] = count.argmin()
         fold[members] = own[where]
     return torch.from_numpy(fold)
+
+
+def sample(labels: Tensor, count: int, generator: Generator) -> Tensor:
+    """(count,) int64, rising: images drawn at random, of every class in `labels` (N,) its share, and at least one.
+
+    Raises UserError for more images than there are, or fewer than classes.
+    """
+    import torch
+
+    kinds, where, members = labels.cpu().unique(return_inverse=True, return_counts=True)
+    if not len(kinds) <= count <= len(labels):
+        raise UserError(f"--train-images {count:,}: there are {len(labels):,} of {len(kinds)} classes")
+    order = torch.randperm(len(labels), generator=generator)
+    place = torch.empty(len(labels), dtype=torch.float64)
+    for kind in range(len(kinds)):
+        own = order[where[order] == kind]
+        place[own] = torch.arange(len(own), dtype=torch.float64) / members[kind]  # the first of each class at 0
+    return order[place[order].argsort(stable=True)][:count].sort().values
 
 
 def duplicates(hashes_a: Tensor, hashes_b: Tensor) -> int:

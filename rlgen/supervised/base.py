@@ -51,6 +51,10 @@ class ImageClassifier(Stateful):
         else:
             self.score = None  # the test images choose nothing
         self.train_set, self.validation_set = train.take(~held_out), train.take(held_out)
+        if config.train_images:
+            assert self.train_set.labels is not None
+            draw = torch_stream(setup.seed, "training images chosen")
+            self.train_set = self.train_set.take(splits.sample(self.train_set.labels, config.train_images, draw))
         self.mean, self.std = splits.statistics(self.train_set.images)  # (C,)
         shown = torch.randperm(len(self.train_set), generator=torch_stream(setup.seed, "training images evaluated"))
         self.shown = self.train_set.take(shown[:TRAINING_IMAGES])

@@ -5,7 +5,7 @@ A field is an option, the comment beside it its help, the comment line above a g
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.errors import UserError
@@ -34,6 +34,7 @@ class Data:
     data: str | None = None  # folder of the dataset's files, such as MNIST/raw; none: $RLGEN_DATA, ./data, cache
     size: Annotated[int, Field(ge=8, le=512)] | None = None  # side of the scaled images in pixels; none: their own size
     skip_bad: bool = False  # skip unreadable image files of a folder
+    train_images: NonNegativeInt = 0  # training images, drawn by the seed, each class its share; 0: all
     validation: Share = 0.1  # share of the training images kept for validation, stratified by class; 0: none
 
 

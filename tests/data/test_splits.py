@@ -169,3 +169,18 @@ def test_statistics_of_cifar10():
 def test_classes_without_images():
     assert splits.absent(torch.tensor([0, 2, 2]), ("a", "b", "c", "d")) == ["b", "d"]
     assert splits.absent(torch.tensor([1, 0]), ("a", "b")) == []
+
+
+def test_a_sample_is_random_and_has_every_class_in_its_share():
+    labels, _ = labelled(3_000, 500, 1_500)
+    draw = [splits.sample(labels, 200, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    assert draw[0].tolist() == draw[1].tolist() == sorted(set(draw[0].tolist()))
+    assert draw[0].tolist() != draw[2].tolist()
+    for label, count in enumerate((120, 20, 60)):
+        assert abs((labels[draw[0]] == label).sum().item() - count) <= 1
+    few = splits.sample(labels, 3, torch.Generator().manual_seed(0))
+    assert labels[few].tolist() == [0, 1, 2]
+    assert splits.sample(labels, 5_000, torch.Generator()).tolist() == list(range(5_000))
+    for count in (2, 5_001):
+        with pytest.raises(UserError, match="--train-images"):
+            splits.sample(labels, count, torch.Generator())

@@ -74,6 +74,7 @@ EFFECTS = {
     "data": Effect("elsewhere", loaded("data"), "elsewhere"),
     "size": Effect(12, lambda classifier: classifier.shape, (1, 12, 12)),
     "skip_bad": Effect(True, loaded("skip_bad"), True),
+    "train_images": Effect(200, lambda c: len(c.train_set), 200),
     "validation": Effect(0.5, lambda classifier: round(len(classifier.validation_set) / 1498, 1), 0.5),
     "batch": Effect(32, lambda classifier: classifier.order.next_index().shape[1], 32),
     "loss": Effect("svm", loss_of_zeros, 9.0),
