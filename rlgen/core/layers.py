@@ -6,7 +6,6 @@ Inputs are (..., C, H, W), or (S, ..., C, H, W) where weights are stacks (S, ...
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import vmap
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -148,5 +147,5 @@ def _batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor, axes: int) -> 
     assert variance is not None
     if mean.dim() == 1:
         return normalise(x, mean, variance, norm.weight, norm.bias)
-    dims = (0, 0, 0, None if norm.weight is None else 0, None if norm.bias is None else 0)
-    return vmap(normalise, dims)(x, mean, variance, norm.weight, norm.bias)
+    gains, biases = ([None] * len(mean) if weight is None else weight for weight in (norm.weight, norm.bias))
+    return torch.stack([normalise(*each) for each in zip(x, mean, variance, gains, biases, strict=True)])

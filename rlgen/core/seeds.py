@@ -83,12 +83,22 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution of every image."""
-        if self.weight.dim() == 4:
-            maps = super().forward(x.flatten(0, -4))
-        else:
-            dims = (0, 0, None if self.bias is None else 0)
-            maps = vmap(self._conv_forward, dims)(x.flatten(1, -4), self.weight, self.bias)
+        maps = self._conv_forward(x.flatten(0, -4), self.weight, self.bias) if self.weight.dim() == 4 else self._each(x)
         return maps.view(*x.shape[:-3], *maps.shape[-3:])
+
+    def _each(self, x: Tensor) -> Tensor:
+        """S convolutions, (S, ..., C, H, W) -> (S, N, C', H', W').
+
+        One by one on a CPU: forward and backward of C1 and C3 of LeNet-5 for 8 x 128 images take 71 ms, 109 ms as one
+        grouped convolution and 228 ms as a batched product with the patches; with 24 channels and more all are alike.
+        """
+        if x.device.type != "cpu":
+            dims = (0, 0, None if self.bias is None else 0)
+            return vmap(self._conv_forward, dims)(x.flatten(1, -4), self.weight, self.bias)  # type: ignore[no-any-return]
+        biases = [None] * len(self.weight) if self.bias is None else self.bias
+        return torch.stack(
+            [self._conv_forward(*each) for each in zip(x.flatten(1, -4), self.weight, biases, strict=True)]
+        )
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -16,6 +16,8 @@ from rlgen.networks.settings import NetworkSettings
 
 PATCH = 2  # side of the whitened patches in pixels
 WHITENING_IMAGES = 5_000  # whose patches are whitened
+GREY = ((16, 5, 2), (32, 3, 2), (64, 3, 1), (64, 3, 2))  # channels, kernel, stride of the convolutions of grey images
+COLOUR = (32, 128, 128)  # channels of the stages for colour images
 SCALE = 1 / 9  # of the logits for colour images
 
 
@@ -92,13 +94,13 @@ class Scaled(nn.Module):
 def _grey(
     shape: tuple[int, int, int], classes: int, settings: NetworkSettings
 ) -> tuple[dict[str, nn.Module], nn.Module]:
-    """Three convolutions of stride 2, 24, 48 and 96 channels, then the features of all positions."""
+    """Convolutions of stride 2 and one of stride 1, then the features of all positions."""
     make = Layers(settings.own(activation="relu"))
     channels, height, width = shape
     body: dict[str, nn.Module] = {}
-    for i, (after, kernel) in enumerate(((24, 5), (48, 3), (96, 3))):
-        body[f"conv{i + 1}"] = make.convolution(channels, make.width(after), kernel, 2)
-        channels, height, width = make.width(after), (height + 1) // 2, (width + 1) // 2
+    for i, (after, kernel, stride) in enumerate(GREY):
+        body[f"conv{i + 1}"] = make.convolution(channels, make.width(after), kernel, stride)
+        channels, height, width = make.width(after), -(-height // stride), -(-width // stride)
     body["features"] = nn.Sequential(flatten(), *make.dropout())
     return body, Linear(channels * height * width, classes)
 
@@ -110,7 +112,7 @@ def _colour(
     make = Layers(settings.own(activation="gelu"))
     channels, side = 2 * shape[0] * PATCH**2, min(shape[1:]) - PATCH + 1
     body: dict[str, nn.Module] = {"whiten": nn.Sequential(Whitening(shape[0]), make.activation())}
-    for i, width in enumerate((32, 128, 128)):
+    for i, width in enumerate(COLOUR):
         after = make.width(width)
         pool = [make.pool(2, 2)] if side > 1 else []
         body[f"stage{i + 1}"] = nn.Sequential(
