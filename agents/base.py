@@ -23,6 +23,7 @@ class Agent(Stateful):
     """A policy that is greedy in action values, explored with probability ε. Shapes: S seeds, N environments each."""
 
     score: ClassVar[str | None] = "eval_return"
+    epoch_images: ClassVar[int] = 0
 
     def __init__(self, task: str, config: Any, setup: Setup, **training: Any) -> None:
         self.task, self.config, self.seed, self.time = task, config, setup.seed, 0

@@ -274,6 +274,10 @@ class DQN(Agent):
         if isinstance(self.value, Categorical) and self.support is not None:
             self.value.place(*self.support.tensors(self.device))
 
+    def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """The Q-network of the first seed, and an observation."""
+        return {"Q-network": (self.q.alone(), (torch.zeros(1, *self.env.shape),))}
+
     def parameter_count(self) -> int:
         """Trainable parameters, over all seeds."""
         return count(self.q)

@@ -35,6 +35,11 @@ class DRQN(DQN):
         env = self.env
         return RecurrentQNetwork(env.shape, env.num_actions, self.value.width, self.config, env.scale)
 
+    def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """The Q-network of the first seed; an observation, the state before it, and whether it is the first."""
+        inputs = torch.zeros(1, 1, *self.env.shape), torch.zeros(1, self.recurrent_size), torch.zeros(1, 1)
+        return {"Q-network": (self.q.alone(), inputs)}
+
     @property
     def ready(self) -> bool:
         """Whether the replay holds a whole sequence."""

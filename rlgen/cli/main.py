@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 import rlgen
 from rlgen import catalog
-from rlgen.cli import inspect, lesson, listing, training
+from rlgen.cli import inspect, lesson, listing, summary, training
 from rlgen.core import config
 from rlgen.core.errors import UserError, did_you_mean
 
@@ -19,11 +19,13 @@ class Commands(TyperGroup):
     """Builds the options of an algorithm when its command is called, not for the list of all commands."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Replace the stub of a catalog entry by the command with its options."""
+        """Replace the stub of a catalog entry or of `summary` by the command with its options."""
         name = args[0].lower()
         if name in catalog.CATALOG:
             self.add_command(training.command(catalog.CATALOG[name], args[1:]), name)
             args = [name, *args[1:]]
+        elif name == "summary":
+            self.add_command(summary.command(), name)
         return super().resolve_command(ctx, args)
 
 
@@ -39,6 +41,7 @@ training.register(app, "Train")
 listing.register(app, "Look at runs")
 inspect.register(app, "Look at runs")
 lesson.register(app, "Learn")
+summary.register(app, "Look at runs")
 
 
 def _version(shown: bool) -> None:

@@ -76,7 +76,7 @@ def with_settings(
     """
     fields = [option for s in settings for option in options(s)]
     fields.sort(key=lambda option: option.panel != "Run")  # the options of every run first
-    return with_options(function, "given", {option.name: _option(option, preset) for option in fields}, without)
+    return with_options(function, "given", {option.name: annotation(option, preset) for option in fields}, without)
 
 
 def with_options(
@@ -103,8 +103,11 @@ def with_options(
     return command
 
 
-def _option(option: Any, preset: Mapping[str, Any]) -> Any:
-    """The annotation of a parameter; its value is None where the option was not typed."""
+def annotation(option: Any, preset: Mapping[str, Any]) -> Any:
+    """The annotation of the parameter for a field of a settings dataclass, with its help and default.
+
+    Its value is None where the option was not typed.
+    """
     default = word(preset.get(option.name, option.default)) + (", scales with --budget" if option.scaled else "")
     integer: dict[str, Any] = {"parser": whole, "metavar": "INTEGER"} if option.type is int else {}
     info = typer.Option(

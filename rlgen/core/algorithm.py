@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -133,6 +133,17 @@ class Classifier(Algorithm, Protocol):
 
     def predict(self, images: Any) -> NDArray[np.float32]:
         """Probabilities (N, K) of the classes of images (N, C, H, W), bytes or in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class HasNetworks(Protocol):
+    """An algorithm whose networks `rlgen summary` describes."""
+
+    epoch_images: int  # training images; 0 for an agent
+
+    def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """Each trained network without an S axis by a name, and inputs of it for one image or observation (1, ...)."""
         ...
 
 

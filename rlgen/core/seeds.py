@@ -1,5 +1,6 @@
 """One random stream per purpose, and several independent copies of one network trained in one batch."""
 
+import copy
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ class Seeds(nn.Module):
         self.network = copies[0]
         if count == 1:  # without a stack, which would only cost time
             return
-        for modules in zip(*(copy.modules() for copy in copies), strict=True):
+        for modules in zip(*(network.modules() for network in copies), strict=True):
             first = modules[0]
             for name in dict(first.named_parameters(recurse=False)):
                 stack = torch.stack([getattr(m, name).detach() for m in modules])
@@ -68,6 +69,16 @@ class Seeds(nn.Module):
         """A view (S, ...) of the weight of this name in every copy."""
         weight = self.network.get_parameter(name)
         return weight if self.count > 1 else weight[None]
+
+    def alone(self, s: int = 0) -> nn.Module:
+        """A copy of network s, whose inputs and outputs have no S axis."""
+        network = copy.deepcopy(self.network)
+        for module in network.modules() if self.count > 1 else ():
+            for name, p in dict(module.named_parameters(recurse=False)).items():
+                setattr(module, name, nn.Parameter(p.detach()[s].clone(), p.requires_grad))
+            for name, buffer in dict(module.named_buffers(recurse=False)).items():
+                setattr(module, name, buffer[s].clone())
+        return network
 
 
 class Linear(nn.Linear):

@@ -55,6 +55,20 @@ class Generative(Stateful):
         """Whether `sample` takes labels."""
         return bool(getattr(self.config, "conditional", False))
 
+    @property
+    def epoch_images(self) -> int:
+        """Training images."""
+        return len(self.data.images)
+
+    def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """Each trained network by a name, and inputs of it for one image."""
+        raise NotImplementedError
+
+    def example(self, *shape: int) -> tuple[Tensor, ...]:
+        """An input (1, *shape) of a network, and for a conditional model a label (1,)."""
+        label = (torch.zeros(1, dtype=torch.long),) if self.conditional else ()
+        return (torch.zeros(1, *shape), *label)
+
     def load(self, split: data.Split) -> data.Dataset:
         """The images of a split as they are stored."""
         config = self.config

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from rlgen.core.errors import UserError
 
+IMAGENET = (3, 224, 224)  # (C, H, W) of its images, of 1000 classes
 IMAGE_SIDE = 64  # pixels from which `--stem auto` takes the published form, for 224 pixels
 
 
@@ -21,7 +22,9 @@ class Network:
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the class, such as the depth
     smallest: int = 1  # side of the smallest image in pixels, in the form for small images
     smallest_image: int | None = None  # the same in the published form; None: the network has one form
-    parameters: int | None = None  # published count, at 1000 classes and 224 or 227 pixels in colour
+    input: tuple[int, int, int] = (1, 28, 28)  # (C, H, W) of the images of `rlgen summary`
+    classes: int = 10  # the same
+    parameters: int | None = None  # published count, for these images and classes
 
     def form(self, shape: tuple[int, int, int], stem: str) -> Literal["image", "small"]:
         """`image` or `small`: the form for images of a shape (C, H, W) where `--stem` is `stem`."""
@@ -29,10 +32,15 @@ class Network:
             return "small"
         return "image" if stem == "image" or min(shape[1:]) >= max(IMAGE_SIDE, self.smallest_image) else "small"
 
+    def minimum(self, shape: tuple[int, int, int], stem: str = "auto") -> int:
+        """Side of the smallest image in pixels, in the form for images of this shape."""
+        in_form = self.smallest_image if self.form(shape, stem) == "image" else None
+        return in_form or self.smallest
+
     def check(self, shape: tuple[int, int, int], stem: str = "auto") -> None:
         """Raise UserError where images of a shape (C, H, W) are too small, with the size that is large enough."""
         form = self.form(shape, stem)
-        smallest = self.smallest_image if form == "image" and self.smallest_image else self.smallest
+        smallest = self.minimum(shape, stem)
         if min(shape[1:]) < smallest:
             ways = " or --stem small" if form == "image" and min(shape[1:]) >= self.smallest else ""
             raise UserError(
@@ -51,7 +59,7 @@ def _vgg(depth: int, parameters: int) -> Network:
     return Network(
         f"vgg{depth}", "vgg:VGG", f"{depth} layers of 3x3 convolutions (Simonyan 2014)",
         (*_POOLED, "stem"), {"activation": "relu"}, {"depth": depth},
-        smallest_image=32, parameters=parameters,
+        smallest_image=32, input=IMAGENET, classes=1000, parameters=parameters,
     )  # fmt: skip
 
 
@@ -62,7 +70,7 @@ def _resnet(depth: int, blocks: tuple[int, ...], parameters: int, plain: bool = 
         f"{'plain' if plain else 'resnet'}{depth}", "resnet:ResNet",
         f"{depth} layers, {'the same without shortcuts' if plain else 'residual blocks'} (He 2015)",
         takes, {**_NORMALISED, "shortcut": "B"}, {"blocks": blocks, "bottleneck": bottleneck, "plain": plain},
-        smallest_image=1, parameters=parameters,
+        smallest_image=1, input=IMAGENET, classes=1000, parameters=parameters,
     )  # fmt: skip
 
 
@@ -71,7 +79,7 @@ def _small_resnet(depth: int, plain: bool) -> Network:
         f"{'plain' if plain else 'resnet'}{depth}", "resnet:SmallResNet",
         f"{depth} layers for 32 pixels, {'the same without shortcuts' if plain else 'residual blocks'} (He 2015)",
         (*_POOLED, *(() if plain else ("shortcut",))), {**_NORMALISED, "shortcut": "A"},
-        {"depth": depth, "plain": plain},
+        {"depth": depth, "plain": plain}, input=(3, 32, 32),
     )  # fmt: skip
 
 
@@ -79,7 +87,7 @@ def _densenet(depth: int, growth: int, blocks: tuple[int, ...], first: int, para
     return Network(
         f"densenet{depth}", "densenet:DenseNet", f"{depth} densely connected layers (Huang 2016)",
         (*_POOLED, "stem"), _NORMALISED, {"growth": growth, "blocks": blocks, "first": first},
-        smallest=8, smallest_image=29, parameters=parameters,
+        smallest=8, smallest_image=29, input=IMAGENET, classes=1000, parameters=parameters,
     )  # fmt: skip
 
 
@@ -88,7 +96,7 @@ def _small_densenet(name: str, depth: int, layers: int, compressed: bool) -> Net
         name, "densenet:DenseNet", f"{depth} densely connected layers for 32 pixels, growth 12 (Huang 2016)",
         _POOLED, _NORMALISED,
         {"growth": 12, "blocks": 3 * (layers,), "first": 24 if compressed else 16, "compressed": compressed},
-        smallest=4,
+        smallest=4, input=(3, 32, 32),
     )  # fmt: skip
 
 
@@ -105,17 +113,17 @@ _ALL = [
     ),
     Network(
         "lenet5", "lenet:LeNet5", "LeNet-5 as it is used today (LeCun 1998)",
-        _POOLED, {**_RELU, "norm": "none"}, smallest=12,
+        _POOLED, {**_RELU, "norm": "none"}, smallest=12, parameters=61_706,
     ),
     Network(
         "alexnet", "alexnet:AlexNet", "8 layers (Krizhevsky 2012)", (*_POOLED, "stem", "groups"),
-        {"activation": "relu"}, smallest=29, smallest_image=67, parameters=60_965_224,
+        {"activation": "relu"}, smallest=29, smallest_image=67, input=(3, 227, 227), classes=1000, parameters=60_965_224,
     ),
     *(_vgg(*row) for row in ((11, 132_863_336), (13, 133_047_848), (16, 138_357_544), (19, 143_667_240))),
     Network(
         "googlenet", "googlenet:GoogLeNet", "nine inception modules (Szegedy 2014)",
         (*_POOLED, "stem", "factorised", "auxiliary"), {"activation": "relu"},
-        smallest_image=31, parameters=6_998_552,
+        smallest_image=31, input=IMAGENET, classes=1000, parameters=6_998_552,
     ),
     *(_resnet(depth, *row) for depth, row in _BLOCKS.items()),
     *(_small_resnet(depth, plain=False) for depth in (20, 32, 44, 56, 110)),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rlgen.core.errors import UserError
 from rlgen.core.images import Grid
@@ -44,6 +44,11 @@ class LatentModel(EMAModel):
         with initial_weights(setup.seed):
             network = EncoderDecoder(config.network, self.shape, *sizes)
         self.set_network(network, setup)
+
+    def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """The encoder with an image, the decoder with a code."""
+        inputs = self.example(*self.shape), self.example(self.config.latent)
+        return {"encoder": (self.network.encoder, inputs[0]), "decoder": (self.network.decoder, inputs[1])}
 
     def latent_code(self, network: EncoderDecoder, x: Tensor, y: Tensor | None) -> Tensor:
         """The code of images: (B, C, H, W), (B,) -> (B, Z)."""

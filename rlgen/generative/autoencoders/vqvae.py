@@ -43,6 +43,17 @@ class VQVAE(EMAModel):
             network = QuantizedNetwork(halvable(self.shape), self.outputs, config, self.num_classes)
         self.set_network(network, setup)
 
+    def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """The encoder with an image, the decoder with codes, the prior with levels of code indices."""
+        _, height, width = self.shape
+        side = height // 4, width // 4
+        network = self.network
+        return {
+            "encoder": (network.encoder, (torch.zeros(1, *self.shape),)),
+            "decoder": (network.decoder, (torch.zeros(1, self.config.code_dim, *side),)),
+            "prior": (network.prior, self.example(1, *side)),
+        }
+
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
         """-log p(x|e) + β |z - e|² - log p(k), nats per image, with encoder outputs z, codes e of indices k.
 

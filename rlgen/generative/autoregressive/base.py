@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rlgen import data
 from rlgen.core.algorithm import Metrics
@@ -41,6 +41,10 @@ class Autoregressive(EMAModel):
     def real(self, split: data.Split) -> data.Dataset:
         """The images with the levels of the likelihood, as samples have them: binarised for a Bernoulli likelihood."""
         return stored_images(self.load(split), self.binarisation, split)
+
+    def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """The network with an image."""
+        return {"network": (self.network, self.example(*self.shape))}
 
     def build(self, outputs: int, classes: int) -> PixelNetwork:
         """A network with `outputs` outputs for each channel of each pixel; `classes` is 0 where it takes no labels."""

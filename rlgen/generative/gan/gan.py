@@ -75,6 +75,11 @@ class GAN(Generative):
         }[config.augment]
         self.steps = 0  # gradient steps of the discriminator
 
+    def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """The generator with noise, the discriminator with an image."""
+        inputs = self.example(self.config.latent), self.example(*self.shape)
+        return {"generator": (self.generator, inputs[0]), "discriminator": (self.discriminator, inputs[1])}
+
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
         """One gradient step of the discriminator and, every `critic_steps` steps, one of the generator.
 
