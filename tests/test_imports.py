@@ -124,6 +124,7 @@ except SystemExit as end:
         "resume --help",
         "eval --help",
         "play --help",
+        "summary --help",
     ],
 )
 def test_torch_is_not_imported_where_nothing_is_trained(tmp_path, words):

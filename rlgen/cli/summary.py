@@ -55,9 +55,7 @@ def summary(
     given: dict[str, Any],
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="NETWORK|RUN", help=f"One of {', '.join(networks.NETWORKS)}; or a path or name of a run, or latest"
-        ),
+        typer.Argument(metavar="NETWORK|RUN", help="A network, such as vgg16, or a path or name of a run, or latest"),
     ],
     input_: Annotated[
         str | None,
@@ -79,7 +77,7 @@ def summary(
         raise UserError("--quiz is a dialogue, --json is data: leave out one of them")
     from rlgen.report.console import activity
 
-    found = _folder(runs, name)
+    found = _found(runs, name)
     if isinstance(found, Folder):
         typed = [*(f"--{key}" for key, value in (("input", input_), ("classes", classes)) if value), *given]
         if typed:
@@ -87,14 +85,13 @@ def summary(
         with activity("loading"):
             shown = _run(found)
     else:
-        entry = networks.find(found)
-        shape = parse_shape(input_) if input_ else entry.input
+        shape = parse_shape(input_) if input_ else found.input
         with activity("loading"):
             from rlgen.networks.settings import NetworkSettings
-        settings = resolve(NetworkSettings, {**given, "network": entry.name})
+        settings = resolve(NetworkSettings, {**given, "network": found.name})
         refuse_unused(settings, given)
         with activity("measuring" if time and not quiz else "counting"):
-            shown = _network(entry, shape, classes or entry.classes, settings, time and not quiz)
+            shown = _network(found, shape, classes or found.classes, settings, time and not quiz)
     if quiz:
         from rlgen.cli.quiz import quiz as ask
 
@@ -114,16 +111,19 @@ def parse_shape(text: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _folder(runs: Path, name: str) -> Folder | str:
-    """The run called `name`, or the name of a network. Raises UserError where there is neither."""
-    if name.lower() in networks.NETWORKS:
-        return name.lower()
+def _found(runs: Path, name: str) -> Folder | networks.Network:
+    """The network or the run called `name`. Raises UserError where there is neither."""
     try:
-        return Folder.find(runs, name)
-    except UserError as error:
-        if did_you_mean(name, networks.NETWORKS):
-            networks.find(name)  # names the similar ones
-        raise UserError(f"{error}; networks are {', '.join(networks.NETWORKS)}") from None
+        return networks.find(name)
+    except UserError as unknown:
+        try:
+            return Folder.find(runs, name)
+        except UserError as error:
+            raise (unknown if did_you_mean(name, networks.NETWORKS) else UserError(f"{error}; {_networks()}")) from None
+
+
+def _networks() -> str:
+    return "networks are " + ", ".join(networks.NETWORKS)
 
 
 def _network(

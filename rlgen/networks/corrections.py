@@ -36,8 +36,8 @@ def _googlenet(summary: Summary) -> list[str]:
     twice = 28**2 * 192 * 3**2 * 64
     linear = sum(layer.kind == "Linear" for layer in summary.layers)
     return [
-        f"course notes give GoogLeNet 5M weights and no linear layer: there are {summary.parameters:,}, and {linear}"
-        " linear layer",
+        f"course notes give GoogLeNet 5M weights and no linear layer: predictions use"
+        f" {summary.parameters - sum(summary.unused.values()):,}, and {linear} linear layer",
         f"course notes have 1x1 convolutions save 30 % of the weights of 3a: {naive:,} become {reduced:,},"
         f" {1 - reduced / naive:.0%} fewer",
         f"the lecture's example of 1x1 convolutions takes {wide / 1e6:.0f}M multiply-adds to {narrow / 1e6:.0f}M, not"
@@ -63,5 +63,5 @@ def inception_weights(before: int, one: int, r3: int, three: int, r5: int, five:
 CORRECTIONS: dict[str, Callable[[Summary], list[str]]] = {
     "vgg16": _vgg,
     "googlenet": _googlenet,
-    "densenet121": _densenet,
+    **dict.fromkeys(("densenet121", "densenet169", "densenet201", "densenet161"), _densenet),
 }

@@ -117,7 +117,8 @@ _ALL = [
     ),
     Network(
         "alexnet", "alexnet:AlexNet", "8 layers (Krizhevsky 2012)", (*_POOLED, "stem", "groups"),
-        {"activation": "relu"}, smallest=29, smallest_image=67, input=(3, 227, 227), classes=1000, parameters=60_965_224,
+        {"activation": "relu"}, smallest=29, smallest_image=67, input=(3, 227, 227), classes=1000,
+        parameters=60_965_224,
     ),
     *(_vgg(*row) for row in ((11, 132_863_336), (13, 133_047_848), (16, 138_357_544), (19, 143_667_240))),
     Network(

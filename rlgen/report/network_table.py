@@ -43,7 +43,7 @@ def totals(summary: Summary) -> list[list[str]]:
         rows.append(["", f"{count:,} of them in {name}, which predictions do not use"])
     rows.append(["MACs", f"{amount(summary.macs)} per input; a training step takes about 6 FLOP per MAC and input"])
     if field := summary.receptive_field:
-        rows.append(["field", f"{shape(field)} pixels of the image, seen from a value of the last map"])
+        rows.append(["field", f"{shape(field)} pixels of the image and its padding, seen from a value of the last map"])
     floats = summary.activations
     rows.append(["floats", f"{floats:,} of activations, {amount(4 * floats)}B at batch 1 in float32"])
     return rows

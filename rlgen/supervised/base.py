@@ -59,6 +59,11 @@ class ImageClassifier(Stateful):
         shown = torch.randperm(len(self.train_set), generator=torch_stream(setup.seed, "training images evaluated"))
         self.shown = self.train_set.take(shown[:TRAINING_IMAGES])
 
+    @property
+    def epoch_images(self) -> int:
+        """Training images."""
+        return len(self.train_set)
+
     def load(self, split: data.Split) -> data.Dataset:
         """The images of a split as they are stored."""
         config = self.config

@@ -125,6 +125,10 @@ class Classifier(ImageClassifier):
         scores: Tensor = self.ema(x.expand(self.config.seeds, *x.shape))
         return scores.float().cpu()
 
+    def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """The network of the first seed, and an image."""
+        return {self.config.network: (self.network.alone(), (torch.zeros(1, *self.shape),))}
+
     def parameter_count(self) -> int:
         """Number of trainable parameters, of all seeds."""
         return count(self.network)

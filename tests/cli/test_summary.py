@@ -102,7 +102,7 @@ def test_a_run_without_networks(rlgen):
         (("lenet5", "--input", "3x32"), "--input 3x32: give channels, height and width"),
         (("lenet5", "--input", "3x0x32"), "--input 3x0x32: give channels, height and width"),
         (("lenet5", "--input", "1x8x8"), "lenet5 needs images of at least 12x12 pixels: --input 1x12x12"),
-        (("linear", "--depth", "3"), "--depth has no effect: --network linear has none"),
+        (("linear", "--depth", "3"), "--depth has no effect: it belongs to mlp, not to linear"),
         (("lenet5", "--quiz", "--json"), "--quiz is a dialogue, --json is data: leave out one of them"),
         (("lenet5", "--classes", "1"), "1 is less than 2"),
     ],
@@ -159,3 +159,13 @@ def test_shapes_as_people_write_them():
     assert quiz.is_shape("4,096", (4096,))
     assert not quiz.is_shape("", (96,))
     assert not quiz.is_shape("96x55", (96, 55, 55))
+
+
+def test_the_network_of_a_classifier_alone(rlgen):
+    words = ("classify", "digits", "--network", "lenet5", "--size", 28, "--seeds", 2, "--budget", 200, "--quiet")
+    assert rlgen(*words)[0] == 0
+    code, out, err = rlgen("summary", "latest")
+    assert code == 0, err
+    assert out.startswith("lenet5 on inputs of 1x28x28\n")
+    assert re.search(r"^parameters +61,706, all trainable$", out, re.MULTILINE)
+    assert re.search(r"^time .* min per pass over 1,[0-9]{3} images, measured in its training", out, re.MULTILINE)

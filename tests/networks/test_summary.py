@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from rlgen import networks
 from rlgen.core.seeds import Conv2d, Linear, Seeds
+from rlgen.networks.settings import NetworkSettings
 from rlgen.networks.summary import summarize
 
 
@@ -61,6 +63,38 @@ def test_published_counts(build, side, parameters, gmac, field):
     assert round(table.macs / 1e9, 3) == gmac
     assert table.receptive_field == (field, field)
     assert table.layers[-1].output == (1000,)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "gmac", "field"),
+    [
+        ("alexnet", {}, 0.724, 195), ("vgg16", {}, 15.470, 212), ("vgg19", {}, 19.632, 268),
+        ("vgg16", {"norm": "batch"}, 15.470, 212), ("googlenet", {}, 1.583, None),
+        ("resnet18", {}, 1.814, 435), ("resnet34", {}, 3.664, 899), ("resnet50", {}, 4.089, 427),
+        ("resnet50", {"bottleneck_stride": "1x1"}, 3.858, 483), ("resnet101", {}, 7.801, None),
+        ("resnet101", {"bottleneck_stride": "1x1"}, 7.570, None), ("resnet152", {}, 11.514, None),
+        ("resnet152", {"bottleneck_stride": "1x1"}, 11.282, None), ("densenet121", {}, 2.834, None),
+        ("densenet169", {}, 3.360, None), ("densenet201", {}, 4.291, None), ("densenet161", {}, 7.728, None),
+    ],
+)  # fmt: skip
+def test_the_networks_at_their_published_size(name, settings, gmac, field):
+    entry = networks.find(name)
+    with torch.device("meta"):
+        network = networks.build(name, entry.input, entry.classes, NetworkSettings(network=name, **settings))
+    table = summarize(network, image(*entry.input))
+    assert settings or table.parameters - sum(table.unused.values()) == entry.parameters
+    assert round(table.macs / 1e9, 3) == gmac
+    assert field is None or table.receptive_field == (field, field)
+
+
+@pytest.mark.parametrize(
+    ("name", "mmac"),
+    [("resnet20", 40.6), ("resnet32", 68.9), ("resnet56", 125.5), ("resnet110", 252.9), ("plain20", 40.6)],
+)
+def test_the_networks_for_32_pixels(name, mmac):
+    with torch.device("meta"):
+        table = summarize(networks.build(name, (3, 32, 32), 10), image(3, 32, 32))
+    assert round(table.macs / 1e6, 1) == pytest.approx(mmac, abs=0.11)  # the projections of option B left out
 
 
 def test_the_layers_of_alexnet():
