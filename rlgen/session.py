@@ -185,8 +185,8 @@ def prepare(
     check_names(given, (entry.config, Setup, Plan), entry.name)
     typed = {**(file or {}), **given}
     config, setup, plan = settings_of(entry, preset_names(entry, task, preset, typed), typed)
-    _check_plan(plan, entry)
     made = make(entry, task, config, setup, given)
+    _check_plan(plan, entry, made)
     run = Run.create(
         runs,
         f"{entry.name}-{safe(Path(task).name if task.startswith('folder:') else task)}",
@@ -219,10 +219,14 @@ def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
         raise UserError(f"{folder.name} is finished at {info['time']:,}: a larger --budget trains it further")
     best, stop_at = info.get("best"), float(info["plan"]["stop_at"])
     solved = best is not None and best >= stop_at
-    further = {"stop_at": math.inf} if solved else {}  # a solved run that is trained further does not end at once
+    further: dict[str, Any] = {}  # a run that ended early and is trained further does not end at once
+    if solved:
+        further["stop_at"] = math.inf
+    if 0 < info["plan"].get("patience", 0) <= info.get("waited", 0):
+        further["patience"] = 0
     plan = resolve(Plan, info["plan"], further, given)
-    _check_plan(plan, entry)
     made = make(entry, info["task"], config, setup)
+    _check_plan(plan, entry, made)
     return Session(entry, made, Run(folder.directory), plan, _count(entry, config))
 
 
@@ -245,6 +249,12 @@ def _count(entry: Entry, config: Any) -> int:
     return int(getattr(config, f"final_{entry.kind.counted}", entry.kind.final))
 
 
-def _check_plan(plan: Plan, entry: Entry) -> None:
-    if entry.algorithm.score is None and not math.isinf(plan.stop_at):
-        raise UserError(f"--stop-at {plan.stop_at:g}: {entry.name} has no score that ranks its evaluations")
+def _check_plan(plan: Plan, entry: Entry, algorithm: Algorithm) -> None:
+    """Raise UserError for a condition on scores where evaluations have none."""
+    if algorithm.score is not None:
+        return
+    way = ": give it a --validation share" if entry.algorithm.score is not None else ""
+    if not math.isinf(plan.stop_at):
+        raise UserError(f"--stop-at {plan.stop_at:g}: {entry.name} has no score that ranks its evaluations{way}")
+    if plan.patience:
+        raise UserError(f"--patience {plan.patience}: {entry.name} has no score that ranks its evaluations{way}")

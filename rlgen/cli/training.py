@@ -175,8 +175,10 @@ def _train(session: "Session", quiet: bool, json_: bool) -> None:
     elif quiet:
         print(run.directory)
     else:
+        from rlgen.core.fit import ended_early
+
         print("", *report.lines, sep="\n")
-        early = f", solved: an evaluation scored {run.score:,.1f}" if info["time"] < session.plan.budget else ""
+        early = f", {ended_early(run, session.plan)}" if info["time"] < session.plan.budget else ""
         print(f"trained {info['time']:,} {entry.kind.unit} in {info['seconds']:,.1f} s{early}")
         files = sorted(path.name for path in run.directory.iterdir() if path.name != "run.lock")
         print(f"files   {'  '.join(files)}")

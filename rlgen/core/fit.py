@@ -14,13 +14,16 @@ from rlgen.core.settings import Plan
 def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
     """Train until the time of `algorithm` reaches `plan.budget`, or an evaluation scores `plan.stop_at`.
 
+    Also ended by `plan.patience` evaluations without a better score, and by an algorithm that is `finished`: at a
+    minimum of its loss. After each evaluation with a score `algorithm.scored`, if there is one, receives it.
+
     The result depends on the checkpoint and the plan alone, so a run that was stopped and resumed has the same metrics
     and weights as an uninterrupted one. Raises Interrupted after Ctrl-C or SIGTERM, once a checkpoint is saved.
     """
     run.resume(algorithm)
     progress = run.progress
     progress.time = algorithm.time
-    ended = algorithm.time >= plan.budget or _solved(run, plan)
+    ended = algorithm.time >= plan.budget or _solved(run, plan) or _finished(algorithm)
     with Signals() as signals:
         if not algorithm.time and not ended:  # curves and pictures begin with the untrained algorithm
             progress.phase = "evaluating"
@@ -33,12 +36,14 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
             progress.metrics = metrics = algorithm.step()
             run.collect(metrics)
             progress.time = now = algorithm.time
-            ended = now >= plan.budget
+            ended = now >= plan.budget or _finished(algorithm)
             if ended or _crossed(plan.log_every, last, now):
                 run.flush(now)
             if ended or _crossed(plan.eval_every, last, now):
                 progress.phase = "evaluating"
                 run.record(now, algorithm.evaluate(), algorithm.score)
+                if algorithm.score is not None and hasattr(algorithm, "scored"):
+                    algorithm.scored(run.score)
                 ended = ended or _solved(run, plan)
                 progress.phase = "drawing"
                 run.draw(now, algorithm.draw())
@@ -48,6 +53,15 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
                 run.save(algorithm, last=bool(ended or stop))
             if stop and not ended:
                 raise Interrupted(stop, f"stopped at {now:,}, saved: `rlgen resume {run.directory}` continues")
+
+
+def ended_early(run: Run, plan: Plan) -> str:
+    """Why a training ended before its budget."""
+    if run.score is not None and run.score >= plan.stop_at:
+        return f"solved: an evaluation scored {run.score:,.1f}"
+    if plan.patience and run.best is not None and run.waited >= plan.patience:
+        return f"ended by {run.waited} evaluations without a better score than {run.best:.4g}, at {run.best_time:,}"
+    return "at a minimum of the loss"
 
 
 class Signals:
@@ -81,4 +95,12 @@ def _crossed(period: int, last: int, now: int) -> bool:
 
 
 def _solved(run: Run, plan: Plan) -> bool:
-    return run.score is not None and run.score >= plan.stop_at
+    """Whether a score ends the training: a high one, or the last of many that are no better than an earlier one."""
+    if run.score is not None and run.score >= plan.stop_at:
+        return True
+    return plan.patience > 0 and run.waited >= plan.patience
+
+
+def _finished(algorithm: Algorithm) -> bool:
+    """Whether further steps change nothing: L-BFGS at its minimum."""
+    return bool(getattr(algorithm, "finished", False))

@@ -30,7 +30,7 @@ LOGS = ("metrics.jsonl", "timing.jsonl", "episodes.jsonl")
 class Run(Folder, Stateful):
     """A run folder that is written to: rows of metrics between checkpoints, and the scores so far."""
 
-    state = ("pending", "score", "best", "best_time", "seconds", "flushed")
+    state = ("pending", "score", "best", "best_time", "waited", "seconds", "flushed")
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -38,6 +38,7 @@ class Run(Folder, Stateful):
         self.score: float | None = None  # of the latest evaluation, higher being better
         self.best: float | None = None  # highest score so far
         self.best_time: int | None = None  # time of the highest score
+        self.waited = 0  # evaluations since the highest score
         self.saved: tuple[float | None, int | None] = (None, None)  # best and best_time of the newest checkpoint
         self.seconds = 0.0  # of training, up to `started`
         self.started = clock.perf_counter()
@@ -98,8 +99,9 @@ class Run(Folder, Stateful):
         if score is not None:
             scores = present(row[score])
             self.score = sum(scores) / len(scores)
+            self.waited += 1
             if self.best is None or self.score > self.best:
-                self.best, self.best_time = self.score, time
+                self.best, self.best_time, self.waited = self.score, time, 0
 
     def draw(self, time: int, grids: Mapping[str, Grid]) -> None:
         """Write each grid to `NAME/TIME.png`; to the file NAME, over that of an earlier time, if it ends in .png."""
@@ -126,7 +128,13 @@ class Run(Folder, Stateful):
                 if (self.directory / name).exists():
                     sync(self.directory / name)
             checkpoint.save(folder / f"{algorithm.time:09d}", {**algorithm.state_dict(), "run": self.state_dict()})
-            self.describe(time=algorithm.time, seconds=round(self.seconds, 3), best=self.best, best_time=self.best_time)
+            self.describe(
+                time=algorithm.time,
+                seconds=round(self.seconds, 3),
+                best=self.best,
+                best_time=self.best_time,
+                waited=self.waited,
+            )
         except NotFinite as error:
             raise Diverged(f"at {algorithm.time:,} {error}: try a smaller --lr") from None
         except (OSError, StorageError) as error:
@@ -227,7 +235,7 @@ class Run(Folder, Stateful):
         torch.set_rng_state(streams["cpu"])
         if streams["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(streams["cuda"])
-        super().load_state_dict(saved)
+        super().load_state_dict({"waited": 0, **saved})  # earlier versions did not count
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
 
     def _check_fingerprint(self, algorithm: Algorithm) -> None:

@@ -38,6 +38,7 @@ class Plan:
     # Run
     budget: PositiveInt = 100_000  # environment steps or images of training
     stop_at: Score = math.inf  # score of an evaluation that ends the training early; inf: none
+    patience: NonNegativeInt = 0  # evaluations in a row without a better score that end the training early; 0: none
     # Logging
     log_every: Duration = 1_000  # steps or images between lines of the log
     eval_every: Duration = 10_000  # steps or images between evaluations

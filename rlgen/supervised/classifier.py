@@ -129,6 +129,15 @@ class Classifier(ImageClassifier):
         """The network of the first seed, and an image."""
         return {self.config.network: (self.network.alone(), (torch.zeros(1, *self.shape),))}
 
+    def scored(self, score: float) -> None:
+        """Take in the score of an evaluation: the plateau schedule lowers the learning rate by it."""
+        self.optimization.plateau(score)
+
+    @property
+    def finished(self) -> bool:
+        """Whether lbfgs or newton is at a minimum of the loss, where further steps change nothing."""
+        return self.optimization.converged
+
     def parameter_count(self) -> int:
         """Number of trainable parameters, of all seeds."""
         return count(self.network)

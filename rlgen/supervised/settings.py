@@ -56,4 +56,4 @@ class Classifier(Data, OptimizerSettings, NetworkSettings):
     def unused(self) -> dict[str, str]:
         """Options without an effect beside the others, and the reason."""
         table = (("label_smoothing", self.loss != "softmax", "it belongs to the cross entropy, --loss softmax"),)
-        return {name: why for name, ineffective, why in table if ineffective}
+        return {**super().unused(), **{name: why for name, ineffective, why in table if ineffective}}

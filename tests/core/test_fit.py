@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rlgen.core.errors import Diverged, Interrupted, StorageError
-from rlgen.core.fit import fit
+from rlgen.core.fit import ended_early, fit
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan
 
@@ -265,3 +265,67 @@ def test_grids_are_drawn_before_the_training_and_at_each_evaluation_and_again_at
     assert drawn == [(time, {"weights": time}) for time in (0, 4, 6)]
     fit(algorithm, run, Plan(budget=8, log_every=1, eval_every=4, save_every=2))
     assert drawn[3:] == [(8, {"weights": 8})]
+
+
+def falling_after(time):
+    """Scores that rise up to a time and fall from then on."""
+
+    def prepare(algorithm):
+        algorithm.evaluate = lambda: {"eval_score": float(min(algorithm.time, 2 * time - algorithm.time))}
+        return algorithm
+
+    return prepare
+
+
+EARLY = {"log_every": 5, "eval_every": 2, "save_every": 3}
+
+
+def test_patience_ends_a_run_without_better_scores(recorded, walk):
+    fit(algorithm := falling_after(8)(walk()), recorded, Plan(budget=100, patience=3, **EARLY))
+    assert algorithm.time == 14
+    assert recorded.best_time == 8
+    assert recorded.events[-1] == ("last", 14)
+    assert ended_early(recorded, Plan(patience=3)) == "ended by 3 evaluations without a better score than 8, at 8"
+    again, ended = Recorded(recorded.directory), falling_after(8)(walk())
+    fit(ended, again, Plan(budget=100, patience=3, **EARLY))
+    assert (ended.time, ended.steps) == (14, 0)
+    fit(ended, again, Plan(budget=20, **EARLY))
+    assert ended.time == 20
+
+
+@pytest.mark.parametrize("stop", [9, 11, 13])
+def test_the_count_of_evaluations_without_improvement_is_resumed(recorded, walk, stop):
+    plan = Plan(budget=100, patience=3, **EARLY)
+    with pytest.raises(ZeroDivisionError):
+        fit(falling_after(8)(walk(at={stop: raise_(ZeroDivisionError)})), recorded, plan)
+    fit(algorithm := falling_after(8)(walk()), again := Recorded(recorded.directory), plan)
+    assert (algorithm.time, again.waited) == (14, 3)
+    assert again.info["waited"] == 3
+
+
+def test_an_equal_score_is_no_improvement(recorded, walk):
+    algorithm = walk()
+    algorithm.evaluate = lambda: {"eval_score": 1.0}
+    fit(algorithm, recorded, Plan(budget=100, patience=2, **EARLY))
+    assert algorithm.time == 6
+
+
+def test_an_algorithm_at_its_minimum_ends_the_training(recorded, walk):
+    class Finishing(type(walk())):
+        finished = property(lambda self: self.time >= 7)
+
+    algorithm = walk()
+    algorithm.__class__ = Finishing
+    fit(algorithm, recorded, Plan(budget=100, **EARLY))
+    assert algorithm.time == 7
+    assert recorded.events[-1] == ("last", 7)
+    assert ended_early(recorded, Plan()) == "at a minimum of the loss"
+
+
+def test_each_score_is_passed_on_before_the_checkpoint(recorded, walk):
+    algorithm, scores = walk(), []
+    algorithm.scored = lambda score: scores.append((algorithm.time, score, len(recorded.events)))
+    fit(algorithm, recorded, Plan(budget=6, **EARLY))
+    assert [(time, score) for time, score, _ in scores] == [(2, 2.0), (4, 4.0), (6, 6.0)]
+    saved = [recorded.events[count : count + 1] for _, _, count in scores]
+    assert saved[-1] == [("last", 6)]

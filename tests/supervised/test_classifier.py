@@ -212,3 +212,16 @@ def test_a_few_test_images_are_drawn_by_the_seed(trained):
     found = [trained.report(50, seed).values for seed in (0, 0, 1)]
     assert [each["images"] for each in found] == [50] * 3
     assert found[0] == found[1] != found[2]
+
+
+def test_lbfgs_ends_at_a_minimum_and_the_plateau_receives_scores():
+    classifier = build(network="linear", optimizer="lbfgs", weight_decay=1.0, precision="float32")
+    for _ in range(60):
+        classifier.step()
+        if classifier.finished:
+            break
+    assert classifier.finished
+    classifier = build(network="linear", schedule="plateau", lr=0.1, lr_patience=1)
+    for _ in range(2):
+        classifier.scored(0.5)
+    assert classifier.step()["lr"] == pytest.approx(0.01)
