@@ -62,7 +62,7 @@ class Kind:
     listed: tuple[str, str, str]  # column heads of that table
     others: str  # further tasks, which the table does not list
     unit: str  # of the time of a run
-    shown: Mapping[str, str]  # metrics of the progress line -> their labels
+    shown: Mapping[str, str]  # metrics of the progress line -> their labels; one that ends in % is of a share
     time: str  # label of the horizontal axis of a plot
     panels: tuple[Panel, ...]  # of a plot
     verbs: tuple[str, ...]  # commands suggested after training
@@ -73,6 +73,7 @@ class Kind:
     fresh: int  # default number in `rlgen eval`
     fallback: str = ""  # task in place of one that cannot be downloaded
     pictures: str = ""  # module that draws the numbers of a report by `draw`
+    score: str = ",.1f"  # format of the score that ranks runs
 
     @property
     def tasks(self) -> Tasks:
@@ -135,20 +136,26 @@ CLASSIFIER = Kind(
     room="rlgen.data", task="a dataset", topic="data", unit="images", fallback="digits",
     listed=("name", "what", "where"), others="",
     shown={
-        "accuracy": "accuracy",
+        "accuracy": "accuracy %",
         "loss": "loss",
-        "eval_validation_accuracy": "validation",
-        "eval_test_accuracy": "test",
+        "eval_validation_accuracy": "validation %",
+        "eval_test_accuracy": "test %",
+        "eval_train_accuracy": "training images %",
+        "eval_initial_loss": "initial loss",
+        "eval_uniform_loss": "that of equal scores",
     },
     time="training images seen",
     panels=(
         Panel(
             "accuracy",
             {
+                "accuracy": "training, as augmented",
                 "eval_train_accuracy": "training images",
                 "eval_validation_accuracy": "validation",
                 "eval_test_accuracy": "test",
             },
+            axis="accuracy",
+            gap=("eval_train_accuracy", "eval_validation_accuracy"),
         ),
         Panel(
             "loss",
@@ -159,11 +166,14 @@ CLASSIFIER = Kind(
                 "eval_test_loss": "test",
             },
             ("loss",),
-            fall=0.1,
+            references={"eval_uniform_loss": "loss of equal scores for all classes"},
+            axis="log",
+            gap=("eval_train_loss", "eval_validation_loss"),
         ),
     ),
-    verbs=("eval", "plot"), also=(),
+    verbs=("eval", "plot"), also=("predict",),
     counted="images", counts="Test images of a classifier, drawn at random; 0: all", final=0, fresh=0,
+    pictures="rlgen.report.classification", score=".2%",
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in (AGENT, MODEL, CLASSIFIER)}
 # the tables of `rlgen list`

@@ -59,7 +59,7 @@ def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
             [
                 *(r[key] for key in ("name", "algorithm", "task", "status")),
                 f"{r['time']:,}/{r['budget']:,} {_progress(r)}",
-                "" if r["best"] is None else f"{r['best']:,.1f}",
+                _best(r),
                 _age(r["age"]),
             ]
             for r in rows
@@ -117,12 +117,18 @@ def _summary(folder: Folder) -> dict[str, Any]:
     info = folder.info
     seconds = (datetime.now(UTC) - datetime.fromisoformat(info["created"])).total_seconds()
     return {
-        **{key: info.get(key) for key in ("algorithm", "task", "seed", "best", "time")},
+        **{key: info.get(key) for key in ("kind", "algorithm", "task", "seed", "best", "time")},
         "name": folder.name,
         "status": folder.status,
         "budget": info.get("plan", {}).get("budget"),
         "age": round(seconds),
     }
+
+
+def _best(row: dict[str, Any]) -> str:
+    """The best score in the format of its kind."""
+    kind = catalog.KINDS.get(row["kind"], catalog.AGENT)
+    return "" if row["best"] is None else format(row["best"], kind.score)
 
 
 def _progress(row: dict[str, Any]) -> str:

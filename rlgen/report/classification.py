@@ -94,9 +94,9 @@ def by_class(report: Mapping[str, Any], title: str) -> "Figure":
         low, high = np.array([row[f"{name}_ci95"] for _, row in rows], float).T
         axes.hlines(y + shift, low, high, color=colour, linewidth=1.5)
         axes.plot(value, y + shift, color=colour, marker=marker, markersize=5, linestyle="", label=name)
-    axes.axvline(
-        report["accuracy"], color="0.2", linestyle=(0, (4, 3)), linewidth=1, label=f"accuracy {report['accuracy']:.2%}"
-    )
+    mean = report["accuracy"]
+    dashed: dict[str, Any] = {"color": "0.2", "linestyle": (0, (4, 3)), "linewidth": 1}
+    axes.axvline(mean, label=f"accuracy {_percent(mean)}", **dashed)
     axes.set_yticks(y, [f"{_cut(name)} ({row['images']:,})" for name, row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
@@ -127,7 +127,7 @@ def calibration(report: Mapping[str, Any], title: str) -> "Figure":
     above, below = picture.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], color="0.2", linestyle=(0, (4, 3)), linewidth=1, label="perfect calibration")
     above.vlines(confidence, low, high, color=BLUE, linewidth=1.5, label="95 % Wilson interval")
-    above.plot(confidence, accuracy, color=BLUE, marker="o", markersize=5, linewidth=1, label="test images of a bin")
+    above.plot(confidence, accuracy, color=BLUE, marker="o", markersize=5, linestyle="", label="test images of a bin")
     above.set_ylim(-0.03, 1.03)
     above.set_ylabel("accuracy")
     above.set_title(f"{title}\nexpected calibration error {_percent(report['ece'])}", loc="left")

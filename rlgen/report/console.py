@@ -118,6 +118,7 @@ class Display:
         self.latest |= means
         self._measure()
         if any(name.startswith("eval_") for name in row):
+            self.latest = {**self._training(), **means}
             self.work.done = time
             self.ticker.last_line = clock.perf_counter()
             self._print_line({**self._training(), **means})
@@ -159,7 +160,7 @@ class Display:
     def _details(self, metrics: Mapping[str, float]) -> list[str]:
         """The first metric of this kind of run, the rate, and its other metrics, in words."""
         shown = [(words, metrics[name]) for name, words in self.kind.shown.items() if name in metrics]
-        numbers = [f"{words} {value:,.1f}" if abs(value) >= 100 else f"{words} {value:.3g}" for words, value in shown]
+        numbers = [_in_words(words, value) for words, value in shown]
         rate = self.rate
         return [*numbers[:1], *([f"{rate:,.0f} {self.kind.unit}/s"] if rate else []), *numbers[1:]]
 
@@ -172,6 +173,13 @@ class Display:
         log.info(text)
         if not self.ticker.in_place and not self.quiet:
             self.console.print(text, markup=False)
+
+
+def _in_words(label: str, value: float) -> str:
+    """A metric with its label; a share in percent where the label ends in %."""
+    if label.endswith(" %"):
+        return f"{label[:-2]} {100 * value:.2f} %"
+    return f"{label} {value:,.1f}" if abs(value) >= 100 else f"{label} {value:.3g}"
 
 
 def _stderr() -> Console:

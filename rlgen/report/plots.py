@@ -104,10 +104,10 @@ def figure(lines: Sequence[Line], x: Axis = "steps") -> "Figure":
 def _styles(lines: Sequence[Line]) -> dict[tuple[str, str], dict[str, Any]]:
     """Colour, marker and line style of each metric of each experiment."""
     labels = list(dict.fromkeys(line.label for line in lines))
-    metrics = list(dict.fromkeys(line.metric for line in lines))
+    words = list(dict.fromkeys(line.words for line in lines))  # one style each in all panels, for the legend
     styles = {}
     for line in lines:
-        metric = metrics.index(line.metric)
+        metric = words.index(line.words)
         index = metric if len(labels) == 1 else labels.index(line.label)
         styles[line.label, line.metric] = {
             "color": COLOURS[index % len(COLOURS)],

@@ -19,6 +19,7 @@ from rlgen.data import splits
 from rlgen.supervised.losses import Loss
 from rlgen.supervised.scores import report
 
+VALIDATION_IMAGES = 5_000  # by which the temperature of a report is fitted, at most
 TRAINING_IMAGES = 5_000  # of an evaluation, without augmentation, beside the validation images
 
 
@@ -93,6 +94,9 @@ class ImageClassifier(Stateful):
             labels = images.labels.expand(scores.shape[:2])
             metrics[f"eval_{name}_accuracy"] = (scores.argmax(-1) == labels).double().mean(1)
             metrics[f"eval_{name}_loss"] = self.loss(scores, labels).double().mean(1)
+        if not self.time:  # beside the loss of equal scores: ln K of the cross entropy
+            metrics["eval_initial_loss"] = metrics["eval_train_loss"]
+            metrics["eval_uniform_loss"] = self.loss(torch.zeros(1, len(self.classes)), torch.zeros(1).long()).mean()
         return metrics
 
     def draw(self) -> dict[str, Grid]:
@@ -106,22 +110,37 @@ class ImageClassifier(Stateful):
             images = images.take(torch.randperm(len(images), generator=torch_stream(seed, "test images"))[:count])
         scores = self.logits(images.images)
         progress(len(images))
-        assert images.labels is not None
-        return report(scores, images.labels, self.classes, self.loss)
+        return report(scores, images, self.loss, self._validation_scores())
+
+    def _validation_scores(self) -> tuple[Tensor, Tensor] | None:
+        """Scores (S, M, K) and labels (M,) of validation images; None without any."""
+        held_out = self.validation_set.take(slice(VALIDATION_IMAGES))
+        if held_out.labels is None or not len(held_out):
+            return None
+        return self.logits(held_out.images), held_out.labels
 
     def predict(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
-        """Probabilities (N, K) of the classes of images (N, C, H, W), or (N, H, W) in grey: bytes or in [0, 1].
+        """Probabilities (N, K) of the classes of images (N, C, H, W), bytes or in [0, 1]; (K,) of one (C, H, W).
 
-        Of several seeds the first one predicts. Raises UserError for images of another shape.
+        Grey images may lack C: (N, H, W), or one (H, W). Of several seeds the first one predicts. Raises UserError
+        for images of another shape, or with numbers outside of [0, 1].
         """
-        x = images if isinstance(images, Tensor) else torch.from_numpy(np.asarray(images))
-        x = x.unsqueeze(1) if x.ndim == 3 and self.shape[0] == 1 else x
-        if tuple(x.shape[1:]) != self.shape:
-            shape = "x".join(map(str, self.shape))
-            raise UserError(
-                f"images of shape {tuple(x.shape)}: this classifier takes (N, C, H, W) with CxHxW = {shape}"
-            )
-        return np.asarray(self.probabilities(self.logits(x)).numpy(), np.float32)
+        x = (images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))).detach().cpu()
+        channels, height, width = self.shape
+        if channels == 1 and x.ndim in (2, 3) and tuple(x.shape[-2:]) == (height, width):
+            x = x.unsqueeze(-3)
+        if x.ndim not in (3, 4) or tuple(x.shape[-3:]) != self.shape:
+            shape = f"{channels}, {height}, {width}"
+            raise UserError(f"images of shape {tuple(x.shape)}: this classifier takes (N, {shape}), or one ({shape})")
+        if x.dtype != torch.uint8:
+            x = x.float()
+            if x.numel() and not (x.min() >= 0 and x.max() <= 1):
+                raise UserError(
+                    f"images with values from {x.min():.4g} to {x.max():.4g}: a classifier takes bytes (uint8), or"
+                    " numbers in [0, 1]"
+                )
+        found = self.probabilities(self.logits(x if x.ndim == 4 else x[None]))
+        return np.asarray((found if x.ndim == 4 else found[0]).numpy(), np.float32)
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Probabilities (N, K) by scores (S, N, K)."""

@@ -4,6 +4,7 @@ Back-propagation for images: LeCun et al. 1998, doi:10.1109/5.726791. Averaged w
 doi:10.1137/0330046.
 """
 
+from copy import copy
 from functools import partial
 
 import torch
@@ -13,7 +14,7 @@ from rlgen import networks
 from rlgen.core import device
 from rlgen.core.algorithm import Metrics, count
 from rlgen.core.ema import average_of, decay_at, update_ema
-from rlgen.core.images import from_bytes
+from rlgen.core.images import Grid, from_bytes
 from rlgen.core.layers import draw_from
 from rlgen.core.optim import Optimization
 from rlgen.core.seeds import Seeds, initial_weights, torch_stream
@@ -21,7 +22,7 @@ from rlgen.core.settings import Setup
 from rlgen.data.augmentation import Augmentation, parse
 from rlgen.data.order import Order
 from rlgen.networks.base import ConvNet
-from rlgen.supervised import losses, settings
+from rlgen.supervised import galleries, losses, settings
 from rlgen.supervised.base import ImageClassifier
 
 CHUNK_SIZE = 500  # images classified at once, to bound the memory
@@ -108,6 +109,25 @@ class Classifier(ImageClassifier):
         x = from_bytes(self.images[index].movedim(-1, -3))
         x, mixed = self.augmentation(x, y, self.augmenting)
         return self.normalize(x), y, mixed
+
+    def draw(self) -> dict[str, Grid]:
+        """The first minibatch before the training, and the filters of the first layer."""
+        filters = galleries.filters(self.ema, self.shape, self.classes)
+        first = {} if self.time else {"first_batch.png": self._first_batch()}
+        return first if filters is None else {**first, "filters.png": filters}
+
+    def _first_batch(self) -> Grid:
+        """The next minibatch of the first seed, back from the normalisation; the training state stays as it is."""
+        order, stream = copy(self.order), self.augmenting.get_state()
+        order.batch = min(order.batch, order.count)
+        x, y, mixed = self.minibatch(order.next_index(SMALLEST))
+        self.augmenting.set_state(stream)
+        names = [self.classes[label] for label in y[0].tolist()]
+        if mixed is not None:
+            pairs = zip(names, mixed[0][0].tolist(), mixed[1][0].tolist(), strict=True)
+            names = [f"{name} {1 - share:.0%}\n{self.classes[other]} {share:.0%}" for name, other, share in pairs]
+        mean, std = (values.to(x).view(-1, 1, 1) for values in (self.mean, self.std))
+        return galleries.minibatch(x[0] * std + mean, names)
 
     def normalize(self, x: Tensor) -> Tensor:
         """Images (..., C, H, W) in [0, 1] with mean 0 and deviation 1 per channel over the training images."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rlgen.core.images import Grid, from_bytes
 from rlgen.supervised.measures import Pair, TopLosses
 
-COLUMNS = 8  # of images
+COLUMNS, NARROW = 8, 5  # of images, at most, and at least beside confused pairs
 ROWS = 6  # of filters, or of confused pairs
 BATCH = 32  # images of a minibatch
 LOSSES = 24  # images of the highest losses
@@ -41,21 +41,21 @@ def confused(images: Tensor, classes: Sequence[str], pairs: Sequence[Pair], foun
 
     `found` holds the images that may be shown; None where there are none of these pairs.
     """
+    alike = [(found.given == pair.given) & (found.predicted == pair.predicted) for pair in pairs[:ROWS]]
+    some = [(pair, where.nonzero()[0][:COLUMNS]) for pair, where in zip(pairs, alike, strict=False) if where.any()]
+    if not some:
+        return None
+    columns = max(NARROW, *(len(here) for _, here in some))
     rows: list[Tensor] = []
     labels, captions = [], []
-    for pair in pairs[:ROWS]:
-        here = ((found.given == pair.given) & (found.predicted == pair.predicted)).nonzero()[0][:COLUMNS]
-        if not len(here):
-            continue
+    for pair, here in some:
         x = from_bytes(images[torch.from_numpy(found.index[here])])
-        missing = COLUMNS - len(here)
+        missing = columns - len(here)
         rows += [x, _blank(x, missing)]
         captions += [*(_percent(p[pair.predicted]) for p in found.probabilities[here]), *[""] * missing]
         labels.append(f"{classes[pair.given]} → {classes[pair.predicted]} ({pair.count:,})")
-    if not rows:
-        return None
     title = "most confused classes: label → prediction (test images), and the probability of the prediction"
-    return Grid(torch.cat(rows), COLUMNS, title, tuple(labels), captions=tuple(captions))
+    return Grid(torch.cat(rows), columns, title, tuple(labels), captions=tuple(captions))
 
 
 def filters(network: nn.Module, shape: tuple[int, ...], classes: Sequence[str]) -> Grid | None:

@@ -56,6 +56,10 @@ class TopLosses:
     loss: Floats  # (M,): nats
     probabilities: Floats  # (M, K)
 
+    def first(self, count: int) -> "TopLosses":
+        """The first `count` of them."""
+        return TopLosses(**{name: values[:count] for name, values in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Calibration:

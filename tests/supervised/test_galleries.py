@@ -54,11 +54,11 @@ def test_each_pair_has_a_row_of_its_own_images():
     pairs = measures.most_confused(measures.confusion(labels, said, 3), 9)
     grid = galleries.confused(numbered(5), CLASSES, pairs, worst(p, labels))
     assert grid.row_labels == ("cat → dog (2)", "dog → owl (1)")
-    assert grid.columns == 8
+    assert grid.columns == 5
     assert greys(grid)[:2] == [0, 1]
-    assert greys(grid)[8] == 2
+    assert greys(grid)[5] == 2
     assert grid.captions[:3] == ("80%", "80%", "")
-    assert len(grid.captions) == len(grid.images) == 16
+    assert len(grid.captions) == len(grid.images) == 10
 
 
 def test_without_errors_there_are_no_confused_pairs():
