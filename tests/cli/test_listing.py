@@ -50,7 +50,7 @@ def test_the_json_of_everything_has_every_table_and_every_measured_score():
 def test_a_topic_that_there_is_not():
     with pytest.raises(UserError, match="no list of 'env': did you mean envs"):
         run("list", "env")
-    with pytest.raises(UserError, match="no list of 'zzz': there are agents, models, envs, data, presets"):
+    with pytest.raises(UserError, match="no list of 'zzz': there are agents, models, classifiers, envs, data, presets"):
         run("list", "zzz")
 
 
