@@ -87,7 +87,7 @@ def play(
     runs: Runs = Path("runs"),
 ) -> None:
     """Record greedy episodes of a trained agent as a GIF."""
-    folder, load = _load("play", runs, run, checkpoint)
+    folder, load = load_for("play", runs, run, checkpoint)
     from rlgen import evaluation
     from rlgen.report import pictures
     from rlgen.report.console import activity
@@ -120,7 +120,7 @@ def sample(
     """Draw images from a trained model."""
     import numpy as np
 
-    folder, load = _load("sample", runs, run, checkpoint)
+    folder, load = load_for("sample", runs, run, checkpoint)
     from rlgen import evaluation
     from rlgen.report import pictures
     from rlgen.report.console import activity
@@ -162,7 +162,7 @@ def probe_codes(
     json_: Json = False,
 ) -> None:
     """Classify test images by an autoencoder's code, by raw pixels, and by networks that start from its encoder."""
-    _, load = _load("probe", runs, run, checkpoint)
+    _, load = load_for("probe", runs, run, checkpoint)
     from rlgen.generative.quality import probe
     from rlgen.report.console import activity
 
@@ -207,7 +207,7 @@ COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
-def _load(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folder, Any]:
+def load_for(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folder, Any]:
     """The folder of a run that `command` takes, and what loads its algorithm. Raises UserError for another kind."""
     from rlgen.report.console import activity
 
@@ -218,7 +218,8 @@ def _load(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folder, 
     if command not in (*kind.verbs, *kind.also):
         others = [other for other in catalog.KINDS.values() if other is not kind]
         plural = " and ".join(other.plural for other in others if command in (*other.verbs, *other.also))
-        instead = next(verb for verb in kind.verbs if not any(verb in other.verbs for other in others))
+        own = (verb for verb in kind.verbs if not any(verb in other.verbs for other in others))
+        instead = next(own, kind.verbs[0])
         raise UserError(
             f"{folder.name} is {kind.article}, and `rlgen {command}` is for {plural}:"
             f" try `rlgen {instead} {folder.name}`"

@@ -118,10 +118,11 @@ def _images(
     return images, digest.hexdigest(), readable
 
 
-def decode(content: bytes, path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], str]:
+def decode(content: bytes, path: Path, size: int | tuple[int, int] | None = None) -> tuple[NDArray[np.uint8], str]:
     """(H, W, 1) of a grey image, (H, W, 3) of any other, upright, cropped and scaled to `size`; its size in the file.
 
-    Raises Unreadable where the content is no image of 8 bits per channel, or too large to be decoded safely.
+    `size` is the side of a square, or width and height. Raises Unreadable where the content is no image of 8 bits per
+    channel, or too large to be decoded safely.
     """
     import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -142,7 +143,7 @@ def decode(content: bytes, path: Path, size: int | None = None) -> tuple[NDArray
         raise Unreadable(" ".join(str(error).split())) from error
     found = f"{image.width}x{image.height}"
     if size is not None:
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+        image = ImageOps.fit(image, (size, size) if isinstance(size, int) else size, Image.Resampling.BICUBIC)
     pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[:, :, None], found
 
