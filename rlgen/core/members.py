@@ -1,0 +1,79 @@
+"""Several independent copies of one network, each computed on one thread, as many at a time as there are threads.
+
+One convolution with a stack of weights takes longer than one convolution per copy, and a small convolution split over
+threads hardly less than on one. So each thread computes whole copies, forward and backward.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rlgen.core.seeds import Seeds
+from rlgen.core.workers import side_by_side
+
+
+class Members(Seeds):
+    """`Seeds` whose copies are computed side by side on the CPU: the same weights, inputs, outputs and gradients.
+
+    The network maps one tensor to one tensor and draws no random numbers. There are no gradients of gradients.
+    """
+
+    _copies: list[nn.Module] | None = None  # S networks whose weights and buffers are views of the stacks
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Inputs (S, B, ...) -> outputs (S, B, ...): network s applied to x[s]."""
+        if self.count == 1:
+            return super().forward(*inputs)
+        (x,) = inputs
+        copies, weights = self.copies(), tuple(self.network.parameters())
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
+            return _SideBySide.apply(copies, x, *weights)
+        return torch.stack(side_by_side(lambda s: copies[s](x[s]), range(self.count)))
+
+    def copies(self) -> list[nn.Module]:
+        """S networks with views of the weights and buffers, in the same mode of training or evaluation."""
+        stacks = [*self.network.parameters(), *self.network.buffers()]
+        if self._copies is not None:
+            views = [*self._copies[0].parameters(), *self._copies[0].buffers()]
+            if any(view.data_ptr() != stack.data_ptr() for view, stack in zip(views, stacks, strict=True)):
+                self._copies = None  # the stacks are others, on another device perhaps
+        if self._copies is None:
+            self._copies = [_view(self.network, s) for s in range(self.count)]
+        for network in self._copies:
+            if network.training != self.network.training:
+                network.train(self.network.training)
+            for view, stack in zip(network.parameters(), stacks, strict=False):
+                view.requires_grad_(stack.requires_grad)
+        return self._copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_copies"}
+
+
+class _SideBySide(torch.autograd.Function):
+    """The forward and backward pass of every copy, by an autograd graph per copy."""
+
+    @staticmethod
+    def forward(ctx: Any, copies: list[nn.Module], x: Tensor, *weights: Tensor) -> Tensor:
+        with torch.enable_grad():
+            outputs = side_by_side(lambda s: copies[s](x[s]), range(len(copies)))
+        ctx.outputs, ctx.copies = outputs, copies
+        return torch.stack([y.detach() for y in outputs])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        learned = [[p for p in network.parameters() if p.requires_grad] for network in ctx.copies]
+        outputs, (gradient,) = ctx.outputs, gradients
+        ctx.outputs = None
+        found = side_by_side(lambda s: torch.autograd.grad(outputs[s], learned[s], gradient[s]), range(len(outputs)))
+        stacks = iter(map(torch.stack, zip(*found, strict=True)))
+        return None, None, *(next(stacks) if p.requires_grad else None for p in ctx.copies[0].parameters())
+
+
+def _view(network: nn.Module, s: int) -> nn.Module:
+    """Network `s` of a network of stacks (S, ...): its weights and buffers share the memory of the stacks."""
+    with torch.no_grad():
+        views = {id(p): nn.Parameter(p[s], p.requires_grad) for p in network.parameters()}
+        return copy.deepcopy(network, {**views, **{id(b): b[s] for b in network.buffers()}})
