@@ -281,6 +281,8 @@ CATALOG = {
               "Autoregressive Row or Diagonal LSTMs (van den Oord 2016)", "mnist"),
         Entry("classify", CLASSIFIER, "classifier:Classifier", "Classifier",
               "Network that classifies images (LeCun 1998)", "mnist", selects=("network", "optimizer")),
+        Entry("knn", CLASSIFIER, "knn:KNN", "KNN",
+              "k-nearest neighbours by L1 and L2 distance (Cover & Hart 1967)", "mnist"),
     )
 }  # fmt: skip
 

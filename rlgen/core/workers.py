@@ -18,14 +18,15 @@ R = TypeVar("R")
 def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """The results of `function` in the order of `items`, as many computed at a time as PyTorch is set to use threads.
 
-    Gradients are recorded within `function` where they are outside it.
+    Gradients are recorded, and operations computed in bfloat16, within `function` where they are outside it.
     """
     threads, recording = torch.get_num_threads(), torch.is_grad_enabled()
+    half = torch.is_autocast_enabled("cpu")
     if threads == 1:
         return [function(item) for item in items]
 
     def run(item: T) -> R:
-        with torch.set_grad_enabled(recording):
+        with torch.set_grad_enabled(recording), torch.autocast("cpu", torch.bfloat16, enabled=half):
             return function(item)
 
     return list(_pool(threads).map(run, items))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rlgen.core.files import replacing
+from rlgen.report.neighbours import by_k
 from rlgen.report.plots import COLOURS, FORMATS, STYLE
 from rlgen.supervised.measures import wilson
 
@@ -148,6 +149,7 @@ PICTURES = {  # file names, each with the entry of the report it needs
     "confusion": ("confusion", confusion),
     "classes": ("classes", by_class),
     "calibration": ("calibration", calibration),
+    "by-k": ("ks", by_k),
 }
 
 

@@ -105,9 +105,7 @@ class ImageClassifier(Stateful):
 
     def report(self, count: int, seed: int, progress: Progress = lambda done: None) -> Report:
         """Final scores on the test images, or on `count` of them, drawn by `seed`, where it is above 0."""
-        images = self.test_set
-        if 0 < count < len(images):
-            images = images.take(torch.randperm(len(images), generator=torch_stream(seed, "test images"))[:count])
+        images = self.test_images(count, seed)
         scores = self.logits(images.images)
         progress(len(images))
         return report(scores, images, self.loss, self._validation_scores())
@@ -118,6 +116,13 @@ class ImageClassifier(Stateful):
         if held_out.labels is None or not len(held_out):
             return None
         return self.logits(held_out.images), held_out.labels
+
+    def test_images(self, count: int, seed: int) -> data.Dataset:
+        """All test images, or `count` of them, drawn by `seed`, where it is above 0."""
+        if not 0 < count < len(self.test_set):
+            return self.test_set
+        chosen = torch.randperm(len(self.test_set), generator=torch_stream(seed, "test images"))[:count]
+        return self.test_set.take(chosen)
 
     def predict(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
         """Probabilities (N, K) of the classes of images (N, C, H, W), bytes or in [0, 1]; (K,) of one (C, H, W).

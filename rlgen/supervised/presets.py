@@ -36,4 +36,8 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
         "* --optimizer adagrad": {"lr": 0.02},
         "* --optimizer rmsprop": {"lr": 1e-3},
     },
+    "knn": {
+        "mnist": _plan(20_000, 1_000, 4_000, 4_000),
+        "digits": _plan(2_800, 200, 1_400, 1_400),
+    },
 }

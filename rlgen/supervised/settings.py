@@ -39,6 +39,28 @@ class Data:
 
 
 @dataclass(frozen=True)
+class KNN(Data):
+    """Settings of k-nearest neighbours."""
+
+    # Neighbours
+    k: PositiveInt | None = None  # neighbours that vote; none: the number with the best validation accuracy
+    max_k: PositiveInt = 20  # largest number of neighbours that is tried
+    metric: Literal["l1", "l2"] | None = None  # distance of images, Σ|d| or √Σd²; none: the better by validation
+    weights: Literal["uniform", "distance"] = "uniform"  # weight of a neighbour's vote: 1, or 1 / distance
+    folds: Annotated[int, Field(ge=2)] = 5  # folds of cross-validation: neighbours of an image are in the other folds
+    # Data
+    validation: Share = 0.0  # share of the training images that choose k in place of folds and are not remembered
+
+    def unused(self) -> dict[str, str]:
+        """Options without an effect beside the others, and the reason."""
+        table = (
+            ("max_k", self.k is not None, "--k is given"),
+            ("folds", self.validation > 0, "--validation images choose k"),
+        )
+        return {name: why for name, ineffective, why in table if ineffective}
+
+
+@dataclass(frozen=True)
 class Classifier(Data, OptimizerSettings, NetworkSettings):
     """Settings of a network that classifies images."""
 
