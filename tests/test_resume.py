@@ -101,6 +101,11 @@ CASES = {
     "pixelrnn": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "likelihood": "bernoulli", "binarise": "static"}),
     "classify": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "augment": "shift,mixup", "schedule": "one-cycle"}),
     "classify with seeds": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "seeds": 2, "dropout": 0.3}),
+    "knn": (
+        "knn",
+        "digits",
+        {**MODEL_PLAN, "budget": 2_400, "log_every": 200, "eval_every": 1_200, "max_k": 3, "threads": 1},
+    ),
 }
 
 # A new algorithm needs no line above: those of these settings that it has make it small.
@@ -261,7 +266,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(runs, case, how):
 def test_weights_change_in_training(runs, case):
     """Otherwise resumed runs would equal uninterrupted ones without any training."""
     trained, fresh = state(runs / f"{case} straight"), start(case, runs, f"{case} fresh").algorithm.state_dict()
-    name = next(name for name in ("generator", "network", "q") if name in trained)
+    name = next(name for name in ("generator", "network", "q", "right") if name in trained)
     assert differences(trained[name], fresh[name]) != []
 
 
