@@ -43,6 +43,7 @@ PIXELS = {"width": 4, "head_width": 4, "first_kernel": 3, "batch": 100, "lr_anne
 SCANS = {**PIXELS, "layers": 1}
 NETWORK = {"width": 0.25, "batch": 100, "threads": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # a little more than an epoch
+SUCCESSIVE = {"members": 4, "lr_steps": 1_500}  # parts of the training that end between checkpoints
 CASES = {
     "dqn": ("dqn", "CartPole", {**AGENT, **AGENT_PLAN}),
     "dqn with everything": (
@@ -101,6 +102,15 @@ CASES = {
     "pixelrnn": ("pixelrnn", "digits", {**SCANS, **MODEL_PLAN, "likelihood": "bernoulli", "binarise": "static"}),
     "classify": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "augment": "shift,mixup", "schedule": "one-cycle"}),
     "classify with seeds": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "seeds": 2, "dropout": 0.3}),
+    "average": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "ensemble": "average", "members": 3}),
+    "bagging of convolutions": (
+        "classify",
+        "digits",
+        {**NETWORK, **MODEL_PLAN, "network": "fast", "ensemble": "bagging", "members": 2, "augment": "shift"},
+    ),
+    "boosting": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "ensemble": "boosting", **SUCCESSIVE}),
+    "snapshot": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "ensemble": "snapshot", **SUCCESSIVE}),
+    "folds": ("classify", "digits", {**NETWORK, **MODEL_PLAN, "folds": 3}),
     "knn": (
         "knn",
         "digits",

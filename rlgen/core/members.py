@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rlgen.core.layers import Dropout
 from rlgen.core.seeds import Seeds
 from rlgen.core.workers import side_by_side
 
@@ -17,20 +18,28 @@ from rlgen.core.workers import side_by_side
 class Members(Seeds):
     """`Seeds` whose copies are computed side by side on the CPU: the same weights, inputs, outputs and gradients.
 
-    The network maps one tensor to one tensor and draws no random numbers. There are no gradients of gradients.
+    This is for convolutions; fully connected layers, which are fast as stacks, and networks with random draws or
+    further outputs are computed by `Seeds`. There are no gradients of gradients.
     """
 
     _copies: list[nn.Module] | None = None  # S networks whose weights and buffers are views of the stacks
 
     def forward(self, *inputs: Tensor) -> Any:
         """Inputs (S, B, ...) -> outputs (S, B, ...): network s applied to x[s]."""
-        if self.count == 1:
-            return super().forward(*inputs)
         (x,) = inputs
+        if self.count == 1 or x.device.type != "cpu" or not self.separable():
+            return super().forward(x)
         copies, weights = self.copies(), tuple(self.network.parameters())
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
-            return _SideBySide.apply(copies, x, *weights)
+            return _SideBySide.apply(copies, x, *weights)  # type: ignore[no-untyped-call]
         return torch.stack(side_by_side(lambda s: copies[s](x[s]), range(self.count)))
+
+    def separable(self) -> bool:
+        """Whether the network has convolutions, no random draws in training, and one output."""
+        modules = list(self.network.modules())
+        random = any(isinstance(m, Dropout) and m.p for m in modules)
+        further = len(getattr(self.network, "auxiliary_heads", ()))
+        return any(isinstance(m, nn.Conv2d) for m in modules) and not (self.network.training and (random or further))
 
     def copies(self) -> list[nn.Module]:
         """S networks with views of the weights and buffers, in the same mode of training or evaluation."""

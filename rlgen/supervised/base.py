@@ -47,18 +47,22 @@ class ImageClassifier(Stateful):
         hashes = splits.hashes(train.images)
         self.duplicates = splits.duplicates(hashes, splits.hashes(self.test_set.images))
         held_out = torch.zeros(len(train), dtype=torch.bool)
-        if config.validation:
-            held_out = splits.validation(train.labels, hashes, config.validation, train.classes)
+        if config.held_out:
+            held_out = splits.validation(train.labels, hashes, config.held_out, train.classes)
         else:
             self.score = None  # the test images choose nothing
+        self.held_out = held_out  # (N,) bool, of all training images in the order of the dataset
         self.train_set, self.validation_set = train.take(~held_out), train.take(held_out)
+        self.train_index = (~held_out).nonzero().squeeze(1)  # (n,) of the training set among all training images
         if config.train_images:
             assert self.train_set.labels is not None
             draw = torch_stream(setup.seed, "training images chosen")
-            self.train_set = self.train_set.take(splits.sample(self.train_set.labels, config.train_images, draw))
+            chosen = splits.sample(self.train_set.labels, config.train_images, draw)
+            self.train_set, self.train_index = self.train_set.take(chosen), self.train_index[chosen]
         self.mean, self.std = splits.statistics(self.train_set.images)  # (C,)
-        shown = torch.randperm(len(self.train_set), generator=torch_stream(setup.seed, "training images evaluated"))
-        self.shown = self.train_set.take(shown[:TRAINING_IMAGES])
+        order = torch.randperm(len(self.train_set), generator=torch_stream(setup.seed, "training images evaluated"))
+        self.shown_index = order[:TRAINING_IMAGES]
+        self.shown = self.train_set.take(self.shown_index)
 
     @property
     def epoch_images(self) -> int:
@@ -106,8 +110,12 @@ class ImageClassifier(Stateful):
     def report(self, count: int, seed: int, progress: Progress = lambda done: None) -> Report:
         """Final scores on the test images, or on `count` of them, drawn by `seed`, where it is above 0."""
         images = self.test_images(count, seed)
-        scores = self.logits(images.images)
+        found = self.report_of(images, self.logits(images.images))
         progress(len(images))
+        return found
+
+    def report_of(self, images: data.Dataset, scores: Tensor) -> Report:
+        """The report of scores (S, N, K) of images (N, C, H, W)."""
         return report(scores, images, self.loss, self._validation_scores())
 
     def _validation_scores(self) -> tuple[Tensor, Tensor] | None:
@@ -116,6 +124,15 @@ class ImageClassifier(Stateful):
         if held_out.labels is None or not len(held_out):
             return None
         return self.logits(held_out.images), held_out.labels
+
+    def unseen(self) -> Tensor:
+        """(N,) bool, of all training images in the order of the dataset: those without a part in the training."""
+        return self.held_out
+
+    def unseen_scores(self, index: Tensor) -> Tensor:
+        """Logarithms of the probabilities (n, K) of those of all training images (n,) that are unseen."""
+        place = self.held_out.cumsum(0)[index] - 1  # in the validation split
+        return self.probabilities(self.logits(self.validation_set.images[place])).log()
 
     def test_images(self, count: int, seed: int) -> data.Dataset:
         """All test images, or `count` of them, drawn by `seed`, where it is above 0."""

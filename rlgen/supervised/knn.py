@@ -92,7 +92,7 @@ class KNN(ImageClassifier):
     def votes(self, vectors: Tensor, ks: Sequence[int], metric: Metric, folds: Tensor | None = None) -> Tensor:
         """Votes (ks, Q, K) of the k nearest neighbours for each class, for every k in `ks`, in float64."""
         found = self.memory.nearest(vectors, ks[-1], metric, folds)
-        labels = _labels(self.train_set)[found.index]
+        labels = _labels(self.train_set)[found.place]
         votes = cumulative_votes(found, labels, len(self.classes), self.config.weights == "distance")
         return votes[[k - 1 for k in ks]]
 
@@ -117,8 +117,30 @@ class KNN(ImageClassifier):
         """
         by, k = self.chosen(metric)
         votes = torch.cat([self.votes(_vectors(chunk), [k], by)[0] for chunk in torch.split(images, CHUNK_SIZE)])
-        shares = (k * votes / votes.sum(1, keepdim=True) + SPREAD / votes.shape[1]) / (k + SPREAD)
-        return shares.log().float().unsqueeze(0)
+        return self.shares(votes, k).log().float().unsqueeze(0)
+
+    def shares(self, votes: Tensor, k: int) -> Tensor:
+        """Probabilities (N, K) by votes (N, K) of k neighbours."""
+        return (k * votes / votes.sum(1, keepdim=True) + SPREAD / votes.shape[1]) / (k + SPREAD)
+
+    def unseen(self) -> Tensor:
+        """(N,) bool, of all training images: those of folds, whose neighbours are in other folds, or of validation."""
+        if len(self.validation_set):
+            return super().unseen()
+        return torch.zeros_like(self.held_out).index_fill(0, self.train_index, True)
+
+    def unseen_scores(self, index: Tensor) -> Tensor:
+        """Logarithms of the probabilities (n, K) of those of all training images (n,) that are unseen."""
+        if len(self.validation_set):
+            return super().unseen_scores(index)
+        place = torch.empty_like(self.held_out, dtype=torch.int64)
+        place[self.train_index] = torch.arange(len(self.train_index))
+        folds, (metric, k) = self.folds(), self.chosen()
+        self.memory.folds = folds
+        return torch.cat([
+            self.shares(self.votes(_vectors(self.train_set.images[rows]), [k], metric, folds[rows])[0], k).log()
+            for rows in torch.split(place[index], CHUNK_SIZE)
+        ]).float()  # fmt: skip
 
     def report(self, count: int, seed: int, progress: Progress = lambda done: None) -> Report:
         """Final scores on test images, and beside them each metric by k."""

@@ -19,7 +19,7 @@ class Neighbours(NamedTuple):
     """The nearest remembered vectors of each query, the nearest first; of equal distances the earlier one first."""
 
     distance: Tensor  # (Q, k)
-    index: Tensor  # (Q, k) int64
+    place: Tensor  # (Q, k) int64: index among the remembered vectors
 
 
 class Memory:

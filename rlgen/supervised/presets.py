@@ -37,7 +37,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
         "* --optimizer rmsprop": {"lr": 1e-3},
     },
     "knn": {
-        "mnist": _plan(20_000, 1_000, 4_000, 4_000),
-        "digits": _plan(2_800, 200, 1_400, 1_400),
+        "mnist": {"budget": 20_000, "log_every": 1_000, "eval_every": 4_000, "save_every": 4_000},
+        "digits": {"budget": 2_800, "log_every": 200, "eval_every": 1_400, "save_every": 1_400},
     },
 }

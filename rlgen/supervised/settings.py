@@ -3,6 +3,7 @@
 A field is an option, the comment beside it its help, the comment line above a group its panel.
 """
 
+from collections.abc import Container
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
@@ -36,6 +37,11 @@ class Data:
     skip_bad: bool = False  # skip unreadable image files of a folder
     train_images: NonNegativeInt = 0  # training images, drawn by the seed, each class its share; 0: all
     validation: Share = 0.1  # share of the training images kept for validation, stratified by class; 0: none
+
+    @property
+    def held_out(self) -> float:
+        """The share of the training images kept for validation."""
+        return self.validation
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,55 @@ class Classifier(Data, OptimizerSettings, NetworkSettings):
     augment: Annotated[str, AfterValidator(_augmentations)] = ""  # augmentations of training images, such as shift,flip
     # Experience
     seeds: PositiveInt = 1  # independent networks trained in parallel
+    # Members
+    ensemble: Literal["average", "bagging", "boosting", "snapshot"] | None = None  # networks that predict as one
+    members: PositiveInt = 8  # networks of the ensemble
+    folds: Annotated[int, Field(ge=0)] = 0  # networks of cross-validation, each trained without one fold; 0: none
 
     def unused(self) -> dict[str, str]:
         """Options without an effect beside the others, and the reason."""
-        table = (("label_smoothing", self.loss != "softmax", "it belongs to the cross entropy, --loss softmax"),)
-        return {**super().unused(), **{name: why for name, ineffective, why in table if ineffective}}
+        found = {**OptimizerSettings.unused(self), **NetworkSettings.unused(self)}
+        if self.successive:
+            found.pop("lr_steps", None)
+        table = (
+            ("label_smoothing", self.loss != "softmax", "it belongs to the cross entropy, --loss softmax"),
+            ("members", self.ensemble is None, "it belongs to --ensemble"),
+            ("schedule", self.ensemble == "snapshot", "--ensemble snapshot has a cosine per member"),
+            ("lr_end", self.ensemble == "snapshot", "the rate of --ensemble snapshot falls to 0"),
+            ("validation", bool(self.folds), "the images of a fold are those of validation"),
+        )
+        return {**found, **{name: why for name, ineffective, why in table if ineffective}}
+
+    def check(self, given: Container[str]) -> None:
+        """Raise UserError where settings contradict each other."""
+        super().check(given)
+        chosen = [
+            text
+            for text, present in (
+                (f"--ensemble {self.ensemble}", self.ensemble is not None),
+                (f"--seeds {self.seeds}", self.seeds > 1),
+                (f"--folds {self.folds}", self.folds > 0),
+            )
+            if present
+        ]
+        if len(chosen) > 1:
+            raise UserError(f"{' and '.join(chosen)}: each trains several networks, for another purpose: take one")
+        if self.folds == 1:
+            raise UserError("--folds 1: cross-validation needs at least 2 folds")
+
+    @property
+    def held_out(self) -> float:
+        """The share of the training images kept for validation: none beside folds."""
+        return 0.0 if self.folds else self.validation
+
+    @property
+    def successive(self) -> bool:
+        """Whether the members are trained one after the other."""
+        return self.ensemble in ("boosting", "snapshot")
+
+    @property
+    def side_by_side(self) -> int:
+        """Number of networks that are trained side by side."""
+        if self.ensemble is None:
+            return self.folds or self.seeds
+        return 1 if self.successive else self.members

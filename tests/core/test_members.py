@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from rlgen.core.layers import BatchNorm2d, Dropout
 from rlgen.core.members import Members
 from rlgen.core.seeds import Conv2d, Linear, Seeds
 
@@ -77,8 +78,8 @@ def test_frozen_weights_have_no_gradient(threads):
 
 def test_copies_follow_new_weights_modes_and_deep_copies(threads):
     torch.manual_seed(0)
-    members = Members(lambda: nn.Sequential(Linear(3, 3), nn.BatchNorm1d(3)), 2)
-    x = torch.randn(2, 8, 3)
+    members = Members(lambda: nn.Sequential(Conv2d(3, 3, 1), BatchNorm2d(3)), 2)
+    x = torch.randn(2, 8, 3, 2, 2)
     members(x)
     assert members.network[1].running_mean.abs().amin(1).min() > 0  # buffers of every copy change in training
     average = copy.deepcopy(members).eval()
@@ -95,3 +96,12 @@ def test_copies_follow_new_weights_modes_and_deep_copies(threads):
 def test_one_copy_is_the_plain_network():
     members, seeds, x = pair(1)
     assert torch.equal(members(x), seeds(x))
+
+
+def test_random_draws_keep_the_order_of_a_stack():
+    members = pair()[0]
+    assert members.separable()
+    members.network.append(Dropout(0.5))
+    assert not members.separable()
+    assert members.eval().separable()
+    assert not Members(lambda: nn.Sequential(Linear(3, 3)), 2).separable()

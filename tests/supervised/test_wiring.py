@@ -83,6 +83,9 @@ EFFECTS = {
     "precision": Effect("bfloat16", output_type, torch.bfloat16),
     "augment": Effect("mixup", lambda classifier: brightest(classifier)[1], True),
     "seeds": Effect(3, lambda classifier: classifier.logits(classifier.test_set.images[:2]).shape[0], 3),
+    "ensemble": Effect("average", lambda classifier: classifier.network.count, 8),
+    "members": Effect(3, lambda classifier: classifier.network.count, 3, {"ensemble": "average"}),
+    "folds": Effect(4, lambda classifier: classifier.network.count, 4),
 }
 ELSEWHERE = [f.name for group in (NetworkSettings, OptimizerSettings) for f in fields(group)]
 
