@@ -30,6 +30,11 @@ def apply(checkout):
         text = path.read_text()
         end = text.index("    )\n}", text.index("CATALOG = {"))
         path.write_text(text[:end] + body + text[end:])
+    for line, body in blocks("add to NETWORKS in "):
+        path = checkout / line.removeprefix("# add to NETWORKS in ")
+        text = path.read_text()
+        end = text.index("]  # fmt: skip", text.index("_ALL = ["))
+        path.write_text(text[:end] + body + text[end:])
     for block in BLOCKS:
         line, body = block.split("\n", 1)
         if re.fullmatch(r"# \S+\.py", line):
@@ -56,7 +61,9 @@ def test_every_recipe_is_there():
         "# rlgen/generative/independent_pixels.py",
         "# agents/expected_sarsa.py",
         "# my_games.py",
+        "# rlgen/networks/allconv.py",
     }
+    assert len(blocks("add to NETWORKS in ")) == 1
 
 
 def test_a_model_of_the_readme_trains_and_is_scored(checkout):
@@ -64,6 +71,11 @@ def test_a_model_of_the_readme_trains_and_is_scored(checkout):
     assert "--initial-logit" in run(checkout, "-m", "rlgen", "independent-pixels", "--help")
     run(checkout, "-m", "rlgen", "sample", "latest")
     assert "lenet_fid" in run(checkout, "-m", "rlgen", "eval", "latest")
+
+
+def test_a_network_of_the_readme_trains(checkout):
+    assert "accuracy" in run(checkout, "-m", "rlgen", "classify", "digits", "--network", "allconv", "--budget", "2000")
+    assert "parameters" in run(checkout, "-m", "rlgen", "summary", "allconv")
 
 
 def test_an_agent_of_the_readme_trains(checkout):
@@ -108,4 +120,4 @@ def test_options_in_the_readme_exist():
 
 def test_python_of_the_readme_is_valid():
     for block in BLOCKS:
-        ast.parse("CATALOG = (\n" + block + "\n)" if "# add to CATALOG" in block else block)
+        ast.parse("CATALOG = (\n" + block + "\n)" if "# add to " in block else block)
