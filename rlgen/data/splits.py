@@ -92,14 +92,14 @@ def sample(labels: Tensor, count: int, generator: Generator) -> Tensor:
     """
     import torch
 
-    kinds, where, members = labels.cpu().unique(return_inverse=True, return_counts=True)
-    if not len(kinds) <= count <= len(labels):
-        raise UserError(f"--train-images {count:,}: there are {len(labels):,} of {len(kinds)} classes")
+    groups = [torch.from_numpy(members) for _, members in _members(labels)]
+    if not len(groups) <= count <= len(labels):
+        raise UserError(f"--train-images {count:,}: there are {len(labels):,} of {len(groups)} classes")
     order = torch.randperm(len(labels), generator=generator)
+    number = order.argsort()  # of each image in this order
     place = torch.empty(len(labels), dtype=torch.float64)
-    for kind in range(len(kinds)):
-        own = order[where[order] == kind]
-        place[own] = torch.arange(len(own), dtype=torch.float64) / members[kind]  # the first of each class at 0
+    for members in groups:
+        place[members[number[members].argsort()]] = torch.arange(len(members), dtype=torch.float64) / len(members)
     return order[place[order].argsort(stable=True)][:count].sort().values
 
 
