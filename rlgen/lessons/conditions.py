@@ -24,6 +24,11 @@ class Condition:
     point: Mapping[str, Any]  # the options of the grid alone
     number: int = 0  # of the random point
 
+    def varied(self) -> list[str]:
+        """The options of the grid, those in tables included."""
+        inside = [name for value in self.point.values() if isinstance(value, dict) for name in value if name != "name"]
+        return [*self.point, *inside]
+
     def drawn(self, seed: int) -> Options:
         """The random options of a seed: log-uniform in their ranges."""
         if not isinstance(self.experiment, Training) or not self.experiment.random:
@@ -56,6 +61,16 @@ class Design:
         """The conditions of figure and table: all but those of searches."""
         searches = {c.experiment.choose.search for c in self.conditions.values() if c.experiment.choose}
         return [c for c in self.conditions.values() if not {c.name, stem(c.experiment)} & searches]
+
+    def searched(self, condition: Condition) -> list[Condition]:
+        """The conditions among which an option of `condition` is chosen: with its other options of the grid."""
+        if (choice := condition.experiment.choose) is None:
+            return []
+        return [
+            other
+            for other in self.group(choice.search)
+            if all(condition.point[name] == value for name, value in other.point.items() if name in condition.point)
+        ]
 
     def groups(self) -> list[str]:
         """The names of the experiments, without the options in them."""
@@ -95,14 +110,13 @@ def _conditions(experiment: Training | Measurement, lesson: Lesson, quick: bool)
     for values, number in itertools.product(itertools.product(*grid.values()), range(count)):
         point = dict(zip(grid, values, strict=True))
         shown = {name: _word(value) for name, value in point.items()}
-        options = dict(experiment.options)
+        changed = {**(lesson.quick.options if training else {}), **experiment.quick.options} if quick else {}
+        options = {**experiment.options, **changed}
         for name, value in point.items():
             if isinstance(value, dict):  # several options at once, under one name
                 options |= {key: v for key, v in value.items() if key != "name"}
             elif name not in inside:
                 options[name] = value
-        if quick:
-            options |= {**(lesson.quick.options if training else {}), **experiment.quick.options}
         several = ("-{number}" if count > 1 else "") if "{number}" not in experiment.name else ""
         missing = "".join(f"-{{{name}}}" for name in grid if name not in fields(experiment.name))
         template = {**shown, "number": str(number + 1)}

@@ -17,8 +17,8 @@ def network(
     """Counts of a network for images of `size` pixels; further options are those of `rlgen classify`.
 
     parameters: weights and biases. linear: parameters of its fully connected layers. linear_layers: their number.
-    gmac: multiply-adds per image, in 10⁹. activations: numbers in the image and the outputs of convolutions, pooling
-    and fully connected layers. channels: inputs of its 1x1 convolutions, in order.
+    gmac, mmac: multiply-adds per image, in 10⁹ and 10⁶. activations: numbers in the image and the outputs of
+    convolutions, pooling and fully connected layers. channels: inputs of its 1x1 convolutions, in order.
     """
     with torch.device("meta"):
         built = networks.build(network, (channels, size, size), classes, NetworkSettings(network=network, **settings))
@@ -33,6 +33,7 @@ def network(
         "linear": sum(p.numel() for module in linear for p in module.parameters()),
         "linear_layers": len(linear),
         "gmac": counted.products / 1e9,
+        "mmac": counted.products / 1e6,
         "activations": counted.outputs + channels * size**2,
         **({"channels": narrow} if narrow else {}),
     }

@@ -15,6 +15,7 @@ class Measurement:
 
     lives: str  # module:function; its parameters after the first are the options
     trained: bool = False  # its first parameter is a trained algorithm, otherwise a seed
+    across: bool = False  # its first parameter is the list of the trained runs of a condition; outputs are a list too
     exact: bool = False  # independent of the seed
 
     @property
@@ -44,6 +45,8 @@ LIBRARY = {
     "convolutions": Measurement("counts:convolutions", exact=True),
     "receptive-field": Measurement("trained:receptive_field", trained=True),
     "samples": Measurement("trained:samples", trained=True),
+    "weights": Measurement("trained:weights", trained=True),
+    "spread": Measurement("trained:spread", trained=True, across=True),
 }
 
 

@@ -25,7 +25,7 @@ def check(design: Design) -> None:
             if name not in values:
                 raise UserError(f"panel with the value {name!r}{did_you_mean(name, values) or ': no such value'}")
         conditions = series.shown(panel, design)
-        options = list(dict.fromkeys(option for condition in conditions for option in condition.point))
+        options = list(dict.fromkeys(option for condition in conditions for option in condition.varied()))
         if panel.kind == "lines" and panel.x not in options:
             hint = did_you_mean(panel.x, options) or f": there is {', '.join(options) or 'none'}"
             raise UserError(f"panel with x = {panel.x!r}: no option of the grid{hint}")
@@ -37,7 +37,9 @@ def write(results: "Results") -> None:
     """Write figure.png, figure.csv, lesson.md and lesson.json into the folder of the lesson."""
     design, folder = results.design, results.folder
     folder.mkdir(parents=True, exist_ok=True)
-    panels = [(panel, series.series(panel, design, results.readings)) for panel in design.lesson.panels]
+    panels = [
+        (panel, series.series(panel, design, results.readings, results.estimate)) for panel in design.lesson.panels
+    ]
     with replacing(folder / "figure.csv") as partial:
         series.write(partial, panels)
     figures.write(panels, folder / "figure.png", design.lesson.title, note(results))
@@ -88,7 +90,7 @@ def numbers(results: "Results") -> tuple[list[str], list[list[str]]]:
     """The measured numbers as a table: a row per condition, a column per value that any of them has."""
     values = results.design.lesson.values
     measured = {c.name: found for c in results.design.presented() if (found := results.shown().get(c.name))}
-    columns = [name for name in values if any(name in row for row in measured.values())]
+    columns = [name for name, v in values.items() if not v.over and any(name in row for row in measured.values())]
     rows = [
         [
             results.design.conditions[condition].label,

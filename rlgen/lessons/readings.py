@@ -84,6 +84,8 @@ def of_folder(folder: Folder) -> Iterator[Outcome]:
             y = ys.reshape(len(x), -1)[:, seed if ys.ndim > 1 else 0]
             if np.isfinite(y).any():
                 found.curves[name] = x[np.isfinite(y)], y[np.isfinite(y)]
+        if isinstance(info.get("parameters"), int):  # of one network
+            found.numbers["weights"] = info["parameters"] / info.get("config", {}).get("seeds", 1)
         for name, value in result.items():
             number = value[seed] if isinstance(value, list) and len(value) > seed else value
             if isinstance(number, int | float):

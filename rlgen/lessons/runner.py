@@ -1,13 +1,15 @@
 """A lesson from its file to its page: experiments one after another, then figure, numbers and text."""
 
+import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rlgen.core.errors import Interrupted, UserError
+from rlgen.core.folder import Folder
 from rlgen.lessons import library, page, schema, text, training
 from rlgen.lessons.conditions import Condition, Design, design, stem
 from rlgen.lessons.estimates import Estimate
@@ -132,8 +134,7 @@ def run(made: Design, folder: Path, progress: Progress = lambda done: None) -> R
                 done += 1
                 progress(done)
             folders = trainer.folders[condition.name]
-            found = [outcome for each in folders for outcome in training.outcomes(each, _measurements(made, condition))]
-            results.readings[condition.name] = Readings(found)
+            results.readings[condition.name] = Readings(_outcomes(made, condition, folders))
             results.commands[condition.name] = [" ".join(each.info["argv"]) for each in folders]
         results.notices, results.seconds = trainer.notices, time.perf_counter() - began
         page.write(results)
@@ -150,24 +151,26 @@ def _measured(condition: Condition, options: Options, seeds: int) -> Readings:
     return Readings(found, measurement.exact)
 
 
-def _measurements(made: Design, condition: Condition) -> dict[str, tuple[str, Options]]:
-    """The measurements of trained runs that values need of a condition, by a key of name and options."""
-    names = (condition.name, stem(condition.experiment))
-    values = [v for v in made.lesson.values.values() if v.measure and (not v.only or set(names) & set(v.only))]
-    return {f"{value.measure} {sorted(value.options.items())}": (value.measure, value.options) for value in values}
+def _outcomes(made: Design, condition: Condition, folders: Sequence[Folder]) -> list[Outcome]:
+    """The outcome of every seed, with the measurements of trained runs that values need of this condition."""
+    names = {condition.name, stem(condition.experiment)}
+    needed = [v for v in made.lesson.values.values() if v.measure and (not v.only or names & set(v.only))]
+    keys = {f"{value.measure} {sorted(value.options.items())}": (value.measure, value.options) for value in needed}
+    together = {key: each for key, each in keys.items() if library.find(each[0], trained=True).across}
+    alone = {key: each for key, each in keys.items() if key not in together}
+    found = [outcome for folder in folders for outcome in training.outcomes(folder, alone)]
+    for measurement in together.values():
+        for outcome, outputs in zip(found, training.across(folders, *measurement), strict=True):
+            outcome.add(outputs)
+    return found
 
 
 def _chosen(results: Results, condition: Condition, choice: Choice) -> object:
-    """The best value of an option in a search, among its conditions with the other options of this one."""
-    made = results.design
-    value = made.lesson.values[choice.value]
-    ranked = []
-    for other in made.group(choice.search):
-        shared = {name: v for name, v in other.point.items() if name in condition.point}
-        if all(condition.point[name] == v for name, v in shared.items()):
-            mean = results.readings[other.name].estimate(value).mean
-            worst = mean != mean  # NaN: diverged
-            ranked.append((worst, -mean if choice.best == "max" else mean, other.options[choice.option]))
+    """The best value of an option in a search; a condition that diverged is the last."""
+    value, ranked = results.design.lesson.values[choice.value], []
+    for other in results.design.searched(condition):
+        mean = results.readings[other.name].estimate(value).mean
+        ranked.append((math.isnan(mean), -mean if choice.best == "max" else mean, other.options[choice.option]))
     return min(ranked, key=lambda entry: entry[:2])[2]
 
 

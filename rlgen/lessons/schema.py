@@ -96,6 +96,8 @@ class Panel(Table):
     ylabel: str = ""  # label of the vertical axis
     log: Literal["", "x", "y", "xy"] = ""  # logarithmic axes
     limits: tuple[float, float] | None = None  # ends of the vertical axis
+    grouped: bool = False  # of bars: one for each experiment of `only`, reduced over its conditions
+    priced: bool = False  # of curves: the images of the searches of a condition come first on the horizontal axis
     surface: tuple[float, float] | None = None  # of paths: curvatures (a, b) of the contours of (a x² + b y²) / 2
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from rlgen.core.errors import UserError
-from rlgen.lessons.conditions import Condition, Design
+from rlgen.lessons.conditions import Condition, Design, stem
 from rlgen.lessons.estimates import Estimate, Floats, band
 from rlgen.lessons.readings import Readings
 from rlgen.lessons.schema import Panel, Value
+from rlgen.lessons.text import Term
 
 
 @dataclass(frozen=True)
@@ -30,33 +31,30 @@ class Series:
     map: Floats | None = None  # (H, W), of a panel of maps
 
 
-def series(panel: Panel, design: Design, readings: Mapping[str, Readings]) -> list[Series]:
+def series(
+    panel: Panel, design: Design, readings: Mapping[str, Readings], estimate: Callable[[Term], Estimate]
+) -> list[Series]:
     """The series of a panel. Raises UserError where a value was not measured."""
-    conditions = shown(panel, design)
-    values = [design.lesson.values[name] for name in panel.values]
-    if panel.kind == "curves":
-        several = len(values) > 1
-        return [
-            _curve(f"{c.label}, {v.label}" if several else c.label, readings[c.name], v)
-            for c in conditions
-            for v in values
-        ]
-    if panel.kind == "paths":
-        return [_path(c.label, readings[c.name], values) for c in conditions]
-    if panel.kind == "maps":
-        empty = np.zeros(0)
-        return [
-            Series(c.label, empty, empty, empty, empty, len(readings[c.name].seeds), map=readings[c.name].map(v))
-            for c in conditions
-            for v in values
-        ]
-    if panel.kind == "bars":
-        ticks = tuple(c.label for c in conditions)
-        return [
-            _points(v.label, range(len(ticks)), [readings[c.name].estimate(v) for c in conditions], v, ticks)
-            for v in values
-        ]
-    return list(_lines(panel, conditions, values, readings))
+    conditions, values = shown(panel, design), {name: design.lesson.values[name] for name in panel.values}
+    several = len(values) > 1
+    match panel.kind:
+        case "curves":
+            starts = {c.name: _price(design.searched(c), readings) if panel.priced else 0.0 for c in conditions}
+            return [
+                _curve(f"{c.label}, {v.label}" if several else c.label, readings[c.name], v, starts[c.name])
+                for c in conditions
+                for v in values.values()
+            ]
+        case "paths":
+            return [_path(c.label, readings[c.name], list(values.values())) for c in conditions]
+        case "maps":
+            return [_map(c.label, readings[c.name], v) for c in conditions for v in values.values()]
+        case "bars":
+            bars = {name: name for name in panel.only} if panel.grouped else {c.name: c.label for c in conditions}
+            found = {name: [estimate(Term(bar, name)) for bar in bars] for name in values}
+            ticks = tuple(bars.values())
+            return [_points(v.label, range(len(ticks)), found[name], v, ticks) for name, v in values.items()]
+    return list(_lines(panel, conditions, list(values.values()), readings))
 
 
 def shown(panel: Panel, design: Design) -> list[Condition]:
@@ -85,11 +83,22 @@ def write(path: Path, panels: list[tuple[Panel, list[Series]]]) -> None:
                     out.writerow([number, each.label, where, *ends, each.seeds])
 
 
-def _curve(label: str, found: Readings, value: Value) -> Series:
+def _curve(label: str, found: Readings, value: Value, start: float = 0.0) -> Series:
     x, y = found.curve(value)
     factor = 100 if value.percent else 1
     mean, low, high = (factor * each for each in band(y, log=value.log))
-    return Series(label, x, mean, low, high, y.shape[1])
+    return Series(label, start + x, mean, low, high, y.shape[1])
+
+
+def _price(searched: list[Condition], readings: Mapping[str, Readings]) -> float:
+    """The length of the runs of a search together, in the unit of the horizontal axis."""
+    logs = (next(iter(readings[condition.name].seeds[0].curves.values())) for condition in searched)
+    return sum(float(x[-1]) for x, _ in logs)
+
+
+def _map(label: str, found: Readings, value: Value) -> Series:
+    empty = np.zeros(0)
+    return Series(label, empty, empty, empty, empty, len(found.seeds), map=found.map(value))
 
 
 def _path(label: str, found: Readings, values: list[Value]) -> Series:
@@ -113,14 +122,14 @@ def _lines(
 
     def others(condition: Condition) -> str:
         """What a line has in common."""
-        rest = {name: value for name, value in condition.point.items() if name != panel.x}
+        rest = {k: v for k, v in condition.point.items() if k != panel.x and not (isinstance(v, dict) and panel.x in v)}
         words = ", ".join(str(value["name"] if isinstance(value, dict) else value) for value in rest.values())
-        return words or condition.label.split(",")[0]
+        return words or stem(condition.experiment)
 
-    with_x = [c for c in conditions if panel.x in c.point]
+    with_x = [c for c in conditions if panel.x in c.varied()]
     for label, members in itertools.groupby(sorted(with_x, key=others), key=others):
         group = list(members)
-        places = [c.point[panel.x] for c in group]
+        places: list[Any] = [c.options.get(panel.x, c.point.get(panel.x)) for c in group]
         numeric = all(isinstance(place, int | float) and not isinstance(place, bool) for place in places)
         order = np.argsort(places) if numeric else np.arange(len(places))
         ticks = () if numeric else tuple(str(p["name"] if isinstance(p, dict) else p) for p in places)

@@ -1,9 +1,11 @@
-"""Measurements of trained models: the receptive field of an autoregressive network, the quality of samples."""
+"""Measurements of trained algorithms: receptive fields, samples, weights, bias and variance over runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+NEAR = 0.01  # of the largest weight of a matrix: a weight below it counts as 0
 IMAGES = 16  # over which the dependence of a pixel on another is the mean
 
 
@@ -38,3 +40,29 @@ def samples(algorithm: Any, count: int = 2_000) -> dict[str, float]:
 
     found = metrics.evaluate(algorithm, min(count, len(algorithm.test_set)), 0)
     return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+
+
+def weights(algorithm: Any) -> dict[str, float]:
+    """small: share of the weights of matrices and kernels below a hundredth of the largest; norm: their norm."""
+    matrices = [p.detach() for p in algorithm.ema.parameters() if p.ndim > 1]
+    small = sum(int((p.abs() < NEAR * p.abs().max()).sum()) for p in matrices)
+    return {
+        "small": small / sum(p.numel() for p in matrices),
+        "norm": float(torch.stack([p.square().sum() for p in matrices]).sum().sqrt()),
+    }
+
+
+def spread(algorithms: Sequence[Any]) -> list[dict[str, float]]:
+    """Bias and variance of the probabilities on test images over S runs, for each run. Geman et al. 1992.
+
+    error: squared error |p - y|² of a run, mean over images. variance: S / (S - 1) · |p - p̄|², whose mean over runs is
+    the variance without bias. bias: their difference, whose mean is the squared error of the mean of infinitely many
+    runs, the noise of the labels included.
+    """
+    test = algorithms[0].test_set
+    y = torch.nn.functional.one_hot(test.labels, len(algorithms[0].classes)).double()
+    p = torch.stack([torch.from_numpy(each.predict(test.images)).double() for each in algorithms])  # (S, N, K)
+    error = (p - y).square().sum(-1).mean(1)  # (S,)
+    variance = (p - p.mean(0)).square().sum(-1).mean(1) * len(p) / max(1, len(p) - 1)
+    rows = zip(error.tolist(), variance.tolist(), strict=True)
+    return [{"error": e, "variance": v, "bias": e - v} for e, v in rows]

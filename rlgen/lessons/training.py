@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +81,15 @@ def outcomes(folder: Folder, measurements: Mapping[str, tuple[str, Options]]) ->
         for outcome in found:
             outcome.add({name: _restored(value) for name, value in known.get(key, {}).items()})
     return found
+
+
+def across(folders: Sequence[Folder], name: str, options: Options) -> list[dict[str, Any]]:
+    """The outputs, for each run, of a measurement of all runs of a condition together."""
+    if any(folder.info.get("status") == "diverged" for folder in folders):
+        return [{} for _ in folders]
+    function: Any = library.find(name, trained=True).function
+    outputs: list[dict[str, Any]] = function([session.restore(folder) for folder in folders], **options)
+    return outputs
 
 
 def arguments(given: Mapping[str, Any]) -> list[str]:
