@@ -177,7 +177,9 @@ CLASSIFIER = Kind(
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in (AGENT, MODEL, CLASSIFIER)}
 # the tables of `rlgen list`
-TOPICS = tuple(dict.fromkeys([*(k.plural for k in KINDS.values()), *(k.topic for k in KINDS.values()), "presets"]))
+TOPICS = tuple(
+    dict.fromkeys([*(k.plural for k in KINDS.values()), *(k.topic for k in KINDS.values()), "networks", "presets"])
+)
 
 
 @dataclass(frozen=True)

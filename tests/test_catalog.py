@@ -36,7 +36,7 @@ def test_the_first_algorithm_of_a_kind_is_its_example():
 
 
 def test_the_tables_of_the_list():
-    assert TOPICS == ("agents", "models", "classifiers", "envs", "data", "presets")
+    assert TOPICS == ("agents", "models", "classifiers", "envs", "data", "networks", "presets")
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

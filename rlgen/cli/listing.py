@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rlgen import catalog
+from rlgen import catalog, networks
 from rlgen.cli.options import Json, Runs, examples
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.folder import Folder
@@ -31,7 +31,7 @@ def list_all(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """List algorithms, environments, datasets and presets: all of them in short, or one table in full."""
+    """List algorithms, environments, datasets, networks and presets: all of them in short, or one table in full."""
     if topic is not None and topic not in catalog.TOPICS:
         raise UserError(f"no list of {topic!r}{did_you_mean(topic, catalog.TOPICS) or _choices()}")
     tables = {name: _table(name) for name in catalog.TOPICS if topic in (None, name)}
@@ -74,6 +74,11 @@ def _table(topic: str) -> Table:
             return ["name", "what"], [[e.name, e.summary] for e in catalog.CATALOG.values() if e.kind is kind]
         if topic == kind.topic:
             return list(kind.listed), [list(row) for row in kind.tasks.listing()]
+    if topic == "networks":
+        head = ["name", "what", "smallest side in pixels", "in the published form", "published parameters"]
+        sizes = [(n.smallest, n.smallest_image, n.parameters) for n in networks.NETWORKS.values()]
+        rows = [[f"{size:,}" if size else "" for size in row] for row in sizes]
+        return head, [[n.name, n.summary, *row] for n, row in zip(networks.NETWORKS.values(), rows, strict=True)]
     rows = [
         [e.name, task.replace(":", " --preset "), e.expected.get(task, "not measured")]
         for e in catalog.CATALOG.values()
@@ -92,10 +97,10 @@ def _short(tables: dict[str, Table]) -> list[str]:
             measured = sum(score != "not measured" for *_, score in rows)
             lines += [f"presets  {len(rows)}, of which {measured} with a measured score", ""]
         else:
-            others = next(kind.others for kind in catalog.KINDS.values() if kind.topic == topic)
+            others = next((kind.others for kind in catalog.KINDS.values() if kind.topic == topic), "")
             names = [row[0] for row in rows] + ([f"and {others}"] if others else [])
             lines += [*_wrapped(topic, names), ""]
-    return [*lines, f"more: rlgen list {'|'.join(tables)}"]
+    return [*lines, *_wrapped("more: rlgen list", list(tables))]
 
 
 def _wrapped(topic: str, names: list[str]) -> list[str]:
@@ -133,7 +138,7 @@ def _best(row: dict[str, Any]) -> str:
 
 def _progress(row: dict[str, Any]) -> str:
     early = row["status"] == "finished" and row["time"] < row["budget"]
-    return "(solved)" if early else f"({min(100, 100 * row['time'] // row['budget'])} %)"
+    return "(ended early)" if early else f"({min(100, 100 * row['time'] // row['budget'])} %)"
 
 
 def _age(seconds: int) -> str:

@@ -35,7 +35,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A lab for reinforcement learning and generative models. Start with rlgen dqn CartPole, or rlgen gan mnist.",
+    help="A lab for reinforcement learning, generative models and classifiers. Start with rlgen dqn CartPole,"
+    " rlgen gan mnist or rlgen classify mnist.",
 )
 training.register(app, "Train")
 listing.register(app, "Look at runs")

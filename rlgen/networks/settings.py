@@ -30,7 +30,9 @@ class NetworkSettings:
     """Settings of a network. `auto` and none are the network's own choice."""
 
     # Network
-    network: Annotated[str, AfterValidator(_known)] = "fast"  # network, such as lenet5 or resnet20
+    network: Annotated[str, AfterValidator(_known)] = (
+        "fast"  # network, such as lenet5 or resnet20: see `rlgen list networks`
+    )
     activation: Activation = "auto"  # nonlinearity
     norm: Literal["auto", "none", "batch", "layer", "group", "lrn"] = "auto"  # normalisation after convolutions
     init: Literal["auto", "zeros", "gaussian", "xavier", "he", "orthogonal", "identity"] = "auto"  # initial weights

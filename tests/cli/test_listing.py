@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rlgen import catalog
+from rlgen import catalog, networks
 from rlgen.cli.main import app
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
@@ -21,9 +21,18 @@ def run(*words, **environment):
 
 def test_the_short_list_fits_a_page_and_names_everything():
     text = run("list")
-    assert len(text.splitlines()) < 40
+    assert len(text.splitlines()) < 50
     assert max(map(len, text.splitlines())) < 80
-    for word in (*catalog.CATALOG, "CartPole", "Pong", "digits", "folder:PATH", "every gymnasium id", "presets"):
+    for word in (
+        *catalog.CATALOG,
+        *networks.NETWORKS,
+        "CartPole",
+        "Pong",
+        "digits",
+        "folder:PATH",
+        "every gymnasium id",
+        "presets",
+    ):
         assert word in text
 
 
@@ -50,7 +59,9 @@ def test_the_json_of_everything_has_every_table_and_every_measured_score():
 def test_a_topic_that_there_is_not():
     with pytest.raises(UserError, match="no list of 'env': did you mean envs"):
         run("list", "env")
-    with pytest.raises(UserError, match="no list of 'zzz': there are agents, models, classifiers, envs, data, presets"):
+    with pytest.raises(
+        UserError, match="no list of 'zzz': there are agents, models, classifiers, envs, data, networks, presets"
+    ):
         run("list", "zzz")
 
 
@@ -58,7 +69,7 @@ def test_a_topic_that_there_is_not():
     ("info", "progress"),
     [
         ({"status": "interrupted", "time": 33}, "33/100 (33 %)"),
-        ({"status": "finished", "time": 40}, "40/100 (solved)"),
+        ({"status": "finished", "time": 40}, "40/100 (ended early)"),
         ({"status": "finished", "time": 101}, "101/100 (100 %)"),
     ],
 )
