@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from rlgen.agents.noise import NoisyLinear
+from rlgen.core.errors import UserError
 from rlgen.core.seeds import Conv2d, Linear
+from rlgen.networks import encoder, find
 
 
 class Shape(Protocol):
@@ -23,6 +25,8 @@ class Shape(Protocol):
     def noisy(self) -> bool: ...  # noqa: D102
     @property
     def layer_norm(self) -> bool: ...  # noqa: D102
+    @property
+    def encoder(self) -> str | None: ...  # noqa: D102
 
 
 class QNetwork(nn.Module):
@@ -147,8 +151,11 @@ def torso(obs: tuple[int, ...], shape: Shape, depth: int) -> tuple[nn.Sequential
     """Layers from an observation to features, `depth` of them hidden layers, and the number of features.
 
     Images below 36 pixels: the one convolution of MinAtar, Young & Tian 2019, arXiv:1903.03176. Larger images: the
-    three convolutions of Mnih et al. 2015, doi:10.1038/nature14236. Images below 3 pixels: none.
+    three convolutions of Mnih et al. 2015, doi:10.1038/nature14236. Images below 3 pixels: none. With
+    `--encoder` one of the networks of `rlgen.networks` in their place.
     """
+    if shape.encoder is not None:
+        return _encoder(obs, shape, shape.encoder, depth)
     layers: list[nn.Module] = []
     if len(obs) == 3 and min(obs[1:]) >= 3:
         channels, height, wide = obs
@@ -162,6 +169,25 @@ def torso(obs: tuple[int, ...], shape: Shape, depth: int) -> tuple[nn.Sequential
         obs = (channels, height, wide)
     layers.append(nn.Flatten(-len(obs)))
     features = torch.Size(obs).numel()
+    for _ in range(depth):
+        layers += hidden(Linear(features, shape.width), shape)
+        features = shape.width
+    return nn.Sequential(*layers), features
+
+
+def _encoder(obs: tuple[int, ...], shape: Shape, name: str, depth: int) -> tuple[nn.Sequential, int]:
+    """The torso with a network of `rlgen.networks`, layer norm in place of its batch norm.
+
+    Statistics of a batch would differ between acting and learning, and between states of one and of many episodes.
+    Raises UserError for observations that are no images, and for images that are too small.
+    """
+    if len(obs) != 3:
+        numbers = "x".join(map(str, obs))
+        raise UserError(f"--encoder {name} takes images, the observations here are of shape {numbers}: leave it out")
+    norm = "auto" if find(name).own.get("norm") == "none" else "layer"
+    way = "a smaller network, such as --encoder fast, takes them"
+    blocks, features = encoder(name, (obs[0], obs[1], obs[2]), "--encoder", way, norm=norm)
+    layers: list[nn.Module] = [blocks]
     for _ in range(depth):
         layers += hidden(Linear(features, shape.width), shape)
         features = shape.width

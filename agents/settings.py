@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.settings import Duration, Fraction, Rate
+from rlgen.networks.settings import NetworkName
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class DQN:
     eval_episodes: PositiveInt = 20  # greedy episodes of an evaluation, per seed
     final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score, per seed
     # Network
+    encoder: NetworkName | None = None  # network of images, such as resnet20; none: the convolutions of DQN
     width: PositiveInt = 128  # units per hidden layer
     depth: PositiveInt = 2  # hidden layers, after the convolutions for images
     layer_norm: bool = False  # layer normalisation in the hidden layers, against divergence (Gallici 2024)

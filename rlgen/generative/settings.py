@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Fraction, OptionalDuration, Rate
+from rlgen.networks.settings import NetworkName
 
 
 def _multiple_of_four(size: int) -> int:
@@ -163,6 +164,7 @@ class GAN(Model):
     augment_images: PositiveInt = 100_000  # images over which adaptive augmentation can go from none to full
     # Network
     architecture: Literal["dcgan", "residual"] = "dcgan"  # strided convolutions, or residual blocks
+    discriminator: NetworkName | None = None  # network of the discriminator, such as resnet20; none: --architecture
     latent: PositiveInt = 64  # dimensions of the noise; 2: a manifold is drawn
     width: PositiveInt = 32  # channels of the generator at half of the images' size, twice as many at a quarter
     discriminator_width: PositiveInt = 24  # channels of the discriminator at half of the images' size
@@ -171,6 +173,11 @@ class GAN(Model):
         """Options without an effect beside the others, and the reason."""
         table = (
             ("r1_interval", not self.r1_weight, "it belongs to --r1-weight, 1 for example"),
+            (
+                "discriminator_width",
+                self.discriminator is not None,
+                "it belongs to the discriminators of --architecture",
+            ),
             ("augment_images", self.augment != "adaptive", "it belongs to --augment adaptive"),
         )
         return {name: why for name, on, why in table if on}

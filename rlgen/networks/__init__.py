@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rlgen.networks.base import ConvNet
     from rlgen.networks.settings import NetworkSettings
 
-__all__ = ["NETWORKS", "Network", "build", "find"]
+__all__ = ["NETWORKS", "Network", "build", "encoder", "find"]
 
 
 def find(name: str) -> Network:
@@ -38,6 +38,21 @@ def build(name: str, shape: tuple[int, int, int], classes: int, settings: "Netwo
     network: ConvNet = build_class(shape, classes, resolved, **entry.arguments)
     network.initialise(resolved)
     return network
+
+
+def encoder(name: str, shape: tuple[int, int, int], option: str, way: str = "", **options: Any) -> "tuple[Any, int]":
+    """The blocks of the network of this name, (..., C, H, W) -> (..., F), and F.
+
+    Without dropout; of the options those that it takes. Raises UserError for images that are too small: `option` is
+    where the name was given, `way` the way out in place of a larger size.
+    """
+    from rlgen.networks.settings import NetworkSettings
+
+    entry = find(name)
+    entry.check(shape, option=option, way=way)
+    taken = {key: value for key, value in {"dropout": 0.0, **options}.items() if key in entry.takes}
+    network = build(name, shape, 1, NetworkSettings(network=name, **taken))
+    return network.body, network.feature_count
 
 
 def _letters(name: str) -> str:

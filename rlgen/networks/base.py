@@ -49,6 +49,11 @@ class ConvNet(nn.Module):
         h: Tensor = self.body(x)
         return h
 
+    @property
+    def feature_count(self) -> int:
+        """F, the number of inputs of the head."""
+        return next(layer.in_features for layer in self.head.modules() if isinstance(layer, nn.Linear))
+
     def prepare(self, images: Tensor) -> None:
         """Set weights that are computed from training images (N, C, H, W), normalised; called once before training."""
 

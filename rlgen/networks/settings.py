@@ -25,14 +25,15 @@ def _known(name: str) -> str:
     return networks.find(name).name
 
 
+NetworkName = Annotated[str, AfterValidator(_known)]
+
+
 @dataclass(frozen=True)
 class NetworkSettings:
     """Settings of a network. `auto` and none are the network's own choice."""
 
     # Network
-    network: Annotated[str, AfterValidator(_known)] = (
-        "fast"  # network, such as lenet5 or resnet20: see `rlgen list networks`
-    )
+    network: NetworkName = "fast"  # network, such as lenet5 or resnet20: see `rlgen list networks`
     activation: Activation = "auto"  # nonlinearity
     norm: Literal["auto", "none", "batch", "layer", "group", "lrn"] = "auto"  # normalisation after convolutions
     init: Literal["auto", "zeros", "gaussian", "xavier", "he", "orthogonal", "identity"] = "auto"  # initial weights

@@ -37,15 +37,18 @@ class Network:
         in_form = self.smallest_image if self.form(shape, stem) == "image" else None
         return in_form or self.smallest
 
-    def check(self, shape: tuple[int, int, int], stem: str = "auto") -> None:
-        """Raise UserError where images of a shape (C, H, W) are too small, with the size that is large enough."""
+    def check(self, shape: tuple[int, int, int], stem: str = "auto", option: str = "--network", way: str = "") -> None:
+        """Raise UserError where images of a shape (C, H, W) are too small, with the size that is large enough.
+
+        `option` is where the name was given, `way` the way out in place of a larger size.
+        """
         form = self.form(shape, stem)
         smallest = self.minimum(shape, stem)
         if min(shape[1:]) < smallest:
             ways = " or --stem small" if form == "image" and min(shape[1:]) >= self.smallest else ""
             raise UserError(
-                f"--network {self.name} needs images of at least {smallest}x{smallest} pixels, these have"
-                f" {shape[2]}x{shape[1]}: --size {-(-smallest // 4) * 4}{ways}"
+                f"{option} {self.name} needs images of at least {smallest}x{smallest} pixels, these have"
+                f" {shape[2]}x{shape[1]}: {way or f'--size {-(-smallest // 4) * 4}{ways}'}"
             )
 
 

@@ -10,8 +10,10 @@ from rlgen.agents.networks import Head, QNetwork, RecurrentQNetwork
 from rlgen.agents.noise import draw_noise
 
 
-def shape(width=8, depth=2, *, dueling=False, noisy=False, layer_norm=False):
-    return SimpleNamespace(width=width, depth=depth, dueling=dueling, noisy=noisy, layer_norm=layer_norm)
+def shape(width=8, depth=2, *, dueling=False, noisy=False, layer_norm=False, encoder=None):
+    return SimpleNamespace(
+        width=width, depth=depth, dueling=dueling, noisy=noisy, layer_norm=layer_norm, encoder=encoder
+    )
 
 
 def stream(seed=0):

@@ -10,8 +10,10 @@ from rlgen.agents.noise import NoisyLinear, draw_noise, zero_noise
 from rlgen.core.seeds import Seeds
 
 
-def shape(width=8, depth=2, *, dueling=False, noisy=False, layer_norm=False):
-    return SimpleNamespace(width=width, depth=depth, dueling=dueling, noisy=noisy, layer_norm=layer_norm)
+def shape(width=8, depth=2, *, dueling=False, noisy=False, layer_norm=False, encoder=None):
+    return SimpleNamespace(
+        width=width, depth=depth, dueling=dueling, noisy=noisy, layer_norm=layer_norm, encoder=encoder
+    )
 
 
 def stream(seed=0):

@@ -11,8 +11,10 @@ from rlgen.agents.numpy_network import in_numpy
 from rlgen.core.seeds import Seeds
 
 
-def shape(width=8, depth=2, *, dueling=False, noisy=False, layer_norm=False):
-    return SimpleNamespace(width=width, depth=depth, dueling=dueling, noisy=noisy, layer_norm=layer_norm)
+def shape(width=8, depth=2, *, dueling=False, noisy=False, layer_norm=False, encoder=None):
+    return SimpleNamespace(
+        width=width, depth=depth, dueling=dueling, noisy=noisy, layer_norm=layer_norm, encoder=encoder
+    )
 
 
 def agree(seeds, fast, obs=(4,)):

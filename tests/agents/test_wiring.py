@@ -197,11 +197,17 @@ EFFECTS = {
     "clip_reward": Effect(True, rewards, {-1.0, 0.0, 1.0}),
     "life_loss": Effect(True, terminations, 3),
     "eval_episodes": Effect(3, evaluated, 3),
+    "encoder": Effect("linear", lambda agent: layers(nn.Conv2d)(agent), 0),
     "width": Effect(24, lambda agent: agent.q.network.head.advantage[0].out_features, 24),
     "depth": Effect(4, lambda agent: layers(nn.ReLU)(agent), 4),
     "layer_norm": Effect(True, layers(nn.LayerNorm), 1),
 }
-TASKS = {"clip_reward": "TestLives", "life_loss": "TestLives", "repeat_action_probability": "MinAtar/Breakout"}
+TASKS = {
+    "encoder": "Catch",
+    "clip_reward": "TestLives",
+    "life_loss": "TestLives",
+    "repeat_action_probability": "MinAtar/Breakout",
+}
 SCORED = {"final_episodes"}  # by the session, not by the agent
 
 

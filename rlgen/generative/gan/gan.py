@@ -4,6 +4,8 @@ Adversarial losses and gradient penalties are in `losses.py`, augmentation in `a
 discriminators in `networks.py`.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ from rlgen.generative import settings
 from rlgen.generative.base import Generative, evaluating
 from rlgen.generative.gan.augmentation import AdaptiveAugment, DiffAugment, NoAugmentation
 from rlgen.generative.gan.losses import LOSSES, gradient_penalty, r1_penalty
-from rlgen.generative.gan.networks import ARCHITECTURES
+from rlgen.generative.gan.networks import ARCHITECTURES, NetworkDiscriminator
 from rlgen.generative.grids import (
     COLUMNS,
     MANIFOLD_SIDE,
@@ -53,7 +55,8 @@ class GAN(Generative):
         if height != width or height % 4 or not 8 <= height <= 64:
             raise DataError(f"{task} holds images of {width}x{height} pixels: give a --size, such as 32")
         self.adversarial_loss = LOSSES[config.loss]
-        generator_type, discriminator_type = ARCHITECTURES[config.architecture]
+        generator_type, own_type = ARCHITECTURES[config.architecture]
+        discriminator_type = partial(NetworkDiscriminator, config.discriminator) if config.discriminator else own_type
         with initial_weights(setup.seed):
             generator = generator_type(config.latent, channels, height, config.width, self.num_classes)
             discriminator = discriminator_type(

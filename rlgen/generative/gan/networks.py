@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from rlgen.networks import encoder
+
 Normalise = Callable[[nn.Module], nn.Module]  # a layer to the same layer with normalised weights
 
 
@@ -109,6 +111,28 @@ class ResidualDiscriminator(Discriminator):
             DownBlock(widths[-1], widths[-1], normalise, halve=False), nn.ReLU(), _SumOverPositions(),
         )  # fmt: skip
         return layers, widths[-1]
+
+
+class NetworkDiscriminator(Discriminator):
+    """The blocks of one of the networks of `rlgen.networks`, then a linear layer to one logit.
+
+    Without batch norm: with spectral norm none, otherwise layer norm. Leaky ReLU, as in DCGAN.
+    """
+
+    def __init__(
+        self, network: str, channels: int, size: int, width: int, classes: int = 0, spectral: bool = True
+    ) -> None:
+        """The network of this name; `width` has no effect."""
+        self.network, self.norm = network, "none" if spectral else "layer"
+        super().__init__(channels, size, width, classes, spectral)
+
+    def _feature_layers(self, normalise: Normalise, channels: int, size: int, width: int) -> tuple[nn.Sequential, int]:
+        shape = (channels, size, size)
+        blocks, count = encoder(self.network, shape, "--discriminator", norm=self.norm, activation="leaky")
+        for layer in list(blocks.modules()):
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                normalise(layer)
+        return blocks, count
 
 
 class UpBlock(nn.Module):

@@ -95,6 +95,11 @@ WIRES = {
         lambda model: [type(network).__name__ for network in (model.generator, model.discriminator)],
         ["ResidualGenerator", "ResidualDiscriminator"],
     ),
+    "discriminator": Wire(
+        {"discriminator": "mlp"},
+        lambda model: next(type(layer).__name__ for layer in model.discriminator.features),
+        "Flatten",
+    ),
     "latent": Wire({"latent": 5}, lambda model: model.generator.project.in_features, 5),
     "width": Wire({"width": 6}, lambda model: model.generator.upsample[-1].in_channels, 6),
     "discriminator_width": Wire(
