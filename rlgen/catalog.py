@@ -284,7 +284,7 @@ CATALOG = {
         Entry("classify", CLASSIFIER, "classifier:Classifier", "Classifier",
               "Network that classifies images (LeCun 1998)", "mnist", selects=("network", "optimizer")),
         Entry("knn", CLASSIFIER, "knn:KNN", "KNN",
-              "k-nearest neighbours by L1 and L2 distance (Cover & Hart 1967)", "mnist"),
+              "k-nearest neighbours by L1 and L2 distance (Cover 1967)", "mnist"),
     )
 }  # fmt: skip
 
