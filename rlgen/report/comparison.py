@@ -138,7 +138,8 @@ def compare(runs: Sequence[Curves], x: Axis = "steps") -> list[Line]:
         raise UserError("nothing to plot: name a run, or several to compare")
     kinds = {run.info["kind"]: run.directory.name for run in runs}
     if len(kinds) > 1:
-        raise UserError(f"agents and models have no axis in common: plot {' and '.join(kinds.values())} apart")
+        plurals = " and ".join(KINDS[name].plural for name in kinds)
+        raise UserError(f"{plurals} have no axis in common: plot {' and '.join(kinds.values())} apart")
     kind = KINDS[runs[0].info["kind"]]
     window = _window(runs)
     lines = [

@@ -165,7 +165,7 @@ def _shade(panel: "Axes", here: Sequence[Line]) -> None:
         return
     first, second = found
     panel.fill_between(first.x, first.mean, second.mean, color="0.5", alpha=0.15, linewidth=0)
-    gap = abs(first.mean[-1] - second.mean[-1])
+    gap = float(first.mean[-1] - second.mean[-1]) * (1 if accuracy else -1)  # below 0: the second is better
     text = f"gap at the end {100 * gap:.2f} points" if accuracy else f"gap at the end {gap:.3g}"
     place: Any = {"y": 0.03, "va": "bottom"} if accuracy else {"y": 0.97, "va": "top"}
     panel.text(x=0.98, s=text, ha="right", fontsize=9, color="0.3", transform=panel.transAxes, **place)
