@@ -63,7 +63,7 @@ def confusion(report: Mapping[str, Any], title: str) -> "Figure":
     axes = picture.add_subplot()
     axes.imshow(pixels, aspect="equal")
     axes.grid(visible=False)
-    dark = np.where(np.eye(k, dtype=bool), share, scale(wrong)) > 0.7
+    dark = np.where(np.eye(k, dtype=bool), share, scale(wrong)) > 0.8
     for row, column in np.argwhere(counts > 0) if k <= NUMBERED else ():
         number = f"{counts[row, column]:,.0f}"
         text = f"{number}\n{_percent(share[row, column])}" if k <= DETAILED else number

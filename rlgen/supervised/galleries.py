@@ -97,4 +97,6 @@ def _blank(x: Tensor, count: int) -> Tensor:
 
 def _percent(share: float) -> str:
     """Whole percents, more digits close to 0 and 1."""
-    return f"{share:.0%}" if 0.01 <= share <= 0.99 else f"{share:.1%}" if 0.001 <= share <= 0.999 else f"{share:.3%}"
+    if share < 0.01:
+        return f"{100 * share:.1g}%"
+    return f"{share:.0%}" if share < 0.99 else f"{share:.2%}"

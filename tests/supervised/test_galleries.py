@@ -111,6 +111,8 @@ def test_weights_of_zero_are_grey():
     assert galleries.filters(nn.Sequential(layer), (1, 4, 4), CLASSES).images.unique().tolist() == [0.5]
 
 
-@pytest.mark.parametrize(("share", "text"), [(0.5, "50%"), (0.995, "99.5%"), (0.0004, "0.040%"), (0.99996, "99.996%")])
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.5, "50%"), (0.995, "99.50%"), (0.0004, "0.04%"), (0.0062, "0.6%"), (0.9, "90%")]
+)
 def test_probabilities_close_to_the_ends_keep_their_digits(share, text):
     assert galleries._percent(share) == text

@@ -8,7 +8,7 @@ from rlgen import session
 from rlgen.core.config import resolve
 from rlgen.core.errors import Interrupted, UserError
 from rlgen.core.settings import Setup
-from rlgen.supervised import settings
+from rlgen.supervised import measures, settings
 from rlgen.supervised.classifier import Classifier
 
 DRAWN = {
@@ -54,13 +54,11 @@ def test_later_there_are_filters_and_no_first_batch():
     assert set(classifier.draw()) == {"filters.png"}
 
 
-def test_the_first_evaluation_has_the_loss_of_equal_scores():
-    classifier = build(init="zeros")
-    first = classifier.evaluate()
-    assert float(first["eval_uniform_loss"]) == pytest.approx(np.log(10))
-    assert float(first["eval_initial_loss"]) == pytest.approx(np.log(10), rel=1e-5)
+def test_the_first_evaluation_alone_has_the_loss_of_equal_scores():
+    classifier = build()
+    assert {"eval_initial_loss", "eval_uniform_loss"} <= set(classifier.evaluate())
     classifier.step()
-    assert "eval_uniform_loss" not in classifier.evaluate()
+    assert not {"eval_initial_loss", "eval_uniform_loss"} & set(classifier.evaluate())
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +100,22 @@ def test_predictions_are_those_of_the_report(trained):
     found = trained.predict(trained.test_set.images).argmax(1)
     accuracy = (found == trained.test_set.labels.numpy()).mean()
     assert accuracy == pytest.approx(trained.report(0, 0).values["accuracy"])
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_the_temperature_of_a_report_is_that_of_validation_images(trained, scale, monkeypatch):
+    logits = Classifier.logits
+    monkeypatch.setattr(Classifier, "logits", lambda self, images: scale * logits(self, images))
+    held_out = trained.validation_set
+    expected = measures.temperature(trained.logits(held_out.images), held_out.labels)
+    assert trained.report(0, 0).values["temperature"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("loss", "value"), [("softmax", np.log(10)), ("svm", 9), ("ova", 10)])
+def test_zero_weights_have_the_loss_of_equal_scores(loss, value):
+    found = build(init="zeros", loss=loss).evaluate()
+    assert float(found["eval_initial_loss"]) == float(found["eval_train_loss"]) == pytest.approx(value, rel=1e-5)
+    assert float(found["eval_uniform_loss"]) == pytest.approx(value, rel=1e-5)
 
 
 def test_no_images_have_no_probabilities(trained):
