@@ -187,8 +187,9 @@ def _spread(times: Sequence[int], count: int, spacing: Callable[[float, float, i
 def _captioned(images: Pixels, captions: Sequence[str], columns: int, scale: int) -> Pixels:
     """Images (N, H, W) or (N, H, W, 3), enlarged to `CAPTIONED` at least, each above its caption, line by line."""
     times = -(-max(CAPTIONED, WIDTH // columns) // images.shape[2]) * scale
-    size, width = LABEL * scale, images.shape[2] * times
+    width = images.shape[2] * times
     lines = [caption.split("\n") for caption in captions]
+    size = _size([line for text in lines for line in text], scale, width)
     bar = round(1.4 * size) * max(map(len, lines))
     cells = []
     for image, text in zip(images, lines, strict=True):
@@ -198,6 +199,12 @@ def _captioned(images: Pixels, captions: Sequence[str], columns: int, scale: int
             pen.text((width / 2, 1.4 * size * (i + 0.5)), _fitting(line, size, width), INK, _font(size), "mm")
         cells.append(np.concatenate([_enlarged(image, times), _like(image, np.asarray(below))]))
     return np.stack(cells)
+
+
+def _size(labels: Sequence[str], scale: int, room: float) -> float:
+    """The size of the letters with which all labels fit into `room` pixels, between `SMALLEST` and `LABEL`."""
+    longest = max(_font(LABEL * scale).getlength(label) for label in labels)
+    return max(SMALLEST * scale, LABEL * scale * min(1, room / max(1, longest)))
 
 
 def _fitting(label: str, size: float, room: float) -> str:
@@ -222,9 +229,7 @@ def _row_labels(labels: Sequence[str], height: int, scale: int, like: Sequence[s
 def _column_labels(labels: Sequence[str], left: float, width: int, total: int, scale: int) -> Pixels:
     """Labels side by side, each in the middle of `width` pixels from `left` on; letters shrink to fit, then are cut."""
     room = width * 0.94
-    longest = max(_font(LABEL * scale).getlength(label) for label in labels)
-    size = max(SMALLEST * scale, LABEL * scale * min(1, room / max(1, longest)))
-    height = round(1.7 * LABEL * scale)
+    size, height = _size(labels, scale, room), round(1.7 * LABEL * scale)
     picture = Image.new("L", (total, height), BAR)
     pen = ImageDraw.Draw(picture)
     for i, label in enumerate(labels):

@@ -1,5 +1,6 @@
 """Scales of the vertical axis of a plot: linear, logarithmic, or by the distance from 1 for accuracies near 1."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 MARGIN = 0.05  # of the height, above and below the values
 ACCURACIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)  # ticks
+FEW = 3  # ticks, at least
 DECADES = 3  # of a logarithmic axis, up to which there are ticks at 2 and 5 times a power of ten
 
 
@@ -39,11 +41,11 @@ def _logarithmic(axes: "Axes", values: Floats) -> None:
     margin = (high / low) ** MARGIN if high > low else 2
     low, high = low / margin, high * margin
     axes.set_yscale("log")
-    axes.set_ylim(low, high)
     steps = (1, 2, 5) if high / low < 10**DECADES else (1,)
     exponents = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    ticks = [step * 10.0**exponent for exponent in exponents for step in steps]
-    _ticks(axes, {tick: f"{tick:,.10g}" for tick in ticks if low <= tick <= high})
+    ticks = _inside([step * 10.0**exponent for exponent in exponents for step in steps], low, high)
+    _ticks(axes, {tick: f"{tick:,.10g}" for tick in ticks})
+    axes.set_ylim(low, high)  # last: ticks move limits
 
 
 def _accuracy(axes: "Axes", values: Floats) -> None:
@@ -60,13 +62,22 @@ def _accuracy(axes: "Axes", values: Floats) -> None:
     low, high = float(forward(values).min()), float(forward(values).max())
     margin = MARGIN * (high - low) or 0.1
     axes.set_yscale("function", functions=(forward, inverse))
-    shown = [tick for tick in ACCURACIES if low - margin <= forward(np.array(tick)) <= high + margin]
-    labels = {tick: f"{100 * tick:.4g} %" for tick in shown}
+    ends = inverse(np.array([low - margin, high + margin]))
+    labels = {tick: f"{100 * tick:.4g} %" for tick in _inside(ACCURACIES, *ends.tolist())}
     if values.max() == 1:  # in the place of the ticks close to it
         labels = {tick: label for tick, label in labels.items() if tick < 1 - 1.5 * least}
         labels[1.0] = "100 %"
     _ticks(axes, labels)
-    axes.set_ylim(*inverse(np.array([low - margin, high + margin])))  # last: ticks move limits
+    axes.set_ylim(*ends)
+
+
+def _inside(ticks: Sequence[float], low: float, high: float) -> list[float]:
+    """Those of `ticks` between the limits; equally spaced ones where there are too few of them to read the scale."""
+    from matplotlib.ticker import MaxNLocator
+
+    found = [tick for tick in ticks if low <= tick <= high]
+    spaced = MaxNLocator(5).tick_values(low, high)
+    return found if len(found) >= FEW else [tick for tick in spaced.round(10).tolist() if low <= tick <= high]
 
 
 def _ticks(axes: "Axes", labels: dict[float, str]) -> None:

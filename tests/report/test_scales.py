@@ -60,6 +60,18 @@ def test_losses_by_powers_of_ten():
     assert labels(fitted("log", [10.0, 1e-4])) == ["0.0001", "0.001", "0.01", "0.1", "1", "10"]
 
 
+@pytest.mark.parametrize(
+    ("scale", "values", "wanted"),
+    [
+        ("accuracy", [0.08, 0.19], ["7.5 %", "10 %", "12.5 %", "15 %", "17.5 %"]),
+        ("accuracy", [0.991, 0.993], ["99.1 %", "99.15 %", "99.2 %", "99.25 %", "99.3 %"]),
+        ("log", [2.1, 3.4], ["2.1", "2.4", "2.7", "3", "3.3"]),
+    ],
+)
+def test_a_narrow_range_has_ticks(scale, values, wanted):
+    assert labels(fitted(scale, values)) == wanted
+
+
 def test_zeros_do_not_stretch_a_logarithmic_axis():
     axes = fitted("log", [0.0, 0.5, 1.0])
     assert axes.get_ylim()[0] > 0.4
