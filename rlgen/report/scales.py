@@ -76,7 +76,7 @@ def _inside(ticks: Sequence[float], low: float, high: float) -> list[float]:
     from matplotlib.ticker import MaxNLocator
 
     found = [tick for tick in ticks if low <= tick <= high]
-    spaced = MaxNLocator(5).tick_values(low, high)
+    spaced = np.asarray(MaxNLocator(5).tick_values(low, high))
     return found if len(found) >= FEW else [tick for tick in spaced.round(10).tolist() if low <= tick <= high]
 
 
