@@ -12,7 +12,7 @@ import torch
 
 from rlgen import catalog, provenance
 from rlgen.catalog import Entry
-from rlgen.core.algorithm import Algorithm, Report
+from rlgen.core.algorithm import Algorithm, Initialised, Report
 from rlgen.core.config import check_names, resolve
 from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
@@ -187,6 +187,7 @@ def prepare(
     config, setup, plan = settings_of(entry, preset_names(entry, task, preset, typed), typed)
     made = make(entry, task, config, setup, given)
     _check_plan(plan, entry, made)
+    origin = made.initialise(runs) if isinstance(made, Initialised) else {}
     run = Run.create(
         runs,
         f"{entry.name}-{safe(Path(task).name if task.startswith('folder:') else task)}",
@@ -206,6 +207,7 @@ def prepare(
         versions=provenance.versions(),
         git=provenance.git(),
         time=0,
+        **origin,
     )
     return Session(entry, made, run, plan, _count(entry, config))
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -144,6 +145,15 @@ class HasNetworks(Protocol):
 
     def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """Each trained network without an S axis by a name, and inputs of it for one image or observation (1, ...)."""
+        ...
+
+
+@runtime_checkable
+class Initialised(Protocol):
+    """An algorithm that may start from another run."""
+
+    def initialise(self, runs: Path) -> dict[str, Any]:
+        """Copy weights of another run in the folder `runs`, once, before the first step; facts for run.json."""
         ...
 
 

@@ -115,6 +115,10 @@ _ALL = [
         (*_COMMON, "depth"), {**_RELU, "norm": "none", "depth": 2},
     ),
     Network(
+        "encoder", "encoder:Encoder", "the encoder of the autoencoders: strided and 3x3 convolutions",
+        (*_COMMON, "depth"), {**_RELU, "norm": "none", "depth": 2}, smallest=4,
+    ),
+    Network(
         "lenet5", "lenet:LeNet5", "LeNet-5 as it is used today (LeCun 1998)",
         _POOLED, {**_RELU, "norm": "none"}, smallest=12, parameters=61_706,
     ),

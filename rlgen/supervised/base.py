@@ -16,6 +16,7 @@ from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
 from rlgen.data import splits
+from rlgen.data.classes import only_classes
 from rlgen.supervised.losses import Loss
 from rlgen.supervised.scores import report
 
@@ -72,7 +73,8 @@ class ImageClassifier(Stateful):
     def load(self, split: data.Split) -> data.Dataset:
         """The images of a split as they are stored."""
         config = self.config
-        return data.load(self.task, split, data=config.data, size=config.size, skip_bad=config.skip_bad)
+        images = data.load(self.task, split, data=config.data, size=config.size, skip_bad=config.skip_bad)
+        return only_classes(images, config.only_classes) if config.only_classes else images
 
     def describe_task(self) -> dict[str, str]:
         """Facts about the dataset: number of images, classes, shape of an image, splits, duplicates."""

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ from rlgen.data import splits
 from rlgen.data.augmentation import Augmentation, parse
 from rlgen.data.order import Order
 from rlgen.networks.base import ConvNet
-from rlgen.supervised import ensembles, galleries, losses, settings
+from rlgen.supervised import ensembles, galleries, losses, settings, transfer
 from rlgen.supervised.base import ImageClassifier
 from rlgen.supervised.ensembles import mean_probability
 
@@ -41,7 +43,9 @@ class Classifier(ImageClassifier):
 
     Config = settings.Classifier
     config: settings.Classifier
-    state = ("order", "augmenting", "dropping", "network", "ema", "optimization", "steps", "ensemble", "time")
+    state = (
+        "order", "augmenting", "dropping", "network", "ema", "optimization", "steps", "ensemble", "time", "mean", "std",
+    )  # fmt: skip
 
     def __init__(self, task: str, config: settings.Classifier, setup: Setup) -> None:
         super().__init__(task, config, setup)
@@ -56,6 +60,7 @@ class Classifier(ImageClassifier):
         self.dropping = torch_stream(setup.seed, "dropout", self.device)
         with initial_weights(setup.seed):
             self.network = Members(self._build, config.side_by_side).to(self.device)
+        self.frozen = transfer.freeze_blocks(self.network.network, config.freeze)
         self.ema = average_of(self.network)
         draw_from(self.dropping, self.network)
         self.optimization = self._optimization()
@@ -66,6 +71,7 @@ class Classifier(ImageClassifier):
         self.order = Order(images, config.batch, setup.seed, self.device, config.side_by_side)
         everything = torch.arange(images, device=self.device).expand(config.side_by_side, -1)
         self.everything = torch.split(everything, FULL_CHUNK, 1)
+        self.copied: dict[str, Any] = {}  # what `initialise` copied
 
     def _build(self) -> nn.Module:
         network = networks.build(self.config.network, self.shape, len(self.classes), self.config)
@@ -110,6 +116,16 @@ class Classifier(ImageClassifier):
     def _remembered(self) -> Tensor:
         """Predictions (N,) for the training images by the averaged weights."""
         return self._scores(self.ema, self.train_set.images)[0].argmax(1)
+
+    def initialise(self, runs: Path) -> dict[str, Any]:
+        """Start from the layers of the run `--init-from`, with its statistics of images; facts for run.json."""
+        self.copied = transfer.initialise(self.network, self.config, runs, self.mean, self.std)
+        self.ema.load_state_dict(self.network.state_dict())
+        return {"transfer": self.copied} if self.copied else {}
+
+    def describe_task(self) -> dict[str, str]:
+        """Facts about the dataset, the origin of the weights and the frozen layers."""
+        return {**super().describe_task(), **transfer.facts(self.config.init_from, self.copied, self.frozen)}
 
     def step(self) -> Metrics:
         """One gradient step of every seed on a minibatch of its own, or on all images where the rule takes all."""

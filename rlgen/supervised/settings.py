@@ -23,6 +23,12 @@ def _augmentations(names: str) -> str:
     return names
 
 
+def _layers(text: str) -> str:
+    if text not in ("all", "none") and not text.isdecimal():
+        raise ValueError("give all, none, or the number of the first layers that stay as they are")
+    return text
+
+
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -36,6 +42,7 @@ class Data:
     size: Annotated[int, Field(ge=8, le=512)] | None = None  # side of the scaled images in pixels; none: their own size
     skip_bad: bool = False  # skip unreadable image files of a folder
     train_images: NonNegativeInt = 0  # training images, drawn by the seed, each class its share; 0: all
+    only_classes: str = ""  # classes whose images are kept, by name or number, such as 0,1,2; empty: all
     validation: Share = 0.1  # share of the training images kept for validation, stratified by class; 0: none
 
     @property
@@ -78,6 +85,9 @@ class Classifier(Data, OptimizerSettings, NetworkSettings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # precision of training; auto: the faster one
     # Data
     augment: Annotated[str, AfterValidator(_augmentations)] = ""  # augmentations of training images, such as shift,flip
+    # Transfer
+    init_from: str | None = None  # run whose layers before the head the network starts from: a path or name, or latest
+    freeze: Annotated[str, AfterValidator(_layers)] = "none"  # layers before the head that stay: all, none, or first N
     # Experience
     seeds: PositiveInt = 1  # independent networks trained in parallel
     # Members
@@ -113,6 +123,11 @@ class Classifier(Data, OptimizerSettings, NetworkSettings):
         ]
         if len(chosen) > 1:
             raise UserError(f"{' and '.join(chosen)}: each trains several networks, for another purpose: take one")
+        if self.ensemble == "boosting" and (self.init_from is not None or self.freeze != "none"):
+            raise UserError(
+                "--ensemble boosting starts each member anew: leave out --init-from and --freeze,"
+                " or take --ensemble average, bagging or snapshot"
+            )
         if self.folds == 1:
             raise UserError("--folds 1: cross-validation needs at least 2 folds")
 

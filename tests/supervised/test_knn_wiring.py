@@ -44,6 +44,7 @@ EFFECTS = {
     "data": Effect("elsewhere", loaded("data"), "elsewhere"),
     "size": Effect(16, lambda knn: knn.memory.vectors.shape[1], 256),
     "skip_bad": Effect(True, loaded("skip_bad"), True),
+    "only_classes": Effect("3,5", lambda c: c.classes, ("3", "5")),
     "train_images": Effect(200, lambda knn: len(knn.memory.vectors), 200),
     "validation": Effect(0.5, lambda knn: len(knn.validation_set) > 600, True),
     "k": Effect(3, lambda knn: list(knn.ks), [3]),

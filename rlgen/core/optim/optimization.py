@@ -157,7 +157,7 @@ class Optimization(Stateful):
         return first_order(settings, groups, self.weights[0].device.type)
 
     def _second_order(self) -> LBFGS | Newton:
-        rule, count = self.settings.optimizer, sum(weight.numel() for weight in self.weights)
+        rule, count = self.settings.optimizer, sum(w.numel() for w in self.weights if w.requires_grad)
         if self.seeds > 1:
             raise UserError(f"--optimizer {rule}: its steps have one length for all seeds: take --seeds 1, or adam")
         if rule == "lbfgs":
