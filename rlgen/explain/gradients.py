@@ -4,15 +4,17 @@ Saliency: Simonyan et al. 2013, arXiv:1312.6034. Guided backpropagation: Springe
 The gradient is that of the logit: the gradient of a probability vanishes where the network is certain.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from rlgen.core.errors import UserError
 
-RELU = "ReluBackward0"  # node of the autograd graph of every ReLU: module or function, in place or not
+IN_PLACE = (torch.relu_, Tensor.relu_)
+RELUS = (F.relu, torch.relu, Tensor.relu, *IN_PLACE)
 
 
 def saliency(network: nn.Module, x: Tensor, target: Tensor) -> Tensor:
@@ -28,17 +30,15 @@ def saliency(network: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 def guided_backpropagation(network: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Saliency in which every ReLU passes back positive gradients only: R = 1[h > 0] · max(R', 0). Shapes as above.
 
-    The rule is attached to the nodes of this one autograd graph, not to modules. Captum 0.9 attaches it to modules,
-    where it misses functional ReLUs, and clips the gradient of a shortcut that starts at a ReLU's input.
+    The rule replaces ReLU while the network runs: as a module or a function, in place or not. Hooks on modules, as in
+    Captum 0.9, miss functions, and clip the gradient of a shortcut that starts at the input of a ReLU as well.
     Raises UserError for a network without ReLU.
     """
     x = x.detach().clone().requires_grad_()
-    score = logit(network, x, target).sum()
-    relus = [node for node in _nodes(score.grad_fn) if node.name() == RELU]
-    if not relus:
+    with _Guided() as guided:
+        score = logit(network, x, target).sum()
+    if not guided.count:
         raise UserError("guided backpropagation is defined for ReLU, and this network has none: try --method saliency")
-    for node in relus:
-        node.register_hook(_positive)
     (gradient,) = torch.autograd.grad(score, x)
     return gradient
 
@@ -49,18 +49,32 @@ def logit(network: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     return scores.gather(-1, target.unsqueeze(-1)).squeeze(-1)
 
 
-def _positive(gradients: tuple[Tensor, ...], _: tuple[Tensor, ...]) -> tuple[Tensor]:
-    """The gradient with respect to the input of a ReLU, its negative part removed."""
-    return (gradients[0].clamp(min=0),)
+class _Guided(TorchFunctionMode):
+    """Within it, every ReLU is a guided one; `count` of them have run."""
+
+    count = 0
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function not in RELUS:
+            return function(*args, **kwargs)
+        self.count += 1
+        x = args[0] if args else kwargs["input"]
+        out = _GuidedReLU.apply(x)
+        in_place = function in IN_PLACE or kwargs.get("inplace") or (function is F.relu and any(args[1:]))
+        return x.copy_(out) if in_place else out
 
 
-def _nodes(root: Any) -> Iterator[Any]:
-    """Every node of an autograd graph once."""
-    found, waiting = {root}, [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for following, _ in node.next_functions:
-            if following is not None and following not in found:
-                found.add(following)
-                waiting.append(following)
+class _GuidedReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        positive = x > 0
+        ctx.save_for_backward(positive)
+        return x * positive
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (positive,) = ctx.saved_tensors
+        return gradients[0].clamp(min=0) * positive

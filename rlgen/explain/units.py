@@ -1,5 +1,6 @@
 """Filters of the first layer, and the real images that activate a unit most. Zeiler & Fergus 2013, arXiv:1311.2901."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -38,11 +39,12 @@ def strongest(network: nn.Module, images: Tensor, unit: Unit, count: int) -> Str
 def first_filters(network: nn.Module, shape: tuple[int, ...]) -> Tensor | None:
     """The weights of the first layer as images (F, C, h, w): of a convolution, or of a linear layer of all pixels.
 
-    `shape` is (C, H, W). None where the first layer with weights is neither, or sees a group of the channels only.
+    `shape` is (C, H, W). None where the first layer with such weights sees a group of the channels only.
     """
     for layer in (*blocks(network).modules(), *head(network).modules()):
-        if isinstance(layer, nn.Conv2d):
-            return layer.weight.detach() if layer.weight.shape[1] == shape[0] else None
-        if isinstance(layer, nn.Linear):
-            return layer.weight.detach().view(-1, *shape) if layer.in_features == torch.Size(shape).numel() else None
+        weight = getattr(layer, "weight", None)
+        if isinstance(weight, Tensor) and weight.ndim == 4:
+            return weight.detach() if weight.shape[1] == shape[0] else None
+        if isinstance(weight, Tensor) and weight.ndim == 2:
+            return weight.detach().view(-1, *shape) if weight.shape[1] == math.prod(shape) else None
     return None

@@ -69,7 +69,7 @@ def test_blur_keeps_a_constant_and_the_mean():
 
 
 def test_ascent_raises_the_logit_and_the_unit():
-    network, start = convolutional(), torch.zeros(1, 1, 8, 8)
+    network, start = convolutional(), 0.3 * torch.randn(1, 1, 8, 8)
     for objective in (class_scores(network, torch.tensor([1])), unit_mean(network, Unit("conv1", 2))):
         found = ascend(objective, start, Prior(decay=0.0, lr=0.2, steps=100), stream())
         assert objective(found).item() > objective(start).item() + 0.01

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from rlgen.core.errors import UserError
@@ -45,7 +46,14 @@ def test_guided_backpropagation_with_positive_weights_is_the_gradient():
     torch.testing.assert_close(guided_backpropagation(network, x, target), saliency(network, x, target))
 
 
-@pytest.mark.parametrize("relu", [nn.ReLU, lambda: nn.ReLU(inplace=True), FunctionalReLU])
+class InPlaceOnView(nn.Module):
+    def forward(self, x):
+        x = x.view(len(x), 3, -1)
+        F.relu(x, True)  # the result is left in x
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize("relu", [nn.ReLU, lambda: nn.ReLU(inplace=True), FunctionalReLU, InPlaceOnView])
 def test_guided_backpropagation_by_hand(relu):
     first, second, last = nn.Linear(16, 12), nn.Linear(12, 9), nn.Linear(9, 3)
     network = Net(last, flatten=nn.Flatten(), one=nn.Sequential(first, relu()), two=nn.Sequential(second, relu()))
@@ -79,6 +87,19 @@ def test_guided_backpropagation_leaves_no_hook_and_no_gradient():
     assert all(weight.grad is None for weight in network.parameters())
     assert not x.requires_grad
     assert torch.equal(saliency(network, x, target), before)
+
+
+@pytest.mark.parametrize("name", ["relu", "relu_"])
+def test_methods_of_tensors_are_guided(name):
+    class Method(nn.Module):
+        def forward(self, x):
+            return getattr(x, name)()
+
+    network = convolutional(relu=Method)
+    other = convolutional()
+    other.load_state_dict(network.state_dict())
+    x, target = images(), torch.tensor([0, 1, 2, 0])
+    assert torch.equal(guided_backpropagation(network, x, target), guided_backpropagation(other, x, target))
 
 
 def test_guided_backpropagation_needs_a_relu():

@@ -1,0 +1,211 @@
+"""Explanations of the whole network: ascents, first filters, strongest images of units, features in two dimensions."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlgen.core.errors import UserError
+from rlgen.core.images import from_bytes
+from rlgen.core.seeds import torch_stream
+from rlgen.explain import embedding
+from rlgen.explain.ascent import Objective, Prior, ascend, class_scores, unit_mean
+from rlgen.explain.layers import Unit, maps
+from rlgen.explain.request import Request, Result
+from rlgen.explain.scatter import classes_sheet, images_canvas
+from rlgen.explain.sheets import Array, pictures_sheet, save
+from rlgen.explain.subject import Subject
+from rlgen.report.pictures import caption, write_png
+from rlgen.explain.units import Strongest, first_filters, strongest
+
+CLASSES = 10  # classes in the picture of an ascent, at most
+FILTERS = 64  # filters of the first layer, at most
+COLUMNS = 16  # of a picture of filters
+UNITS, EACH = 8, 8  # units of a block, and strongest images of each
+SEARCHED = 5_000  # test images among which the strongest are searched
+POINTS = 1_000  # test images in the pictures of features
+Progress = Callable[[int], object]
+
+
+def ascent(request: Request, progress: Progress) -> Result:
+    """Images that maximise the logit of each class, or a unit, beside those of random weights."""
+    subject, unit = request.subject, request.unit
+    classes = torch.arange(min(CLASSES, len(subject.classes)))
+    rows, found = [], torch.empty(0)
+    for label, network in (("trained", subject.network), ("random weights", subject.fresh(request.seed))):
+        if unit is None:
+            objective, count = class_scores(network, classes), len(classes)
+        else:
+            objective, count = unit_mean(network, unit), 4
+        images = _ascended(subject, objective, count, request.seed)
+        values = objective(images)
+        if label == "trained":
+            found = values
+        rows.append((label, _pixels(subject, images), [f"{value:.1f}" for value in values]))
+        progress(1)
+    names = subject.classes[: len(classes)] if unit is None else [f"start {i + 1}" for i in range(4)]
+    what = "the logit of a class" if unit is None else f"the mean of unit {unit}"
+    figure = pictures_sheet(
+        rows,
+        columns=names,
+        title=f"Gradient ascent on {what}",
+        below=f"Numbers: {what} for the image found. From noise around the mean colour, with total variation, jitter and"
+        " blur as the prior of natural images.",
+    )
+    key = [str(unit)] * len(found) if unit else subject.classes
+    values = {str(k): v for k, v in zip(key, found.tolist(), strict=False)}
+    return Result("ascent", save(figure, request.out / "ascent.png"), values={"reached": values})
+
+
+def filters(request: Request, progress: Progress) -> Result:
+    """The weights of the first layer beside those of a random network."""
+    subject = request.subject
+    rows: list[tuple[str, list[Array], list[str]]] = []
+    total = 0
+    for label, network in (("trained", subject.network), ("random weights", subject.fresh(request.seed))):
+        weights = first_filters(network, subject.shape)
+        if weights is None:
+            raise UserError("the first layer sees a part of the channels only: it has no filters to draw")
+        total, shown = len(weights), weights[:FILTERS]
+        tiles = _scaled(shown) if weights.shape[1] == 3 else list(shown.permute(0, 2, 3, 1).numpy())
+        for start in range(0, len(tiles), COLUMNS):
+            part = tiles[start : start + COLUMNS]
+            rows.append((label if start == 0 else "", part, [str(start + i) for i in range(len(part))]))
+        progress(1)
+    count = f"{total} filters" if total <= FILTERS else f"first {FILTERS} of {total} filters"
+    scale = "grey is 0" if subject.shape[0] == 3 else "blue is negative, white is 0, red is positive"
+    figure = pictures_sheet(
+        rows, title=f"Weights of the first layer: {count}", signed=True,
+        below=f"Each is scaled by its own largest weight; {scale}.",
+    )  # fmt: skip
+    return Result("filters", save(figure, request.out / "filters.png"), values={"filters": total})
+
+
+def strongest_images(request: Request, progress: Progress) -> Result:
+    """The test images that activate units most, cut to the receptive field of the position."""
+    subject = request.subject
+    index = subject.sample(SEARCHED, request.seed)
+    images = subject.images[index]
+    x = subject.normalize(images)
+    units = [request.unit] if request.unit else _units(subject, x)
+    rows, values = [], {}
+    for unit in units:
+        found = strongest(subject.network, x, unit, EACH)
+        labels = subject.labels[index[found.index]].tolist()
+        notes = [f"{v:.1f}  {_short(subject.classes[k])}" for v, k in zip(found.value.tolist(), labels, strict=True)]
+        rows.append((str(unit), _crops(from_bytes(images), found), notes))
+        values[str(unit)] = {
+            "images": index[found.index].tolist(), "labels": labels, "values": found.value.tolist(),
+            "receptive_field": None if found.box is None else _field(found),
+        }  # fmt: skip
+        progress(1)
+    fields = {tuple(value["receptive_field"]) for value in values.values() if value["receptive_field"]}
+    crop = "".join(f", cut to the receptive field of {h}x{w} pixels" for h, w in fields if (h, w) != subject.shape[1:])
+    figure = pictures_sheet(
+        rows,
+        title=f"Images that activate a unit most, of {len(x):,} test images",
+        below=f"Numbers: the unit at its strongest position{crop}; then the class of the image. Blue: beyond the border.",
+    )
+    return Result("strongest", save(figure, request.out / "strongest.png"), values={"units": values})
+
+
+def features(request: Request, progress: Progress) -> Result:
+    """The features before the head by principal components and t-SNE, beside those of random weights."""
+    subject, seed = request.subject, request.seed
+    index = subject.sample(POINTS, seed)
+    x, labels = subject.normalize(subject.images[index]), subject.labels[index].numpy()
+    panels, accuracy, points = [], {}, np.empty(0)
+    for label, network in (("trained", subject.network), ("random weights", subject.fresh(seed))):
+        rows = embedding.features(network, x)
+        accuracy[label] = embedding.neighbour_accuracy(rows, labels)
+        components, shares = embedding.principal_components(rows)
+        axes = tuple(f"component {i + 1}, {share:.0%} of the variance" for i, share in enumerate(shares))
+        panels.append((f"{label}: principal components", components, axes))
+        neighbours = embedding.tsne(rows, seed)
+        if label == "trained":
+            points = neighbours
+        panels.append((f"{label}: t-SNE", neighbours, ("", "")))
+        progress(1)
+    shown = ", ".join(f"{label} {share:.1%}" for label, share in accuracy.items())
+    title = f"Features of {len(x):,} test images\nnearest other image of the same class: {shown}"
+    save(classes_sheet(panels, labels, subject.classes, title, 2), request.out / "features.png")
+    zoom = max(1, round(40 / max(subject.shape[1:])))
+    canvas = images_canvas(points, subject.images[index].permute(0, 2, 3, 1).numpy(), zoom)
+    text = f"t-SNE of the trained features of {len(x):,} test images; those that would cover another one are left out"
+    write_png(caption(canvas, text), request.out / "features-images.png")
+    return Result("features", request.out / "features.png", values={"neighbour_accuracy": accuracy})
+
+
+DRAWINGS: dict[str, Callable[[Request, Progress], Result]] = {
+    "ascent": ascent,
+    "filters": filters,
+    "strongest": strongest_images,
+    "features": features,
+}
+
+
+def _ascended(subject: Subject, objective: Objective, count: int, seed: int) -> Tensor:
+    """Normalised images (n, C, H, W) from noise, by an objective that is scaled to a gradient of length 1 at first.
+
+    The decay is then such that a linear objective would be largest at 10 standard deviations per pixel, beyond black
+    and white.
+    """
+    stream = torch_stream(seed, "gradient ascent")
+    baseline = subject.baseline.view(1, -1, 1, 1)
+    noise = torch.randn(count, *subject.shape, generator=stream)
+    start = (baseline + 0.3 * noise).requires_grad_()
+    (slope,) = torch.autograd.grad(objective(start).sum(), start)
+    lengths = slope.flatten(1).norm(dim=1).clamp(min=1e-12)
+    side = min(subject.shape[1:])
+    prior = Prior(
+        decay=0.05 / math.sqrt(math.prod(subject.shape)), variation=0.002, jitter=max(1, side // 16), blur=0.4,
+    )  # fmt: skip
+    low, high = (subject.normalize(torch.full((1, subject.shape[0], 1, 1), level))[0] for level in (0.0, 1.0))
+    return ascend(lambda x: objective(x) / lengths, start.detach(), prior, stream, low, high)
+
+
+def _units(subject: Subject, x: Tensor) -> list[Unit]:
+    """The first units of the block in the middle of those whose output is a map, or of the last block."""
+    shapes = maps(subject.network, x)
+    of_maps = [name for name, shape in shapes.items() if len(shape) == 3 and shape[1] * shape[2] > 1]
+    block = of_maps[len(of_maps) // 2] if of_maps else list(shapes)[-1]
+    return [Unit(block, i) for i in range(min(UNITS, shapes[block][0]))]
+
+
+def _crops(images: Tensor, found: Strongest) -> list[Array]:
+    """The strongest images (H, W, C), cut to the receptive field; what lies beyond the image is NaN, and left empty."""
+    whole = images[found.index].permute(0, 2, 3, 1).numpy()
+    if found.box is None:
+        return list(whole)
+    height, width = _field(found)
+    crops = []
+    for image, (top, bottom, left, right) in zip(whole, found.box.tolist(), strict=True):
+        crop = np.full((height, width, image.shape[-1]), np.nan, np.float32)
+        y = 0 if bottom == image.shape[0] and top > 0 else height - (bottom - top)
+        x = 0 if right == image.shape[1] and left > 0 else width - (right - left)
+        crop[y : y + bottom - top, x : x + right - left] = image[top:bottom, left:right]
+        crops.append(crop)
+    return crops
+
+
+def _field(found: Strongest) -> tuple[int, int]:
+    """Height and width of the receptive field in pixels: the largest of those cut off by the border."""
+    assert found.box is not None
+    top, bottom, left, right = found.box.unbind(1)
+    return int((bottom - top).max()), int((right - left).max())
+
+
+def _pixels(subject: Subject, x: Tensor) -> list[Array]:
+    return list(subject.pixels(x).permute(0, 2, 3, 1).numpy())
+
+
+def _scaled(weights: Tensor) -> list[Array]:
+    """Filters (F, 3, h, w) as colours: 0 is grey, the largest magnitude of a filter black or white."""
+    largest = weights.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
+    return list((0.5 + 0.5 * weights / largest).permute(0, 2, 3, 1).numpy())
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 10 else f"{name[:9]}…"

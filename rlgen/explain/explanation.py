@@ -1,0 +1,102 @@
+"""Every explanation of a trained classifier: computed, compared with random weights, and drawn into a folder."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from rlgen.core.errors import UserError
+from rlgen.core.tables import table
+from rlgen.explain.drawings import DRAWINGS
+from rlgen.explain.maps import FAILS, MAPS, PARTLY, RANDOM, STAGES, Maps, compare, networks_needed
+from rlgen.explain.request import Request, Result
+from rlgen.explain.sheets import maps_sheet, save
+
+METHODS = (*MAPS, *DRAWINGS)
+
+
+def explain(
+    request: Request, methods: Sequence[str], every: bool, progress: Callable[[int], object]
+) -> Iterable[Result]:
+    """The result of each method, its pictures in `request.out`. `progress` is called `work` times in all.
+
+    With `every`, a method that does not fit the network is left out with its reason; otherwise UserError is raised.
+    """
+    for name in methods:
+        try:
+            yield _map(name, request, progress) if name in MAPS else DRAWINGS[name](request, progress)
+        except UserError as error:
+            if not every:
+                raise
+            yield Result(name, left_out=str(error))
+
+
+def work(request: Request, methods: Sequence[str]) -> int:
+    """Calls of `progress`."""
+    return sum(networks_needed(request.subject.network) if name in MAPS else 2 for name in methods)
+
+
+def _map(name: str, request: Request, progress: Callable[[int], object]) -> Result:
+    method, subject = MAPS[name], request.subject
+    found = compare(method, subject, request.x, request.target, request.seed, progress)
+    correlations = found.correlations["all"]
+    notes = ["constant" if math.isnan(value) else f"ρ = {value:.2f}" for value in correlations.tolist()]
+    figure = maps_sheet(
+        subject.pixels(request.x).permute(0, 2, 3, 1).numpy(),
+        [("trained", found.trained.numpy()), ("random\nweights", found.random.numpy())],
+        request.captions,
+        notes,
+        title=f"{method.title}: {method.quantity}",
+        below=_summary(found),
+        signed=method.signed,
+    )
+    means = {stage: _number(found.correlation(stage)) for stage in found.correlations}
+    return Result(name, save(figure, request.out / f"{name}.png"), means, found.verdict)
+
+
+def _summary(found: Maps) -> str:
+    shares = ", ".join(f"{STAGES[stage]} {found.correlation(stage):.2f}" for stage in found.correlations)
+    return (
+        f"Above an image: its class → the class of highest probability. Below: rank correlation ρ with random weights.\n"
+        f"Mean ρ: {shares}. Verdict: {found.verdict}."
+    )
+
+
+def lines(results: Sequence[Result], notes: bool = True) -> list[str]:
+    """The results as a table: method, rank correlations at each stage, verdict, file."""
+    rows = []
+    for result in results:
+        shown = [_shown(result.correlations.get(stage)) for stage in STAGES]
+        rows.append([result.method, *shown, result.verdict or result.left_out and "left out" or "", _file(result)])
+    text = table(["method", *STAGES, "verdict", "file"], rows)
+    reasons = [f"{result.method} left out: {result.left_out}" for result in results if result.left_out]
+    if any(result.correlations for result in results):
+        reasons += [
+            f"Columns: rank correlation with the map of {RANDOM} networks whose head, upper half or whole is random.",
+            f"A method fails from {FAILS} on in any column, and in part from {PARTLY} on (Adebayo et al. 2018).",
+        ]
+    return [*text, *reasons]
+
+
+def as_json(results: Sequence[Result]) -> dict[str, Any]:
+    """The results JSON-ready, by method."""
+    return {
+        result.method: {
+            "file": str(result.file) if result.file else None,
+            **({"rank_correlation": result.correlations, "verdict": result.verdict} if result.correlations else {}),
+            **result.values,
+            **({"left_out": result.left_out} if result.left_out else {}),
+        }
+        for result in results
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _file(result: Result) -> str:
+    return str(result.file) if result.file else ""
