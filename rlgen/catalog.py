@@ -171,7 +171,7 @@ CLASSIFIER = Kind(
             gap=("eval_train_loss", "eval_validation_loss"),
         ),
     ),
-    verbs=("eval", "plot"), also=("predict",),
+    verbs=("eval", "plot"), also=("predict", "explain"),
     counted="images", counts="Test images of a classifier, drawn at random; 0: all", final=0, fresh=0,
     pictures="rlgen.report.classification", score=".2%",
 )  # fmt: skip

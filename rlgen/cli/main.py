@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 import rlgen
 from rlgen import catalog
-from rlgen.cli import inspect, lesson, listing, predict, summary, training
+from rlgen.cli import explain, inspect, lesson, listing, predict, summary, training
 from rlgen.core import config
 from rlgen.core.errors import UserError, did_you_mean
 
@@ -42,6 +42,7 @@ training.register(app, "Train")
 listing.register(app, "Look at runs")
 inspect.register(app, "Look at runs")
 predict.register(app, "Look at runs")
+explain.register(app, "Look at runs")
 lesson.register(app, "Learn")
 summary.register(app, "Look at runs")
 

@@ -78,10 +78,10 @@ def blurred(x: Tensor, deviation: float) -> Tensor:
 
 def class_scores(network: nn.Module, classes: Tensor) -> Objective:
     """The logit of class `classes[n]` (N,) of image n."""
-    return lambda x: network(x).gather(-1, classes.unsqueeze(-1)).squeeze(-1)  # type: ignore[no-any-return]
+    return lambda x: network(x).gather(-1, classes.unsqueeze(-1)).squeeze(-1)
 
 
 def unit_mean(network: nn.Module, unit: Unit) -> Objective:
     """The mean of a unit over the positions of its map."""
     layers = up_to(network, unit.block)
-    return lambda x: layers(x)[:, unit.index].reshape(len(x), -1).mean(1)  # type: ignore[no-any-return]
+    return lambda x: layers(x)[:, unit.index].reshape(len(x), -1).mean(1)

@@ -17,8 +17,8 @@ from rlgen.explain.request import Request, Result
 from rlgen.explain.scatter import classes_sheet, images_canvas
 from rlgen.explain.sheets import Array, pictures_sheet, save
 from rlgen.explain.subject import Subject
-from rlgen.report.pictures import caption, write_png
 from rlgen.explain.units import Strongest, first_filters, strongest
+from rlgen.report.pictures import caption, write_png
 
 CLASSES = 10  # classes in the picture of an ascent, at most
 FILTERS = 64  # filters of the first layer, at most
@@ -51,12 +51,12 @@ def ascent(request: Request, progress: Progress) -> Result:
         rows,
         columns=names,
         title=f"Gradient ascent on {what}",
-        below=f"Numbers: {what} for the image found. From noise around the mean colour, with total variation, jitter and"
-        " blur as the prior of natural images.",
+        below=f"Numbers: {what} for the image found. From noise around the mean colour, with total variation,"
+        " jitter and blur as the prior of natural images.",
     )
     key = [str(unit)] * len(found) if unit else subject.classes
-    values = {str(k): v for k, v in zip(key, found.tolist(), strict=False)}
-    return Result("ascent", save(figure, request.out / "ascent.png"), values={"reached": values})
+    reached = {str(k): v for k, v in zip(key, found.tolist(), strict=False)}
+    return Result("ascent", save(figure, request.out / "ascent.png"), values={"reached": reached})
 
 
 def filters(request: Request, progress: Progress) -> Result:
@@ -106,7 +106,7 @@ def strongest_images(request: Request, progress: Progress) -> Result:
     figure = pictures_sheet(
         rows,
         title=f"Images that activate a unit most, of {len(x):,} test images",
-        below=f"Numbers: the unit at its strongest position{crop}; then the class of the image. Blue: beyond the border.",
+        below=f"Numbers: the unit at its strongest position{crop}; class of the image. Blue: beyond the border.",
     )
     return Result("strongest", save(figure, request.out / "strongest.png"), values={"units": values})
 
@@ -121,8 +121,8 @@ def features(request: Request, progress: Progress) -> Result:
         rows = embedding.features(network, x)
         accuracy[label] = embedding.neighbour_accuracy(rows, labels)
         components, shares = embedding.principal_components(rows)
-        axes = tuple(f"component {i + 1}, {share:.0%} of the variance" for i, share in enumerate(shares))
-        panels.append((f"{label}: principal components", components, axes))
+        x_axis, y_axis = (f"component {i + 1}, {share:.0%} of the variance" for i, share in enumerate(shares))
+        panels.append((f"{label}: principal components", components, (x_axis, y_axis)))
         neighbours = embedding.tsne(rows, seed)
         if label == "trained":
             points = neighbours

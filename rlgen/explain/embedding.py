@@ -21,7 +21,7 @@ def features(network: nn.Module, x: Tensor) -> Floats:
 
 
 def principal_components(rows: Floats) -> tuple[Floats, Floats]:
-    """The first two principal components (N, 2) of features (N, F), and the shares of the variance that they hold (2,)."""
+    """The first two principal components (N, 2) of features (N, F), and their shares of the variance (2,)."""
     from sklearn.decomposition import PCA
 
     model = PCA(min(2, *rows.shape), svd_solver="full")

@@ -2,16 +2,77 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from rlgen.core.errors import UserError
 from rlgen.core.tables import table
+from rlgen.data import folder
 from rlgen.explain.drawings import DRAWINGS
+from rlgen.explain.layers import find_unit
 from rlgen.explain.maps import FAILS, MAPS, PARTLY, RANDOM, STAGES, Maps, compare, networks_needed
 from rlgen.explain.request import Request, Result
 from rlgen.explain.sheets import maps_sheet, save
+from rlgen.explain.subject import Subject
 
-METHODS = (*MAPS, *DRAWINGS)
+
+def request(
+    classifier: Any,
+    name: str,
+    *,
+    images: int = 8,
+    files: Sequence[Path] = (),
+    class_: str | None = None,
+    unit: str | None = None,
+    member: int = 0,
+    seed: int = 0,
+    out: Path,
+) -> Request:
+    """What to explain of a classifier, the run `name`: `images` test images, or `files` in their place.
+
+    Raises UserError for a run without network, and for an unknown class, unit or member.
+    """
+    if not hasattr(classifier, "ema"):
+        raise UserError(f"{name} has no network to explain: `rlgen explain` is for runs of `rlgen classify`")
+    subject = Subject.of(classifier, member)
+    if files:
+        pixels, labels = torch.stack([picture(path, subject.shape) for path in files]), None
+    else:
+        index = subject.choose(images, seed)
+        pixels, labels = subject.images[index], subject.labels[index].tolist()
+    x = subject.normalize(pixels)
+    chance, predicted = subject.probabilities(x).max(1)
+    names = [f"{subject.classes[k]} {share:.0%}" for k, share in zip(predicted.tolist(), chance.tolist(), strict=True)]
+    if labels is None:
+        captions = [(text, True) for text in names]
+    else:
+        right = [label == k for label, k in zip(labels, predicted.tolist(), strict=True)]
+        captions = [(f"{subject.classes[k]} → {text}", ok) for k, text, ok in zip(labels, names, right, strict=True)]
+    target = predicted if class_ is None else torch.full_like(predicted, subject.class_index(class_))
+    chosen = None if unit is None else find_unit(subject.network, x, unit)
+    return Request(subject, x, target, captions, chosen, seed, out)
+
+
+def picture(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """A picture as bytes (C, H, W) of this shape: cropped square, scaled, and grey where C = 1.
+
+    Raises UserError where the file is no picture.
+    """
+    try:
+        content = path.read_bytes()
+        pixels, size = folder.decode(content, path, shape[1] if shape[1] == shape[2] else None)
+    except (OSError, folder.Unreadable) as error:
+        raise UserError(f"--file {path}: not a picture that can be read: {error}") from None
+    if pixels.shape[:2] != shape[1:]:
+        raise UserError(f"--file {path}: {size} pixels, and the network takes {shape[2]}x{shape[1]}")
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    if shape[0] == 1 and len(image) == 3:
+        luminance = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)  # of ITU-R BT.601
+        return (image * luminance).sum(0, keepdim=True).round().to(torch.uint8)
+    return image.expand(shape[0], -1, -1)
 
 
 def explain(
@@ -56,7 +117,7 @@ def _map(name: str, request: Request, progress: Callable[[int], object]) -> Resu
 def _summary(found: Maps) -> str:
     shares = ", ".join(f"{STAGES[stage]} {found.correlation(stage):.2f}" for stage in found.correlations)
     return (
-        f"Above an image: its class → the class of highest probability. Below: rank correlation ρ with random weights.\n"
+        "Above an image: its class → the class of highest probability. Below: rank correlation ρ with random weights.\n"
         f"Mean ρ: {shares}. Verdict: {found.verdict}."
     )
 
@@ -66,7 +127,7 @@ def lines(results: Sequence[Result], notes: bool = True) -> list[str]:
     rows = []
     for result in results:
         shown = [_shown(result.correlations.get(stage)) for stage in STAGES]
-        rows.append([result.method, *shown, result.verdict or result.left_out and "left out" or "", _file(result)])
+        rows.append([result.method, *shown, result.verdict or ("left out" if result.left_out else ""), _file(result)])
     text = table(["method", *STAGES, "verdict", "file"], rows)
     reasons = [f"{result.method} left out: {result.left_out}" for result in results if result.left_out]
     if any(result.correlations for result in results):

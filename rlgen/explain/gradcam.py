@@ -28,4 +28,5 @@ def grad_cam(network: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     score = logit(rest, activation.clone(), target)  # of a copy, as the next layer may work in place
     (gradient,) = torch.autograd.grad(score.sum(), activation)
     weights = gradient.mean((-2, -1), keepdim=True)  # α (N, K, 1, 1)
-    return (weights * activation).sum(-3).clamp(min=0).detach()
+    found: Tensor = (weights * activation).sum(-3).clamp(min=0)
+    return found.detach()

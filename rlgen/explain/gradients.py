@@ -62,7 +62,7 @@ class _Guided(TorchFunctionMode):
             return function(*args, **kwargs)
         self.count += 1
         x = args[0] if args else kwargs["input"]
-        out = _GuidedReLU.apply(x)
+        out = _GuidedReLU.apply(x)  # type: ignore[no-untyped-call]
         in_place = function in IN_PLACE or kwargs.get("inplace") or (function is F.relu and any(args[1:]))
         return x.copy_(out) if in_place else out
 
@@ -77,4 +77,5 @@ class _GuidedReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (positive,) = ctx.saved_tensors
-        return gradients[0].clamp(min=0) * positive
+        passed: Tensor = gradients[0].clamp(min=0) * positive
+        return passed

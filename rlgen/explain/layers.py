@@ -46,15 +46,16 @@ def flat(module: nn.Module) -> list[nn.Module]:
 
 def up_to(network: nn.Module, block: str) -> nn.Sequential:
     """The blocks up to the one called `block`, that one included."""
-    names = [name for name, _ in blocks(network).named_children()]
-    return blocks(network)[: names.index(block) + 1]
+    children = list(blocks(network).named_children())
+    last = [name for name, _ in children].index(block)
+    return nn.Sequential(*(child for _, child in children[: last + 1]))
 
 
 @torch.no_grad()
 def split_at_map(network: nn.Module, x: Tensor) -> tuple[nn.Sequential, nn.Sequential] | None:
     """The layers up to the last map, and the rest with the head; None for a network without convolution.
 
-    The last map is the last output of more than one position, for images x (N, C, H, W), before the pooling that follows.
+    The last map is the last output of more than one position, before pooling; x (N, C, H, W) are images.
     """
     layers, found, convolved, out = flat(blocks(network)), None, False, x[:1]
     for i, layer in enumerate(layers):

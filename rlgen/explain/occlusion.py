@@ -1,4 +1,7 @@
-"""Occlusion: the fall of a class's logit when a window of the image is covered. Zeiler & Fergus 2013, arXiv:1311.2901."""
+"""Occlusion: the fall of a class's logit when a window of the image is covered.
+
+Zeiler & Fergus 2013, arXiv:1311.2901.
+"""
 
 import torch
 from torch import Tensor, nn

@@ -36,7 +36,13 @@ def smooth_gradient(network: nn.Module, x: Tensor, target: Tensor, seed: int) ->
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         found: Tensor = method.attribute(
-            x, nt_type="smoothgrad", nt_samples=SAMPLES, nt_samples_batch_size=8, stdevs=deviation, target=target, abs=False
+            x,
+            nt_type="smoothgrad",
+            nt_samples=SAMPLES,
+            nt_samples_batch_size=8,
+            stdevs=deviation,
+            target=target,
+            abs=False,
         )
     return found.detach()
 

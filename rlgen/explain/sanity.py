@@ -32,5 +32,6 @@ def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
 
 def ranks(values: Tensor) -> Tensor:
     """Ranks from 1, equal values with their mean: (n,) -> (n,) float64."""
-    _, index, counts = values.unique(return_inverse=True, return_counts=True)
-    return (counts.cumsum(0) - (counts - 1) / 2).double()[index]
+    _, index, counts = torch.unique(values, return_inverse=True, return_counts=True)
+    means: Tensor = counts.cumsum(0) - (counts - 1) / 2
+    return means.double()[index]

@@ -17,7 +17,11 @@ Array = NDArray[Any]
 
 
 def classes_sheet(
-    panels: Sequence[tuple[str, Array, tuple[str, str]]], labels: Array, classes: Sequence[str], title: str, columns: int
+    panels: Sequence[tuple[str, Array, tuple[str, str]]],
+    labels: Array,
+    classes: Sequence[str],
+    title: str,
+    columns: int,
 ) -> "Figure":
     """Panels of a title, points (N, 2) and axis labels; a colour and marker per class of `labels` (N,)."""
     import matplotlib

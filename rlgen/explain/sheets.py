@@ -73,7 +73,7 @@ def maps_sheet(
     bar = figure.colorbar(scale, ax=axes[:, -1].tolist(), aspect=30, pad=0.02, ticks=[-1, 0, 1] if signed else [0, 1])
     lowest = ["− largest", "0", "+ largest"] if signed else ["0", "largest"]
     bar.ax.set_yticklabels(lowest, fontsize=8)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
 
 

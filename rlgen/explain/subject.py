@@ -78,7 +78,7 @@ class Subject:
         order = torch.randperm(len(self.labels), generator=torch_stream(seed, "images explained"))
         labels = self.labels[order]
         turn = torch.zeros(len(order), dtype=torch.long)  # how many of its class come before an image
-        for k in labels.unique():
+        for k in range(len(self.classes)):
             turn[labels == k] = torch.arange(int((labels == k).sum()))
         return order[turn.sort(stable=True).indices][: min(count, len(order))]
 

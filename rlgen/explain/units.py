@@ -1,7 +1,7 @@
 """Filters of the first layer, and the real images that activate a unit most. Zeiler & Fergus 2013, arXiv:1311.2901."""
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,8 @@ from rlgen.explain.layers import Unit, blocks, head, receptive_fields, up_to
 CHUNK_SIZE = 256  # images at once, to bound the memory
 
 
-class Strongest(NamedTuple):
+@dataclass(frozen=True)
+class Strongest:
     """The images that activate a unit most, the strongest first."""
 
     index: Tensor  # (n,) of the images

@@ -37,7 +37,9 @@ def test_a_layer_in_place_after_the_map_is_no_obstacle():
         conv=nn.Conv2d(1, 2, 3),
         rest=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.ReLU(inplace=True), nn.Flatten()),
     )
-    plain = Net(network.head, conv=network.body.conv, rest=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.ReLU(), nn.Flatten()))
+    plain = Net(
+        network.head, conv=network.body.conv, rest=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.ReLU(), nn.Flatten())
+    )
     x, target = torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 1, 0])
     assert torch.equal(grad_cam(network, x, target), grad_cam(plain, x, target))
 

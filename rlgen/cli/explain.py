@@ -1,0 +1,97 @@
+"""The command `rlgen explain`: why a trained classifier decides as it does."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number
+from rlgen.core.errors import UserError, did_you_mean
+from rlgen.core.folder import Folder
+
+METHODS = (
+    "saliency", "guided", "occlusion", "gradcam", "integrated", "smooth", "ascent", "filters", "strongest", "features",
+)  # fmt: skip
+LINES = (
+    "rlgen explain latest",
+    "rlgen explain classify-mnist-1 --method saliency,gradcam --images 16",
+    "rlgen explain classify-mnist-1 --file seven.png --class 1 --method occlusion",
+    "rlgen explain classify-mnist-1 --method ascent,strongest --unit conv2:5",
+)
+
+
+def register(app: typer.Typer, panel: str) -> None:
+    """Add the command."""
+    app.command("explain", rich_help_panel=panel, epilog=examples(*LINES))(explain)
+
+
+def explain(
+    run: Run = "latest",
+    method: Annotated[
+        str, typer.Option("--method", metavar="NAMES", help=f"Methods, comma-separated: {', '.join(METHODS)}; or all")
+    ] = "all",
+    images: Annotated[int, number("--images", "Number of test images, drawn at random, each class in turn")] = 8,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--file", metavar="FILE", help="Picture of your own in place of test images; may be repeated"),
+    ] = None,
+    class_: Annotated[
+        str | None,
+        typer.Option("--class", help="Class whose logit is explained, by name or number; by default the predicted one"),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", metavar="BLOCK:INDEX", help="Unit for ascent and strongest, such as conv2:5"),
+    ] = None,
+    member: Annotated[int, number("--member", "Seed or member of the run, counted from 0", 0)] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the pictures; by default explain/ in that of the run"),
+    ] = None,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """Show why a classifier decides as it does: maps beside those of random weights, units, features."""
+    from rlgen.report.console import activity
+
+    methods = _methods(method)
+    folder = Folder.find(runs, run)
+    with activity("loading"):
+        from rlgen import preparation, session
+
+        kind = preparation.entry_of(folder).kind
+        if "explain" not in kind.also:
+            raise UserError(
+                f"{folder.name} is {kind.article}, and `rlgen explain` is for classifiers:"
+                f" try `rlgen {kind.verbs[0]} {folder.name}`, or train one with `rlgen classify mnist`"
+            )
+        from rlgen.explain import explanation
+
+        classifier = session.restore(folder, checkpoint)
+        request = explanation.request(
+            classifier, folder.name, images=images, files=file or (), class_=class_, unit=unit, member=member,
+            seed=seed, out=out or folder.directory / "explain",
+        )  # fmt: skip
+    with activity("explaining", explanation.work(request, methods), "networks") as more:
+        results = list(explanation.explain(request, methods, every=method == "all", progress=more))
+    if json_:
+        print(json.dumps(explanation.as_json(results)))
+    else:
+        print("\n".join(explanation.lines(results)))
+
+
+def _methods(text: str) -> tuple[str, ...]:
+    """The methods by their names, each once. Raises UserError for an unknown one."""
+    if text == "all":
+        return METHODS
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in METHODS:
+            hint = did_you_mean(name, METHODS) or f": choose all, or some of {', '.join(METHODS)}"
+            raise UserError(f"--method {name}: no method of that name{hint}")
+    if not names:
+        raise UserError(f"--method: choose all, or some of {', '.join(METHODS)}")
+    return names
