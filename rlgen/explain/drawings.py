@@ -100,7 +100,7 @@ def strongest_images(request: Request, progress: Progress) -> Result:
             "images": index[found.index].tolist(), "labels": labels, "values": found.value.tolist(),
             "receptive_field": None if found.box is None else _field(found),
         }  # fmt: skip
-        progress(1)
+    progress(2)
     fields = {tuple(value["receptive_field"]) for value in values.values() if value["receptive_field"]}
     crop = "".join(f", cut to the receptive field of {h}x{w} pixels" for h, w in fields if (h, w) != subject.shape[1:])
     figure = pictures_sheet(

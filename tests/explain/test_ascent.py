@@ -16,7 +16,7 @@ def stream():
 def test_ascent_of_a_linear_function_with_weight_decay_ends_at_half_its_weights_over_the_decay():
     network = linear((2, 6, 6))
     classes = torch.tensor([0, 2])
-    prior = Prior(decay=0.25, steps=400)
+    prior = Prior(decay=0.25, lr=0.1, steps=200)
     found = ascend(class_scores(network, classes), torch.zeros(2, 2, 6, 6), prior, stream())
     expected = (network.head.weight - 0.0)[classes].view(2, 2, 6, 6) / (2 * 0.25)
     torch.testing.assert_close(found, expected.detach(), rtol=0, atol=1e-4)
