@@ -12,7 +12,7 @@ from rlgen.core.images import from_bytes
 from rlgen.core.seeds import torch_stream
 from rlgen.explain import embedding
 from rlgen.explain.ascent import Objective, Prior, ascend, class_scores, unit_mean
-from rlgen.explain.layers import Unit, maps
+from rlgen.explain.layers import Unit, blocks, maps
 from rlgen.explain.request import Request, Result
 from rlgen.explain.scatter import classes_sheet, images_canvas
 from rlgen.explain.sheets import Array, pictures_sheet, save
@@ -21,7 +21,7 @@ from rlgen.explain.units import Strongest, first_filters, strongest
 from rlgen.report.pictures import caption, write_png
 
 CLASSES = 10  # classes in the picture of an ascent, at most
-FILTERS = 64  # filters of the first layer, at most
+FILTERS = 32  # filters of the first layer, at most
 COLUMNS = 16  # of a picture of filters
 UNITS, EACH = 8, 8  # units of a block, and strongest images of each
 SEARCHED = 5_000  # test images among which the strongest are searched
@@ -98,7 +98,7 @@ def strongest_images(request: Request, progress: Progress) -> Result:
         rows.append((str(unit), _crops(from_bytes(images), found), notes))
         values[str(unit)] = {
             "images": index[found.index].tolist(), "labels": labels, "values": found.value.tolist(),
-            "receptive_field": None if found.box is None else _field(found),
+            "receptive_field": found.field,
         }  # fmt: skip
     progress(2)
     fields = {tuple(value["receptive_field"]) for value in values.values() if value["receptive_field"]}
@@ -167,8 +167,12 @@ def _ascended(subject: Subject, objective: Objective, count: int, seed: int) -> 
 
 
 def _units(subject: Subject, x: Tensor) -> list[Unit]:
-    """The first units of the block in the middle of those whose output is a map, or of the last block."""
-    shapes = maps(subject.network, x)
+    """The first units of the block in the middle of those with weights whose output is a map, or of the last block."""
+    learned = {
+        name for name, block in blocks(subject.network).named_children() if any(True for _ in block.parameters())
+    }
+    every = maps(subject.network, x)
+    shapes = {name: shape for name, shape in every.items() if name in learned} or every
     of_maps = [name for name, shape in shapes.items() if len(shape) == 3 and shape[1] * shape[2] > 1]
     block = of_maps[len(of_maps) // 2] if of_maps else list(shapes)[-1]
     return [Unit(block, i) for i in range(min(UNITS, shapes[block][0]))]
@@ -177,9 +181,9 @@ def _units(subject: Subject, x: Tensor) -> list[Unit]:
 def _crops(images: Tensor, found: Strongest) -> list[Array]:
     """The strongest images (H, W, C), cut to the receptive field; what lies beyond the image is NaN, and left empty."""
     whole = images[found.index].permute(0, 2, 3, 1).numpy()
-    if found.box is None:
+    if found.box is None or found.field is None:
         return list(whole)
-    height, width = _field(found)
+    height, width = found.field
     crops = []
     for image, (top, bottom, left, right) in zip(whole, found.box.tolist(), strict=True):
         crop = np.full((height, width, image.shape[-1]), np.nan, np.float32)
@@ -188,13 +192,6 @@ def _crops(images: Tensor, found: Strongest) -> list[Array]:
         crop[y : y + bottom - top, x : x + right - left] = image[top:bottom, left:right]
         crops.append(crop)
     return crops
-
-
-def _field(found: Strongest) -> tuple[int, int]:
-    """Height and width of the receptive field in pixels: the largest of those cut off by the border."""
-    assert found.box is not None
-    top, bottom, left, right = found.box.unbind(1)
-    return int((bottom - top).max()), int((right - left).max())
 
 
 def _pixels(subject: Subject, x: Tensor) -> list[Array]:

@@ -18,6 +18,7 @@ class Strongest:
     index: Tensor  # (n,) of the images
     value: Tensor  # (n,) of the unit, its maximum over positions
     box: Tensor | None  # (n, 4) rows and columns, first and end, of the receptive field there; None without positions
+    field: tuple[int, int] | None  # height and width of the largest receptive field of all positions
 
 
 @torch.no_grad()
@@ -30,11 +31,12 @@ def strongest(network: nn.Module, images: Tensor, unit: Unit, count: int) -> Str
     value, index = largest.sort(descending=True, stable=True)
     value, index = value[:count], index[:count]
     if activation.ndim == 1:
-        return Strongest(index, value, None)
+        return Strongest(index, value, None, None)
     rows, columns = receptive_fields(network, unit.block, tuple(images.shape[1:]))
     width = activation.shape[-1]
     at = position[index]
-    return Strongest(index, value, torch.cat([rows[at // width], columns[at % width]], 1))
+    height, across = (int((side[:, 1] - side[:, 0]).max()) for side in (rows, columns))
+    return Strongest(index, value, torch.cat([rows[at // width], columns[at % width]], 1), (height, across))
 
 
 def first_filters(network: nn.Module, shape: tuple[int, ...]) -> Tensor | None:

@@ -11,13 +11,13 @@ from rlgen.explain.subject import Subject
 from rlgen.networks.settings import NetworkSettings
 
 
-def classifier(network="fast", count=1, **settings):
+def classifier(network="fast", count=1, size=8, **settings):
     """What an explanation reads of a classifier of digits."""
-    images = data.load("digits", "test")
+    images, shape = data.load("digits", "test", size=size), (1, size, size)
     config = NetworkSettings(network=network, **settings)
-    copies = Seeds(lambda: networks.build(network, (1, 8, 8), 10, config), count).eval()
+    copies = Seeds(lambda: networks.build(network, shape, 10, config), count).eval()
     return SimpleNamespace(
-        config=config, ema=copies, shape=(1, 8, 8), classes=images.classes, test_set=images,
+        config=config, ema=copies, shape=shape, classes=images.classes, test_set=images,
         mean=torch.tensor([0.3]), std=torch.tensor([0.4]),
     )  # fmt: skip
 

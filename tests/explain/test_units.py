@@ -10,6 +10,7 @@ from tests.explain.by_hand import Net, convolutional, linear
 def test_the_strongest_images_by_search():
     network, images = convolutional(), torch.randn(300, 1, 8, 8)
     found = strongest(network, images, Unit("conv1", 2), 5)
+    assert found.field == (3, 3)
     maps = F.relu(network.body.conv1[0](images))[:, 2]
     values, order = maps.flatten(1).max(1).values.sort(descending=True)
     assert found.index.tolist() == order[:5].tolist()
