@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from rlgen.cli.inspect import load_for
 from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number
 from rlgen.core.errors import UserError, did_you_mean
-from rlgen.core.folder import Folder
 
 METHODS = (
     "saliency", "guided", "occlusion", "gradcam", "integrated", "smooth", "ascent", "filters", "strongest", "features",
@@ -58,19 +58,11 @@ def explain(
     from rlgen.report.console import activity
 
     methods = _methods(method)
-    folder = Folder.find(runs, run)
+    folder, load = load_for("explain", runs, run, checkpoint)
+    classifier = load()
     with activity("loading"):
-        from rlgen import preparation, session
-
-        kind = preparation.entry_of(folder).kind
-        if "explain" not in kind.also:
-            raise UserError(
-                f"{folder.name} is {kind.article}, and `rlgen explain` is for classifiers:"
-                f" try `rlgen {kind.verbs[0]} {folder.name}`, or train one with `rlgen classify mnist`"
-            )
         from rlgen.explain import explanation
 
-        classifier = session.restore(folder, checkpoint)
         request = explanation.request(
             classifier, folder.name, images=images, files=file or (), class_=class_, unit=unit, member=member,
             seed=seed, out=out or folder.directory / "explain",

@@ -168,9 +168,7 @@ def _ascended(subject: Subject, objective: Objective, count: int, seed: int) -> 
 
 def _units(subject: Subject, x: Tensor) -> list[Unit]:
     """The first units of the block in the middle of those with weights whose output is a map, or of the last block."""
-    learned = {
-        name for name, block in blocks(subject.network).named_children() if any(True for _ in block.parameters())
-    }
+    learned = [name for name, block in blocks(subject.network).named_children() if list(block.parameters())]
     every = maps(subject.network, x)
     shapes = {name: shape for name, shape in every.items() if name in learned} or every
     of_maps = [name for name, shape in shapes.items() if len(shape) == 3 and shape[1] * shape[2] > 1]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from rlgen.core.errors import UserError
 from rlgen.core.tables import table
-from rlgen.data import folder
+from rlgen.data import picture_files
+from rlgen.data.folder import Unreadable
 from rlgen.explain.drawings import DRAWINGS
 from rlgen.explain.layers import find_unit
 from rlgen.explain.maps import FAILS, MAPS, PARTLY, RANDOM, STAGES, Maps, compare, networks_needed
@@ -39,7 +40,7 @@ def request(
         raise UserError(f"{name} has no network to explain: `rlgen explain` is for runs of `rlgen classify`")
     subject = Subject.of(classifier, member)
     if files:
-        pixels, labels = torch.stack([picture(path, subject.shape) for path in files]), None
+        pixels, labels = torch.stack([_picture(path, subject) for path in files]), None
     else:
         index = subject.choose(images, seed)
         pixels, labels = subject.images[index], subject.labels[index].tolist()
@@ -56,23 +57,13 @@ def request(
     return Request(subject, x, target, captions, chosen, seed, out)
 
 
-def picture(path: Path, shape: tuple[int, ...]) -> Tensor:
-    """A picture as bytes (C, H, W) of this shape: cropped square, scaled, and grey where C = 1.
-
-    Raises UserError where the file is no picture.
-    """
+def _picture(path: Path, subject: Subject) -> Tensor:
+    """A picture as bytes (C, H, W) in the form of the training images. Raises UserError where it cannot be read."""
+    channels, height, width = subject.shape
     try:
-        content = path.read_bytes()
-        pixels, size = folder.decode(content, path, shape[1] if shape[1] == shape[2] else None)
-    except (OSError, folder.Unreadable) as error:
+        return torch.from_numpy(picture_files.read(path, (channels, height, width)))
+    except Unreadable as error:
         raise UserError(f"--file {path}: not a picture that can be read: {error}") from None
-    if pixels.shape[:2] != shape[1:]:
-        raise UserError(f"--file {path}: {size} pixels, and the network takes {shape[2]}x{shape[1]}")
-    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
-    if shape[0] == 1 and len(image) == 3:
-        luminance = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)  # of ITU-R BT.601
-        return (image * luminance).sum(0, keepdim=True).round().to(torch.uint8)
-    return image.expand(shape[0], -1, -1)
 
 
 def explain(

@@ -29,9 +29,10 @@ class Subject:
     @classmethod
     def of(cls, classifier: Any, member: int = 0) -> "Subject":
         """The averaged weights of seed or member `member` of a classifier. Raises UserError where there is none."""
-        copies = classifier.ema
-        if not 0 <= member < copies.count:
-            raise UserError(f"--member {member}: this run has the members 0 to {copies.count - 1}")
+        members = [(copies, s) for copies in classifier.ensemble.networks() for s in range(copies.count)]
+        if not 0 <= member < len(members):
+            raise UserError(f"--member {member}: this run has the members 0 to {len(members) - 1}")
+        copies, s = members[member]
         config = classifier.config
         kinds = (classifier.shape, len(classifier.classes))
 
@@ -41,7 +42,7 @@ class Subject:
 
         network = networks.build(config.network, *kinds, config)
         weights = copies.network.state_dict()
-        network.load_state_dict({k: (v[member] if copies.count > 1 else v).cpu() for k, v in weights.items()})
+        network.load_state_dict({k: (v[s] if copies.count > 1 else v).cpu() for k, v in weights.items()})
         test = classifier.test_set
         return cls(
             _frozen(network), fresh, test.images.cpu(), test.labels.cpu(), classifier.classes,

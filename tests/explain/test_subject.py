@@ -17,7 +17,8 @@ def classifier(network="fast", count=1, size=8, **settings):
     config = NetworkSettings(network=network, **settings)
     copies = Seeds(lambda: networks.build(network, shape, 10, config), count).eval()
     return SimpleNamespace(
-        config=config, ema=copies, shape=shape, classes=images.classes, test_set=images,
+        config=config, ema=copies, ensemble=SimpleNamespace(networks=lambda: [copies]), shape=shape,
+        classes=images.classes, test_set=images,
         mean=torch.tensor([0.3]), std=torch.tensor([0.4]),
     )  # fmt: skip
 
@@ -40,6 +41,13 @@ def test_a_member_is_one_of_several_networks():
         torch.testing.assert_close(Subject.of(trained, s).network(x), every[s])
     with pytest.raises(UserError, match="--member 3: this run has the members 0 to 2"):
         Subject.of(trained, 3)
+
+
+def test_members_that_were_trained_one_after_the_other():
+    trained, other = classifier(), classifier()
+    trained.ensemble.networks = lambda: [trained.ema, other.ema]
+    x = Subject.of(trained).normalize(trained.test_set.images[:4])
+    assert torch.equal(Subject.of(trained, 1).network(x), other.ema(x[None])[0])
 
 
 @pytest.mark.parametrize("network", ["linear", "fast", "mlp"])
