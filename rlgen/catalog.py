@@ -43,6 +43,7 @@ class Panel:
     episodes: str = ""  # metric that is drawn from single episodes where these are logged
     axis: str = "linear"  # scale of the axis: linear, log, or accuracy, which spreads what is near 1
     gap: tuple[str, ...] = ()  # two evaluations, the area between which is shaded
+    compared: tuple[str, ...] = ()  # metrics drawn where several experiments are compared; all by default
     fall: float = 0.0  # share of the training whose values may lie outside the picture: the fall of a loss at its start
     last_resort: bool = False  # only for runs without a metric of another panel
 
@@ -149,18 +150,19 @@ CLASSIFIER = Kind(
         Panel(
             "accuracy",
             {
-                "accuracy": "training, as augmented",
+                "accuracy": "training minibatches",
                 "eval_train_accuracy": "training images",
                 "eval_validation_accuracy": "validation",
                 "eval_test_accuracy": "test",
             },
             axis="accuracy",
             gap=("eval_train_accuracy", "eval_validation_accuracy"),
+            compared=("eval_validation_accuracy", "eval_test_accuracy"),
         ),
         Panel(
             "loss",
             {
-                "loss": "training, as augmented",
+                "loss": "training minibatches",
                 "eval_train_loss": "training images",
                 "eval_validation_loss": "validation",
                 "eval_test_loss": "test",
@@ -169,6 +171,7 @@ CLASSIFIER = Kind(
             references={"eval_uniform_loss": "loss of equal scores for all classes"},
             axis="log",
             gap=("eval_train_loss", "eval_validation_loss"),
+            compared=("loss", "eval_validation_loss", "eval_test_loss"),
         ),
     ),
     verbs=("eval", "plot"), also=("predict", "explain"),

@@ -73,8 +73,8 @@ def confusion(report: Mapping[str, Any], title: str) -> "Figure":
     _class_ticks(axes, [_cut(name) for name in report["classes"]], k)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("label")
-    each = f", of {report['networks']} networks" if report.get("networks", 1) > 1 else ""
-    axes.set_title(f"{title}\nconfusion matrix of {report['images']:,} test images{each}", loc="left")
+    several = f"predictions of {report['networks']} networks for " if report.get("networks", 1) > 1 else ""
+    axes.set_title(f"{title}\nconfusion matrix of {several}{report['images']:,} test images", loc="left")
     bar = ScalarMappable(scale, errors)
     picture.colorbar(bar, ax=axes, shrink=0.7, format=_percent, label="errors, share of the row")
     return picture

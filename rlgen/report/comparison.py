@@ -150,6 +150,9 @@ def compare(runs: Sequence[Curves], x: Axis = "steps") -> list[Line]:
         if (line := _line(kind, panel, metric, settings, members, window if metric == panel.episodes else 0, x))
         is not None
     ]
+    if len({line.label for line in lines}) > 1:
+        fewer = [line for line in lines if not line.panel.compared or line.metric in line.panel.compared]
+        lines = fewer or lines
     if not lines:
         wanted = " or ".join(panel.value for panel in kind.panels)
         raise UserError(f"{runs[0].directory} has no {wanted} in its log yet: plot it later")

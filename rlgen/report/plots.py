@@ -32,6 +32,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vP"
 DASHES = ("-", "--", ":", "-.")
+LINE = 0.2  # inches of a line of the legend
 DOTS = 3_000  # single episodes in a picture, at most
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -97,17 +98,20 @@ def figure(lines: Sequence[Line], x: Axis = "steps") -> "Figure":
     widths = np.array([max(map(len, str(handle.get_label()).split("\n"))) + 6 for handle in handles])  # in letters
     room = picture.get_figwidth() * 13
     fits = (n for n in range(len(handles), 1, -1) if sum(part.max() for part in np.array_split(widths, n)) <= room)
-    picture.legend(handles=handles, loc="outside lower center", ncols=next(fits, 1))
+    columns = next(fits, 1)
+    lines_of_text = sum(str(handle.get_label()).count("\n") + 1 for handle in handles) / columns
+    picture.set_figheight(picture.get_figheight() + LINE * max(0, lines_of_text - 3))  # a tall legend takes no panel
+    picture.legend(handles=handles, loc="outside lower center", ncols=columns)
     return picture
 
 
 def _styles(lines: Sequence[Line]) -> dict[tuple[str, str], dict[str, Any]]:
     """Colour, marker and line style of each metric of each experiment."""
     labels = list(dict.fromkeys(line.label for line in lines))
-    words = list(dict.fromkeys(line.words for line in lines))  # one style each in all panels, for the legend
+    words = list(dict.fromkeys(line.panel.metrics[line.metric] for line in lines))  # each has one style in all panels
     styles = {}
     for line in lines:
-        metric = words.index(line.words)
+        metric = words.index(line.panel.metrics[line.metric])
         index = metric if len(labels) == 1 else labels.index(line.label)
         styles[line.label, line.metric] = {
             "color": COLOURS[index % len(COLOURS)],

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MARGIN = 0.05  # of the height, above and below the values
 ACCURACIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)  # ticks
+ROUNDING = 1e-5  # errors below it are those of means, not of images
 FEW = 3  # ticks, at least
 DECADES = 3  # of a logarithmic axis, up to which there are ticks at 2 and 5 times a power of ten
 
@@ -50,6 +51,7 @@ def _logarithmic(axes: "Axes", values: Floats) -> None:
 
 def _accuracy(axes: "Axes", values: Floats) -> None:
     """An accuracy of 1 is where the error is half of the smallest one above 0."""
+    values = np.where(values > 1 - ROUNDING, 1, values)
     errors = 1 - values
     least = float(errors[errors > 0].min(initial=0.5)) / 2
 

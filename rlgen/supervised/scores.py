@@ -64,7 +64,7 @@ def report(scores: Tensor, test: Dataset, loss: Loss, validation: tuple[Tensor, 
         "top_losses": [_loss(worst, i, test.classes) for i in range(len(worst.index))],
         "calibration": {name: [_number(value) for value in column] for name, column in vars(bins).items()},
     }
-    lines = [*_summary(values), *_errors(pairs), *_table(rows, test.classes)]
+    lines = [*_summary(values), *_errors(pairs, seeds), *_table(rows, test.classes)]
     grids = {"top_losses.png": galleries.top_losses(test.images, test.classes, worst)}
     if (confused := galleries.confused(test.images, test.classes, most_confused, ranked)) is not None:
         grids["confused.png"] = confused
@@ -97,9 +97,10 @@ def _summary(values: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _errors(pairs: Sequence[Confusion]) -> list[str]:
+def _errors(pairs: Sequence[Confusion], seeds: int) -> list[str]:
+    counted = "images" if seeds == 1 else f"images, summed over {seeds} seeds"
     words = (f"{pair.label} → {pair.prediction} ({pair.images:,})" for pair in pairs[:SHOWN_PAIRS])
-    return [f"errors  label → prediction (images): {'  '.join(words)}"] if pairs else []
+    return [f"errors  label → prediction ({counted}): {'  '.join(words)}"] if pairs else []
 
 
 def _loss(worst: TopLosses, i: int, classes: Sequence[str]) -> dict[str, Any]:

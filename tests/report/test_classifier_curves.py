@@ -83,6 +83,18 @@ def test_beside_several_experiments_there_is_no_gap(run):
     assert not any(texts(axes) for axes in picture.axes)
 
 
+def test_several_experiments_have_few_metrics_and_room_for_their_names(run):
+    folders = [run(f"{name}-1", network=name, note=30 * f"{name} ") for name in ("lenet5", "resnet20", "plain-20")]
+    one, several = drawn(folders[0]), drawn(*folders)
+    words = [text.get_text() for text in several.legends[0].get_texts()]
+    assert "validation" in words
+    assert "training images" not in words
+    assert len([word for word in words if "classify" in word]) == 3
+    assert several.get_figheight() > one.get_figheight() + 0.5
+    several.draw_without_rendering()
+    assert min(axes.get_position().height * several.get_figheight() for axes in several.axes) > 2
+
+
 def test_equal_words_have_one_colour_in_every_panel(run):
     picture = drawn(run())
     words = [text.get_text() for text in picture.legends[0].get_texts()]

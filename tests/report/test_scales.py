@@ -48,6 +48,12 @@ def test_an_accuracy_of_one_has_a_place_above_all_others():
     assert "99.5 %" not in labels(axes)
 
 
+def test_the_rounding_of_a_mean_is_no_error():
+    axes = fitted("accuracy", [0.5, 0.99, 1 - 1e-12])
+    assert labels(axes) == labels(fitted("accuracy", [0.5, 0.99, 1.0]))
+    assert heights(axes, [0.99])[0] > 0.5
+
+
 def test_perfect_from_the_start():
     axes = fitted("accuracy", [1.0, 1.0])
     assert 0 < heights(axes, [1.0])[0] < 1

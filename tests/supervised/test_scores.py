@@ -95,6 +95,7 @@ def test_several_seeds_have_a_mean_and_an_interval_over_seeds():
     assert found.values["accuracy"] == pytest.approx(each.mean().item())
     assert each.min() <= found.values["ci95"][0] <= found.values["ci95"][1] <= each.max()
     assert sum(map(sum, found.details["confusion"])) == 180
+    assert any("(images, summed over 3 seeds)" in line for line in found.lines)
     assert sum(row["images"] for row in found.details["classes"].values()) == 60
 
 
