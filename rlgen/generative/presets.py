@@ -13,9 +13,11 @@ def _annealed(budget: int, *every: int) -> dict[str, int]:
 
 AUTOENCODER = _annealed(1_500_000, 20_000, 300_000, 300_000)
 VAE = {"kl_warmup": 300_000, **_annealed(4_000_000, 25_000, 800_000, 250_000)}
-COLOUR = {"network": "convolutional", "latent": 128}
+AE_COLOUR = {"network": "convolutional", "latent": 128, **_annealed(500_000, 10_000, 100_000, 100_000)}
+VAE_COLOUR = {"likelihood": "logistic", "kl_warmup": 50_000, **AE_COLOUR}
 VQVAE = _annealed(300_000, 10_000, 100_000, 100_000)
 GAN = _plan(300_000, 5_000, 25_000, 25_000)
+GAN_COLOUR = _plan(1_000_000, 5_000, 50_000, 50_000)
 PIXEL_INTERVALS = (5_000, 100_000, 25_000)
 GREY = {"likelihood": "mixture"}
 GATED = {"width": 12, "blocks": 2}  # two stacks; 1.5 times the cost of one stack of width 16 and 3 blocks
@@ -23,15 +25,15 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
     "ae": {
         "mnist": AUTOENCODER,
         "fashion-mnist": AUTOENCODER,
-        "cifar10": {**COLOUR, **_annealed(500_000, 10_000, 100_000, 100_000)},
+        "cifar10": AE_COLOUR,
+        "objects": AE_COLOUR,
         "digits": _annealed(150_000, 5_000, 50_000, 50_000),
     },
     "vae": {
         "mnist": VAE,
         "fashion-mnist": VAE,
-        "cifar10": {
-            "likelihood": "logistic", "kl_warmup": 50_000, **COLOUR, **_annealed(500_000, 10_000, 100_000, 100_000),
-        },
+        "cifar10": VAE_COLOUR,
+        "objects": VAE_COLOUR,
         "digits": {"kl_warmup": 30_000, **_annealed(300_000, 5_000, 50_000, 50_000)},
         "folder*": {"likelihood": "logistic"},
     },
@@ -39,13 +41,15 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
         "mnist": {"lr": 2e-3, "codebook_size": 8, "prior_blocks": 6, **VQVAE},  # more codes encode noise
         "fashion-mnist": {**GREY, **VQVAE},
         "cifar10": {"codebook_size": 256, **GREY, **VQVAE},
+        "objects": {"codebook_size": 256, **GREY, **VQVAE},
         "digits": {"codebook_size": 32, **_annealed(150_000, 5_000, 50_000, 50_000)},
         "folder*": GREY,
     },
     "gan": {
         "mnist": GAN,
         "fashion-mnist": GAN,
-        "cifar10": _plan(1_000_000, 5_000, 50_000, 50_000),
+        "cifar10": GAN_COLOUR,
+        "objects": GAN_COLOUR,
         "digits": {"size": 28, **_plan(150_000, 5_000, 25_000, 25_000)},
     },
     "pixelcnn": {
@@ -53,6 +57,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
         "mnist:long": _annealed(1_000_000, *PIXEL_INTERVALS),
         "fashion-mnist": {**GREY, **_annealed(500_000, *PIXEL_INTERVALS)},
         "cifar10": {"width": 24, **GREY, **_annealed(300_000, *PIXEL_INTERVALS)},
+        "objects": {"width": 24, **GREY, **_annealed(300_000, *PIXEL_INTERVALS)},
         "digits": {"levels": 2, **GREY, **_annealed(150_000, *PIXEL_INTERVALS)},
         "folder*": GREY,
     },
@@ -65,6 +70,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
         "mnist": _annealed(60_000, *PIXEL_INTERVALS),
         "fashion-mnist": {**GREY, **_annealed(300_000, *PIXEL_INTERVALS)},
         "cifar10": {"width": 24, **GREY, **_annealed(150_000, *PIXEL_INTERVALS)},
+        "objects": {"width": 24, **GREY, **_annealed(150_000, *PIXEL_INTERVALS)},
         "digits": {**GREY, **_annealed(150_000, *PIXEL_INTERVALS)},
         "folder*": GREY,
     },
