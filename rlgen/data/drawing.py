@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.floating[Any]]  # float32, which mypy does not follow through arithmetic
 
-WORDS = 64  # random numbers of an image: at most 2 for each of its parameters
+WORDS = 64  # random numbers of an image, a multiple of 4; a drawing takes them all
 
 
 class Draws:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Generator, Tensor
 
-CHUNK = 2_048  # images that are converted at a time
+CHUNK = 500  # images that are converted at a time
 
 
 def hashes(images: Tensor) -> Tensor:
@@ -121,8 +121,8 @@ def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     scale = 1.0 if images.is_floating_point() else 255.0
     total = torch.zeros(2, images.shape[1], dtype=torch.float64)
     for part in torch.split(images, CHUNK):
-        pixels = part.transpose(0, 1).flatten(1).double()
-        total += torch.stack([pixels.sum(1), pixels.square().sum(1)]).cpu()
+        pixels = part.flatten(2).float()
+        total += torch.stack([pixels.sum(2), pixels.square().sum(2)]).double().sum(1).cpu()  # in float64 over images
     mean, square = total / (images.numel() / images.shape[1])
     deviation = (square - mean**2).clamp(min=0).sqrt()
     constant = deviation < 1e-6 * scale
