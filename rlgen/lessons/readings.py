@@ -86,11 +86,24 @@ def of_folder(folder: Folder) -> Iterator[Outcome]:
                 found.curves[name] = x[np.isfinite(y)], y[np.isfinite(y)]
         if isinstance(info.get("parameters"), int):  # of one network
             found.numbers["weights"] = info["parameters"] / info.get("config", {}).get("seeds", 1)
-        for name, value in result.items():
-            number = value[seed] if isinstance(value, list) and len(value) > seed else value
-            if isinstance(number, int | float):
-                found.numbers[name] = float(number)
+        for name, value in _flat(result):
+            if isinstance(value, list) and all(isinstance(each, int | float) for each in value):
+                if name == "per_seed":
+                    found.numbers[name] = float(value[seed])
+                else:
+                    found.curves.setdefault(name, (np.arange(1.0, len(value) + 1), np.array(value, float)))
+            elif isinstance(value, int | float):
+                found.numbers[name] = float(value)
         yield found
+
+
+def _flat(values: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+    """Values by name, those of an inner dictionary as `outer.inner`."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{start}{name}.")
+        else:
+            yield f"{start}{name}", value
 
 
 def _number(seed: Outcome, value: Value) -> float:

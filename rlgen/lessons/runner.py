@@ -182,6 +182,11 @@ def _check(condition: Condition, made: Design) -> None:
     if isinstance(experiment, Measurement):
         library.find(condition.words[0], trained=False).check(options, experiment.measure)
         return
+    for value in condition.options.values():
+        if isinstance(value, str) and value.startswith(training.RUN):
+            source = value.removeprefix(training.RUN)
+            if source not in list(made.conditions)[: list(made.conditions).index(condition.name)]:
+                raise UserError(f"{value!r} of {condition.name!r}: there is no condition {source!r} before it")
     training.check(condition, options | dict.fromkeys(training.plain(experiment.random)))
     for name, value in made.lesson.values.items():
         if value.measure:

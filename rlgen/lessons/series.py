@@ -51,7 +51,7 @@ def series(
             return [_map(c.label, readings[c.name], v) for c in conditions for v in values.values()]
         case "bars":
             bars = {name: name for name in panel.only} if panel.grouped else {c.name: c.label for c in conditions}
-            found = {name: [estimate(Term(bar, name)) for bar in bars] for name in values}
+            found = {name: [_measured(estimate, Term(bar, name)) for bar in bars] for name in values}
             ticks = tuple(bars.values())
             return [_points(v.label, range(len(ticks)), found[name], v, ticks) for name, v in values.items()]
     return list(_lines(panel, conditions, list(values.values()), readings))
@@ -88,6 +88,14 @@ def _curve(label: str, found: Readings, value: Value, start: float = 0.0) -> Ser
     factor = 100 if value.percent else 1
     mean, low, high = (factor * each for each in band(y, log=value.log))
     return Series(label, start + x, mean, low, high, y.shape[1])
+
+
+def _measured(estimate: Callable[[Term], Estimate], term: Term) -> Estimate:
+    """The number of a condition, NaN where it has no such value."""
+    try:
+        return estimate(term)
+    except UserError:
+        return Estimate(np.array([np.nan]))
 
 
 def _price(searched: list[Condition], readings: Mapping[str, Readings]) -> float:

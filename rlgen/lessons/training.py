@@ -22,6 +22,7 @@ from rlgen.lessons.conditions import Condition
 from rlgen.lessons.readings import Outcome
 from rlgen.lessons.schema import Options, Training
 
+RUN = "run:"  # begins the value of an option that is the run of another condition, as in `init-from = "run:source"`
 MEASURED = "measured.json"  # in a run folder: outputs of measurements of the trained run, by name and options
 
 
@@ -39,11 +40,18 @@ class Trainer:
         together = condition.experiment.together
         self.folders[condition.name] = folders = []
         for seed in range(1 if together else seeds):
-            drawn = condition.drawn(seed)
-            given = {**options, **drawn, "seed": seed, **({"seeds": seeds} if together else {})}
+            referred = {name: self._referred(value, seed) for name, value in options.items()}
+            given = {**referred, **condition.drawn(seed), "seed": seed, **({"seeds": seeds} if together else {})}
             name = f"{condition.name}-seeds-{seeds}" if together else f"{condition.name}-seed-{seed}"
             folders.append(self._trained(condition, given, name))
             yield len(folders)
+
+    def _referred(self, value: Any, seed: int) -> Any:
+        """The folder of the run of this seed for `run:CONDITION`; any other value as it is."""
+        if not isinstance(value, str) or not value.startswith(RUN):
+            return value
+        runs = self.folders[value.removeprefix(RUN)]
+        return str(runs[min(seed, len(runs) - 1)].directory)
 
     def _trained(self, condition: Condition, given: Options, name: str) -> Folder:
         """The complete run of these options: an earlier one, continued if it was stopped, or a new one."""

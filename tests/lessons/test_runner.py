@@ -1,13 +1,16 @@
 import json
 import signal
 
+import numpy as np
 import pytest
 
-from rlgen.core.errors import Interrupted
+import rlgen
+from rlgen.core.errors import Interrupted, UserError
 from rlgen.core.folder import Folder
 from rlgen.core.run import Run
 from rlgen.lessons import page
 from rlgen.lessons.runner import load, run, total
+from rlgen.lessons.text import Term
 
 
 def outcome(folder):
@@ -167,3 +170,55 @@ minutes = 1
                 for lr in (0.001, 0.6, 3.0)}  # fmt: skip
         assert results.options[f"path-{name}"]["lr"] == min(ends, key=ends.get)
     assert [condition.name for condition in results.design.presented()] == ["path-gd", "path-adam"]
+
+
+TRANSFER = """
+title = "t"
+claim = "c"
+minutes = 1
+text = "{tuned.error}"
+[[runs]]
+name = "source"
+train = "classify digits"
+options = { network = "mlp", width = 0.05, budget = 256, eval_every = 256, only_classes = "0,1" }
+[[runs]]
+name = "tuned"
+train = "classify digits"
+options = { network = "mlp", width = 0.05, budget = 256, only_classes = "2,3", init_from = "run:source" }
+[values]
+error = { label = "error", metric = "eval_validation_accuracy", complement = true, percent = true }
+[[panels]]
+kind = "bars"
+values = ["error"]
+[quick]
+minutes = 1
+"""
+
+
+def test_a_run_may_start_from_that_of_another_condition_with_the_same_seed(tmp_path):
+    path = tmp_path / "transfer.toml"
+    path.write_text(TRANSFER)
+    results = run(load(path, seeds=2), tmp_path / "out")
+    for seed in (0, 1):
+        assert f"source-seed-{seed}" in results.commands["tuned"][seed]
+    path.write_text(TRANSFER.replace("run:source", "run:sauce"))
+    with pytest.raises(UserError, match="no condition 'sauce' before it"):
+        load(path)
+
+
+def test_bias_and_variance_are_those_of_the_runs(tmp_path):
+    """Of two runs of a condition, by hand: error = bias + variance in the mean over runs."""
+    path = tmp_path / "spread.toml"
+    text = TRANSFER.split('[[runs]]\nname = "tuned"')[0].replace("tuned", "source")
+    text += '[values]\nerror = { label = "e", metric = "error", measure = "spread" }\n'
+    text += 'bias = { label = "b", metric = "bias", measure = "spread" }\n'
+    text += 'variance = { label = "v", metric = "variance", measure = "spread" }\n'
+    path.write_text(text + '[[panels]]\nkind = "bars"\nvalues = ["error"]\n[quick]\nminutes = 1\n')
+    results = run(load(path, seeds=2), tmp_path / "out")
+    one, two = (rlgen.load(tmp_path / "out" / f"source-seed-{seed}") for seed in (0, 1))
+    p = np.stack([each.predict(one.test_set.images) for each in (one, two)]).astype(float)
+    y = np.eye(2)[one.test_set.labels.numpy()]
+    found = {name: results.estimate(Term("source", name)).mean for name in ("error", "bias", "variance")}
+    assert found["error"] == pytest.approx(((p - y) ** 2).sum(-1).mean(), rel=1e-5)
+    assert found["variance"] == pytest.approx(((p[0] - p[1]) ** 2).sum(-1).mean() / 2, rel=1e-5)
+    assert found["bias"] == pytest.approx(found["error"] - found["variance"])
