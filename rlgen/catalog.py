@@ -292,10 +292,20 @@ CATALOG = {
 }  # fmt: skip
 
 
+# algorithms that train on runs, each by a command of its own
+OF_RUNS = {
+    entry.name: entry
+    for entry in (
+        Entry("stack", CLASSIFIER, "stack:Stack", "Stack",
+              "Linear combination of classifiers (Wolpert 1992)", "mnist"),
+    )
+}  # fmt: skip
+
+
 def find(name: str) -> Entry:
     """The entry called `name`, in any case. Raises UserError where there is none."""
     try:
-        return CATALOG[name.lower()]
+        return (CATALOG | OF_RUNS)[name.lower()]
     except KeyError:
         raise UserError(
             f"no algorithm {name!r}{did_you_mean(name, CATALOG) or ': there are ' + ', '.join(CATALOG)}"

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 import rlgen
 from rlgen import catalog
-from rlgen.cli import explain, inspect, lesson, listing, predict, summary, training
+from rlgen.cli import explain, inspect, lesson, listing, predict, stack, summary, training
 from rlgen.core import config
 from rlgen.core.errors import UserError, did_you_mean
 
@@ -39,6 +39,7 @@ app = typer.Typer(
     " rlgen gan mnist or rlgen classify mnist.",
 )
 training.register(app, "Train")
+stack.register(app, "Train")
 listing.register(app, "Look at runs")
 inspect.register(app, "Look at runs")
 predict.register(app, "Look at runs")

@@ -84,7 +84,7 @@ def command(entry: catalog.Entry, words: list[str]) -> Any:
             prepared = session.prepare(
                 entry.name, task, given, runs=runs, name=name, file=file, preset=preset, argv=sys.argv
             )
-        _train(prepared, quiet, json_)
+        train_session(prepared, quiet, json_)
 
     defaults, whose = _defaults(entry, words)
     typed = typer.Typer(add_completion=False)
@@ -157,10 +157,10 @@ def resume(
         from rlgen import session
 
         reopened = session.reopen(folder, given)
-    _train(reopened, quiet, json_)
+    train_session(reopened, quiet, json_)
 
 
-def _train(session: "Session", quiet: bool, json_: bool) -> None:
+def train_session(session: "Session", quiet: bool, json_: bool) -> None:
     """Train, then print the final scores and the commands that come next."""
     run, entry = session.run, session.entry
     try:

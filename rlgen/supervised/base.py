@@ -87,6 +87,10 @@ class ImageClassifier(Stateful):
         """Scores (S, N, K) of images (N, C, H, W), bytes or in [0, 1], on the CPU."""
         raise NotImplementedError
 
+    def parameter_count(self) -> int:
+        """Number of trainable parameters."""
+        raise NotImplementedError
+
     def evaluate(self) -> Metrics:
         """Accuracy and loss of each seed on training images without augmentation, and on validation images.
 

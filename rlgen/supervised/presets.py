@@ -36,6 +36,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
         "* --optimizer adagrad": {"lr": 0.02},
         "* --optimizer rmsprop": {"lr": 1e-3},
     },
+    "stack": {"*": {"budget": 1_000_000, "log_every": 5_000, "eval_every": 250_000, "save_every": 250_000}},
     "knn": {
         "mnist": {"budget": 20_000, "log_every": 1_000, "eval_every": 4_000, "save_every": 4_000},
         "digits": {"budget": 2_800, "log_every": 200, "eval_every": 1_400, "save_every": 1_400},

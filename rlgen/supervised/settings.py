@@ -6,7 +6,7 @@ A field is an option, the comment beside it its help, the comment line above a g
 from collections.abc import Container
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.errors import UserError
@@ -71,6 +71,17 @@ class KNN(Data):
             ("folds", self.validation > 0, "--validation images choose k"),
         )
         return {name: why for name, ineffective, why in table if ineffective}
+
+
+@dataclass(frozen=True)
+class Stack(Data):
+    """Settings of a combination of classifiers."""
+
+    # Members
+    members: str = "[]"  # runs that are combined with their settings, as JSON
+    weight_decay: NonNegativeFloat | None = None  # penalty of the distance from the mean; none: by cross-validation
+    # Data
+    validation: Share = 0.0  # 0: the members have their own
 
 
 @dataclass(frozen=True)
