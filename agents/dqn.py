@@ -29,8 +29,9 @@ from rlgen.agents.numpy_network import in_numpy
 from rlgen.agents.replay import Batch, Replay
 from rlgen.agents.support import Support, projection
 from rlgen.agents.values import Categorical, Quantile, Scalar, Value, gather
-from rlgen.core.algorithm import Rows, StepMetrics, count, descend
+from rlgen.core.algorithm import Rows, StepMetrics, count
 from rlgen.core.device import choose
+from rlgen.core.optim import Optimization
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import Seeds, initial_weights, torch_stream
 from rlgen.core.settings import Setup
@@ -57,7 +58,7 @@ class DQN(Agent):
         with initial_weights(setup.seed):
             self.q = Seeds(self.network, config.seeds).to(self.device)
         self.target = copy.deepcopy(self.q).requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.q.parameters(), lr=config.lr, eps=config.adam_eps, fused=True)
+        self.optimizer = Optimization(config, self.q, seeds=config.seeds)
         self.replay = Replay(
             config.buffer_size, config.seeds, config.num_envs, self.env.shape, self.env.dtype,
             self.env.action_mask.shape[1], frame_stack=config.frame_stack, n_step=config.n_step, gamma=config.gamma,
@@ -107,8 +108,6 @@ class DQN(Agent):
         if self.time >= config.learning_starts and self.ready:
             if self.support is not None:
                 self.fit_support()
-            lr = linear(config.lr, config.lr_end or config.lr, config.lr_steps, self.time)
-            self.optimizer.param_groups[0]["lr"] = lr
             metrics.update(self.learn())
         return metrics
 
@@ -149,7 +148,7 @@ class DQN(Agent):
                 reward = self.munchausen_reward(batch, policy) if config.munchausen else batch.reward
                 target = self.value.target(reward, batch.discount, next_out, policy)  # (S, B, K)
             loss = (batch.weight * self.value.error(out, target)).mean(1)  # (S,)
-            norm = descend(self.optimizer, loss.sum(), config.max_grad_norm, config.seeds)
+            norm = self.optimizer.step(loss.sum, self.time)["grad_norm"]
             if config.alpha:
                 priorities.append(self.value.priority(out.detach(), target))
         if config.alpha:
@@ -161,6 +160,10 @@ class DQN(Agent):
     def beta(self) -> float:
         """Current exponent of the importance weights."""
         return linear(self.config.beta, 1.0, self.config.beta_steps, self.time)
+
+    def scored(self, score: float) -> None:
+        """Take in the score of an evaluation: the plateau schedule lowers the learning rate by it."""
+        self.optimizer.plateau(score)
 
     def with_targets(self, batches: Batch) -> Iterator[tuple[Batch, Tensor]]:
         """Each batch with the output of the target network for s', (S, B, A, K).
@@ -215,7 +218,7 @@ class DQN(Agent):
             self.value.place(*self.support.tensors(self.device))
             pairs = zip(former.view(-1, self.value.width), self.value.z.view(-1, self.value.width), strict=True)
             mixture, shift = map(torch.stack, zip(*(projection(*pair) for pair in pairs), strict=True))
-            mix_atoms(self.q.network, mixture, shift, self.optimizer)
+            mix_atoms(self.q.network, mixture, shift, self.optimizer.rule)
             mix_atoms(self.target.network, mixture, shift)
 
     # ---- acting

@@ -14,7 +14,6 @@ from rlgen.agents.dqn import CLIP, DQN
 from rlgen.agents.networks import RecurrentQNetwork
 from rlgen.agents.replay import Sequences
 from rlgen.agents.values import gather
-from rlgen.core.algorithm import descend
 
 MAX_WEIGHT = 0.9  # of the largest priority of a sequence in its own, the rest being the weight of the mean (R2D2)
 
@@ -66,7 +65,7 @@ class DRQN(DQN):
                 reward, discount, known = self.window_returns(window, target_out, policy)  # (S, B, T)
                 target = self.value.target(reward, discount, next_out, policy)  # (S, B, T, K)
             loss = (window.weight * (known * self.value.error(out, target)).mean(2)).mean(1)  # (S,)
-            norm = descend(self.optimizer, loss.sum(), config.max_grad_norm, config.seeds)
+            norm = self.optimizer.step(loss.sum, self.time)["grad_norm"]
             out = out.detach()
             if config.alpha:
                 priority = known * self.value.priority(out, target)

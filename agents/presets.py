@@ -20,7 +20,7 @@ FEW_STATES = {  # environments of few states
 }  # fmt: skip
 LONG = {  # games whose difficulty grows with the length of the episode
     "budget": 2_000_000, "double": False, "munchausen": 0.9, "layer_norm": True,
-    "lr_end": 5e-5, "lr_steps": 2_000_000,
+    "schedule": "linear", "lr_end": 5e-5, "lr_steps": 2_000_000,
 }  # fmt: skip
 
 DEEP: dict[str, dict[str, Any]] = {
@@ -38,12 +38,13 @@ DEEP: dict[str, dict[str, Any]] = {
     },
     "LunarLander": {  # a high γ and a high final ε, against policies that hover for ever
         **LARGE_UPDATES, "budget": 100_000, "stop_at": 240.0, "eval_every": 5_000, "eval_episodes": 30,
-        "width": 256, "layer_norm": True, "gamma": 0.995, "lr": 6e-4, "lr_end": 5e-5, "lr_steps": 100_000,
+        "width": 256, "layer_norm": True, "gamma": 0.995, "lr": 6e-4,
+        "schedule": "linear", "lr_end": 5e-5, "lr_steps": 100_000,
         "train_freq": 32, "gradient_steps": 16, "buffer_size": 100_000, "target_update_interval": 250,
         "epsilon_steps": 12_000, "epsilon_end": 0.1,
     },
     "FrozenLake": {
-        **FEW_STATES, "budget": 50_000, "lr_end": 1e-4, "lr_steps": 50_000, "epsilon_end": 0.5,
+        **FEW_STATES, "budget": 50_000, "schedule": "linear", "lr_end": 1e-4, "lr_steps": 50_000, "epsilon_end": 0.5,
     },
     "Taxi": {
         **FEW_STATES, "budget": 50_000, "lr": 2e-3, "train_freq": 64, "gradient_steps": 16,
@@ -58,7 +59,7 @@ DEEP: dict[str, dict[str, Any]] = {
     "MinAtar/*": {
         "budget": 1_000_000, "log_every": 5_000, "eval_every": 100_000, "save_every": 100_000,
         "double": True, "num_envs": 16, "train_freq": 64, "gradient_steps": 4, "batch": 128, "n_step": 3, "depth": 1,
-        "lr": 3e-4, "adam_eps": 1e-5, "target_update_interval": 2_048,
+        "lr": 3e-4, "optimizer_eps": 1e-5, "target_update_interval": 2_048,
         "epsilon_steps": 100_000, "epsilon_end": 0.02, "learning_starts": 5_000, "buffer_size": 100_000,
     },
     "MinAtar/Asterix": LONG,
@@ -71,7 +72,7 @@ DEEP: dict[str, dict[str, Any]] = {
         "final_episodes": 30,
         "frame_stack": 4, "clip_reward": True, "life_loss": True, "width": 512, "depth": 1,
         "double": True, "num_envs": 8, "train_freq": 16, "gradient_steps": 4, "batch": 32, "n_step": 3,
-        "lr": 1e-4, "adam_eps": 1e-5, "target_update_interval": 8_000,
+        "lr": 1e-4, "optimizer_eps": 1e-5, "target_update_interval": 8_000,
         "epsilon_steps": 250_000, "epsilon_end": 0.01, "learning_starts": 20_000, "buffer_size": 100_000,
     },
 }  # fmt: skip
@@ -101,7 +102,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> task -> settings
             "budget": 100_000, "stop_at": 475.0, "eval_every": 5_000, "lr": 2e-3, "batch": 64, "width": 64,
             "length": 8, "burn_in": 8, "n_step": 3, "train_freq": 64, "gradient_steps": 16,
             "target_update_interval": 64,
-            "layer_norm": True, "lr_end": 2e-4, "lr_steps": 100_000,
+            "layer_norm": True, "schedule": "linear", "lr_end": 2e-4, "lr_steps": 100_000,
         },
     },
     "qlearning": QLEARNING,

@@ -8,19 +8,17 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from rlgen.core.optim.settings import OptimizerSettings
 from rlgen.core.settings import Duration, Fraction, Rate
 from rlgen.networks.settings import NetworkName
 
 
 @dataclass(frozen=True)
-class DQN:
+class DQN(OptimizerSettings):
     """Deep Q-learning."""
 
     # Learning
-    lr: Rate = 1e-3  # step size of Adam
-    lr_end: Rate | None = None  # final step size of a linear schedule; none: a constant step size
-    lr_steps: Duration = 100_000  # length of the schedule of the step size, in environment steps
-    adam_eps: Rate = 1e-8  # epsilon of Adam, added to the root of the second moment
+    lr: Rate = 1e-3  # learning rate
     gamma: Fraction = 0.99  # discount per environment step
     batch: PositiveInt = 64  # transitions per gradient step
     train_freq: PositiveInt = 4  # environment steps between updates, at least num_envs
@@ -69,6 +67,11 @@ class DQN:
     layer_norm: bool = False  # layer normalisation in the hidden layers, against divergence (Gallici 2024)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.full_batch:
+            raise ValueError(f"--optimizer {self.optimizer}: a replay buffer is no fixed set: take adam or sgd")
+        if self.accumulate > 1:
+            raise ValueError(f"--accumulate {self.accumulate}: --batch takes more transitions per gradient step")
         if self.atoms > 1 and self.quantiles > 1:
             raise ValueError(f"--atoms {self.atoms} with --quantiles {self.quantiles}: set one of them to 1")
         if self.atoms > 1 and self.v_min is not None and self.v_max is not None and self.v_min >= self.v_max:
@@ -100,9 +103,8 @@ class DQN:
             ("v_min", self.atoms == 1, "it belongs to C51, such as --atoms 51"),
             ("v_max", self.atoms == 1, "it belongs to C51, such as --atoms 51"),
             ("temperature", not self.munchausen, "it belongs to --munchausen, such as 0.9"),
-            ("lr_steps", self.lr_end is None, "it belongs to --lr-end, such as 1e-5"),
         )
-        return {name: why for name, ineffective, why in table if ineffective}
+        return {**super().unused(), **{name: why for name, ineffective, why in table if ineffective}}
 
 
 @dataclass(frozen=True)

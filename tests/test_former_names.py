@@ -71,6 +71,5 @@ def test_the_settings_of_a_former_run_can_be_used_again(name, tmp_path):
 
     entry = catalog.find(facts(name)["algorithm"])
     values = read_file(FORMER / name / "run.json", (entry.config, Setup, Plan))
-    assert len(values) == sum(len(facts(name)[part]) for part in ("config", "setup", "plan")) - (
-        "seed" in facts(name)["config"]
-    )
+    saved = sum(len(facts(name)[part]) for part in ("config", "setup", "plan"))
+    assert len(values) == saved - ("seed" in facts(name)["config"]) + ("schedule" in values)

@@ -32,8 +32,8 @@ def test_a_typed_budget_scales_what_depends_on_it():
 @pytest.mark.parametrize(
     ("algorithm", "task", "names"),
     [
-        ("vae", "mnist", ["kl_warmup", "lr_anneal"]),
-        ("pixelcnn", "mnist", ["lr_anneal"]),
+        ("vae", "mnist", ["kl_warmup", "lr_steps"]),
+        ("pixelcnn", "mnist", ["lr_steps"]),
         ("dqn", "LunarLander", ["lr_steps", "epsilon_steps"]),
         ("rainbow", "CartPole", ["beta_steps"]),
         ("qlearning", "FrozenLake", ["epsilon_steps"]),
@@ -57,7 +57,8 @@ def test_the_same_budget_scales_nothing():
 
 def test_nothing_that_is_off_is_scaled_on():
     config, _ = settings("vae", "folder:.", budget=10)
-    assert config.kl_warmup == config.lr_anneal == 0
+    assert config.kl_warmup == 0
+    assert config.schedule == "constant"
 
 
 @pytest.mark.parametrize("budget", [1, 19, 20, 999, 100_000, 10**9])
@@ -111,12 +112,12 @@ def test_every_algorithm_implements_the_protocol_of_its_kind(entry):
 def test_a_setting_without_an_effect_counts_as_no_change():
     config = catalog.find("dqn").config
     assert preparation.changed(config(lr_steps=5, gamma=0.5)) == {"gamma": 0.5}
-    assert preparation.changed(config(lr_steps=5, lr_end=1e-5)) == {"lr_steps": 5, "lr_end": 1e-5}
+    assert preparation.changed(config(lr_steps=5, schedule="step")) == {"lr_steps": 5, "schedule": "step"}
 
 
 def test_typed_settings_without_an_effect_or_in_contradiction_are_refused():
     dqn, gan, setup = catalog.find("dqn"), catalog.find("gan"), Setup()
-    with pytest.raises(UserError, match="--lr-steps has no effect: it belongs to --lr-end"):
+    with pytest.raises(UserError, match="--lr-steps has no effect: it belongs to a --schedule"):
         preparation.make(dqn, "CartPole", dqn.config(lr_steps=5, width=4), setup, ["lr_steps"])
     with pytest.raises(UserError, match="--loss wgan: nothing bounds the critic"):
         preparation.make(gan, "digits", gan.config(loss="wgan", spectral_norm=False), setup, [])

@@ -37,9 +37,11 @@ RAINBOW = {name: value for name, value in AGENT.items() if name != "epsilon_step
 RECURRENT = {"length": 6, "burn_in": 3, "train_freq": 8}
 MODEL = {"width": 2, "latent": 4, "batch": 100, "threads": 1}
 RESIDUAL = {"size": 8, "architecture": "residual", "r1_weight": 1.0, "r1_interval": 4, "augment": "diffaugment"}
-CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "lr_anneal": 1_200, "threads": 1}
+LINEAR = {"schedule": "linear", "lr_end": 1e-5, "lr_steps": 500}
+COSINE = {"schedule": "cosine", "lr_steps": 1_200}
+CODER = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "threads": 1, **COSINE}
 WORDS = {"width": 4, "codebook_size": 8, "code_dim": 4, "prior_width": 8, "prior_blocks": 1, "batch": 100, "threads": 1}
-PIXELS = {"width": 4, "head_width": 4, "first_kernel": 3, "batch": 100, "lr_anneal": 1_200, "threads": 1}
+PIXELS = {"width": 4, "head_width": 4, "first_kernel": 3, "batch": 100, "threads": 1, **COSINE}
 SCANS = {**PIXELS, "layers": 1}
 NETWORK = {"width": 0.25, "batch": 100, "threads": 1}
 MODEL_PLAN = {"budget": 1_500, "log_every": 150, "eval_every": 750, "save_every": 250}  # a little more than an epoch
@@ -77,7 +79,7 @@ CASES = {
         {**AGENT, **AGENT_PLAN, "depth": 1, "encoder": "lenet5", "seeds": 2},
     ),
     "c51": ("c51", "CartPole", {**AGENT, **AGENT_PLAN, "atoms": 11}),
-    "qrdqn": ("qrdqn", "CartPole", {**AGENT, **AGENT_PLAN, "quantiles": 5, "lr_end": 1e-5, "lr_steps": 500}),
+    "qrdqn": ("qrdqn", "CartPole", {**AGENT, **AGENT_PLAN, "quantiles": 5, **LINEAR}),
     "rainbow": ("rainbow", "CartPole", {**RAINBOW, **AGENT_PLAN}),
     "rainbow of two seeds": ("rainbow", "CartPole", {**RAINBOW, **AGENT_PLAN, "seeds": 2, "num_envs": 2}),
     "drqn": ("drqn", "CartPoleHidden", {**AGENT, **RECURRENT, **AGENT_PLAN, "alpha": 0.5}),

@@ -44,3 +44,36 @@ def check_effect(build: Callable[..., Any], name: str, effects: Mapping[str, Eff
 
 def _numeric(x: Any) -> bool:
     return isinstance(x, float) or (isinstance(x, list | tuple) and any(isinstance(each, float) for each in x))
+
+
+OPTIMIZER_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {  # a value other than any default, and settings beside it
+    "optimizer": ("nesterov", {}),
+    "momentum": (0.7, {"optimizer": "momentum"}),
+    "beta1": (0.3, {}),
+    "beta2": (0.6, {}),
+    "optimizer_eps": (1e-3, {}),
+    "damping": (0.5, {}),
+    "weight_decay": (0.01, {}),
+    "decoupled": (True, {"weight_decay": 0.01}),
+    "l1": (0.01, {}),
+    "bias_lr": (2.0, {}),
+    "max_grad_norm": (0.25, {}),
+    "accumulate": (2, {}),
+    "schedule": ("exponential", {}),
+    "warmup": (7, {}),
+    "lr_end": (1e-5, {"schedule": "linear"}),
+    "lr_steps": (777, {"schedule": "linear"}),
+    "peak": (0.4, {"schedule": "one-cycle"}),
+    "milestones": ("0.4,0.6", {"schedule": "step"}),
+    "lr_factor": (0.5, {"schedule": "step"}),
+    "lr_patience": (9, {}),
+}
+
+
+def optimizer_effects(optimization: Callable[[Any], Any], without: Iterable[str] = ()) -> dict[str, Effect]:
+    """An effect per setting of the optimiser but `lr`: its value arrives at the `optimization` of what is built."""
+    return {
+        name: Effect(value, lambda built, name=name: getattr(optimization(built).settings, name), value, base)
+        for name, (value, base) in OPTIMIZER_VALUES.items()
+        if name not in set(without)
+    }

@@ -22,9 +22,10 @@ SETTINGS: dict[str, dict[str, str]] = {  # settings dataclass -> field
         "stack": "frame_stack",
         "sticky": "repeat_action_probability",
         "clip": "max_grad_norm",
+        "adam_eps": "optimizer_eps",
     },
     "QLearning": {"lanes": "num_envs", "initial": "initial_q"},
-    "Model": {"anneal": "lr_anneal"},
+    "Model": {"anneal": "lr_steps", "lr_anneal": "lr_steps"},
     "Autoencoder": {"gaussian": "noise_std", "masked": "mask_fraction", "sparse": "k_sparse"},
     "VAE": {"warmup": "kl_warmup"},
     "VQVAE": {"words": "codebook_size", "features": "code_dim", "memory": "codebook_decay"},
@@ -112,8 +113,19 @@ def settings(of: type) -> dict[str, str]:
 
 
 def current_settings(of: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` of the fields of a settings dataclass, by current name."""
-    return _renamed(values, settings(of))
+    """`values` of the fields of a settings dataclass, by current name.
+
+    Values without the name of an optimizer are of an earlier version: there `warmup` was another setting, and the end
+    or the length of a schedule named its kind.
+    """
+    if "optimizer" in values or "optimizer" not in {f.name for f in fields(of)}:
+        return _renamed(values, settings(of))
+    values = _renamed(values, _inherited(SETTINGS, of))
+    if values.get("lr_end") is not None:
+        return {**values, "schedule": "linear"}
+    if "lr_end" not in values and values.get("lr_steps"):
+        return {**values, "schedule": "cosine"}
+    return {name: value for name, value in values.items() if (name, value) != ("lr_steps", 0)}
 
 
 def current_state(of: type, state: State) -> State:

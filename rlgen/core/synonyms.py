@@ -7,9 +7,14 @@ Stable-Baselines3, CleanRL, rl-baselines3-zoo, RLlib, Keras, PyTorch examples.
 ELSEWHERE = {
     "lr": "learning_rate lr_rate step_size",
     "discriminator_lr": "critic_lr learning_rate_d lr_d",
-    "lr_end lr_anneal": "lr_schedule anneal_lr",
-    "lr_end": "final_lr",
-    "adam_eps": "adam_epsilon optimizer_eps",
+    "optimizer": "optim opt",
+    "schedule": "lr_schedule anneal_lr lr_scheduler scheduler sched",
+    "lr_end": "final_lr min_lr eta_min",
+    "lr_factor": "lr_gamma",
+    "optimizer_eps": "adam_epsilon",
+    "weight_decay": "wd l2",
+    "accumulate": "accumulation_steps gradient_accumulation_steps grad_accum_steps",
+    "patience": "early_stopping",
     "beta1": "betas",
     "batch": "batch_size minibatch_size mini_batch_size train_batch_size",
     "gamma": "discount discount_factor",
@@ -20,7 +25,7 @@ ELSEWHERE = {
     "train_freq": "train_frequency train_interval update_every",
     "gradient_steps": "gradient_updates num_updates",
     "learning_starts": "learn_start learn_starts start_steps",
-    "learning_starts kl_warmup": "warmup_steps warmup",
+    "learning_starts kl_warmup warmup": "warmup_steps warmup_epochs",
     "buffer_size": "replay_size replay_buffer_size replay_capacity buffer_capacity memory_size",
     "target_update_interval": "target_network_frequency target_update_freq target_update_frequency "
     "target_network_update_freq "

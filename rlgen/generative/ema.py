@@ -1,15 +1,14 @@
-"""Models with one loss: Adam, an annealed learning rate, and an exponential moving average (EMA) of the weights."""
+"""Models with one loss, and an exponential moving average (EMA) of the weights."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from rlgen.core.algorithm import Metrics, count, descend
+from rlgen.core.algorithm import Metrics, count
 from rlgen.core.device import fuse
 from rlgen.core.ema import average_of, decay_at, update_ema
-from rlgen.core.schedule import cosine
+from rlgen.core.optim import Optimization
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.autoregressive.causal import masked_weight_count
@@ -17,7 +16,6 @@ from rlgen.generative.base import Generative
 from rlgen.generative.likelihoods import binarise, bits_per_dim, likelihood, protocol, stored_images, uniform
 from rlgen.generative.minibatches import Minibatches
 
-FINAL_LR = 0.01  # learning rate at the end of annealing, as a share of the one at the start
 CONDITIONAL = ", conditional on the class: -log p(x given y)"  # addition to the name of a protocol
 MAX_OUTPUTS = 2**25  # float32 outputs of a network at once, to bound the memory: 128 MiB
 
@@ -29,8 +27,6 @@ class EMAModel(Generative):
     """
 
     state = ("data", "noise", "network", "ema", "optimizer", "steps", "time")
-    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam
-    lr_warmup_steps: ClassVar[int] = 1  # gradient steps over which the learning rate rises to its full value
     outputs: int = 1  # outputs of the network per channel of a pixel
     network: Any
     ema: Any
@@ -41,7 +37,7 @@ class EMAModel(Generative):
         self.ema = average_of(self.network)
         if self.config.compile:
             fuse(self.device, self.network, *self.network.children())  # models call the whole or single children
-        self.optimizer = torch.optim.Adam(self.network.parameters(), self.config.lr, betas=self.betas, fused=True)
+        self.optimizer = Optimization(self.config, self.network)
         self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device
         self.steps = 0  # gradient steps
 
@@ -72,19 +68,13 @@ class EMAModel(Generative):
 
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
         """One gradient step on images (B, C, H, W), with labels (B,) for a conditional model."""
-        self.steps += 1
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
         loss, metrics = self.loss(x, y)
-        norm = descend(self.optimizer, loss)
+        update = self.optimizer.step(lambda: loss, self.time)
+        if not self.optimizer.updated:  # within an accumulation
+            return {"loss": loss.detach(), **metrics}
+        self.steps += 1
         update_ema(self.ema, self.network, decay_at(self.steps, self.config.ema))
-        return {"loss": loss.detach(), "gradient_norm": norm, **metrics}
-
-    def learning_rate(self) -> float:
-        """The learning rate of this step: half a cosine over `lr_anneal` images, times a linear warm-up."""
-        config = self.config
-        lr = cosine(config.lr, FINAL_LR * config.lr, config.lr_anneal, self.time) if config.lr_anneal else config.lr
-        return float(lr * min(1.0, (self.steps + 1) / self.lr_warmup_steps))
+        return {"loss": loss.detach(), "gradient_norm": update["grad_norm"], **metrics}
 
     def loss(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Metrics]:
         """The loss of images (B, C, H, W), with labels (B,) for a conditional model; and metrics."""

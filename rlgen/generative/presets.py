@@ -7,8 +7,8 @@ def _plan(budget: int, log_every: int, eval_every: int, save_every: int) -> dict
     return {"budget": budget, "log_every": log_every, "eval_every": eval_every, "save_every": save_every}
 
 
-def _annealed(budget: int, *every: int) -> dict[str, int]:
-    return {"lr_anneal": budget, **_plan(budget, *every)}
+def _annealed(budget: int, *every: int) -> dict[str, Any]:
+    return {"schedule": "cosine", "lr_steps": budget, **_plan(budget, *every)}
 
 
 AUTOENCODER = _annealed(1_500_000, 20_000, 300_000, 300_000)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, Po
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.errors import UserError
+from rlgen.core.optim.settings import Decay, OptimizerSettings
 from rlgen.core.settings import Fraction, OptionalDuration, Rate
 from rlgen.networks.settings import NetworkName
 
@@ -28,15 +29,14 @@ def _odd(side: int) -> int:
 
 Size = Annotated[int, Field(ge=8, le=64), AfterValidator(_multiple_of_four)]
 Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(OptimizerSettings):
     """Settings of every model."""
 
     # Learning
-    lr: Rate = 1e-3  # learning rate of Adam
+    lr: Rate = 1e-3  # learning rate
     batch: PositiveInt = 128  # images per gradient step
     ema: Decay = 0.999  # EMA decay per gradient step, of the weights that are evaluated and sampled
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # precision of training; auto: the faster one
@@ -46,17 +46,16 @@ class Model:
     size: Size | None = None  # side of the scaled images in pixels; none: images of their own size
     skip_bad: bool = False  # skip unreadable image files of a folder
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.full_batch:
+            raise ValueError(f"--optimizer {self.optimizer}: the loss has fresh noise at each step: take adam or sgd")
+        if self.schedule == "plateau":
+            raise ValueError("--schedule plateau: no score ranks generative models: take --schedule cosine")
+
 
 @dataclass(frozen=True)
-class Annealed(Model):
-    """Settings of models with one loss."""
-
-    # Learning
-    lr_anneal: OptionalDuration = 0  # images of cosine annealing of the learning rate to a hundredth; 0: none
-
-
-@dataclass(frozen=True)
-class Likely(Annealed):
+class Likely(Model):
     """Settings of models with a likelihood."""
 
     # Likelihood
@@ -76,7 +75,7 @@ class Likely(Annealed):
 
 
 @dataclass(frozen=True)
-class Coder(Annealed):
+class Coder(Model):
     """Settings of models with a latent vector per image."""
 
     # Network
@@ -88,7 +87,7 @@ class Coder(Annealed):
     def unused(self) -> dict[str, str]:
         """Options without an effect beside the others, and the reason."""
         linear = self.network == "dense" and self.depth == 0
-        return {"width": "--depth 0 has no hidden layer"} if linear else {}
+        return {**super().unused(), **({"width": "--depth 0 has no hidden layer"} if linear else {})}
 
 
 @dataclass(frozen=True)
@@ -145,9 +144,10 @@ class GAN(Model):
     """Settings of a generative adversarial network."""
 
     # Learning
-    lr: Rate = 1e-3  # learning rate of the generator's Adam
-    discriminator_lr: Rate = 1e-3  # learning rate of the discriminator's Adam (two time scales: Heusel 2017)
+    lr: Rate = 1e-3  # learning rate of the generator
+    discriminator_lr: Rate = 1e-3  # learning rate of the discriminator (two time scales: Heusel 2017)
     beta1: Decay = 0.5  # decay of Adam's mean gradient per step; 0 to 0.5 is usual for GANs
+    beta2: Decay | None = 0.99  # decay of the mean squared gradient per step; none: 0.999 for adam
     batch: PositiveInt = 32  # images per gradient step
     ema: Decay = 0.999  # EMA decay per gradient step, of the generator that is sampled
     conditional: bool = False  # label as input of both networks: samples of chosen classes (Miyato & Koyama 2018)
@@ -171,7 +171,7 @@ class GAN(Model):
 
     def unused(self) -> dict[str, str]:
         """Options without an effect beside the others, and the reason."""
-        table = (
+        table: tuple[tuple[str, bool, str], ...] = (
             ("r1_interval", not self.r1_weight, "it belongs to --r1-weight, 1 for example"),
             (
                 "discriminator_width",
@@ -180,10 +180,12 @@ class GAN(Model):
             ),
             ("augment_images", self.augment != "adaptive", "it belongs to --augment adaptive"),
         )
-        return {name: why for name, on, why in table if on}
+        return {**super().unused(), **{name: why for name, on, why in table if on}}
 
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""
+        if self.accumulate > 1:
+            raise UserError(f"--accumulate {self.accumulate}: the two networks take turns: raise --batch")
         if self.loss == "wgan" and not self.spectral_norm and not self.gradient_penalty_weight:
             raise UserError(
                 "--loss wgan: nothing bounds the critic: --gradient-penalty-weight 10 or --spectral-norm does"
@@ -197,7 +199,9 @@ class Autoregressive(Likely):
     """Settings of autoregressive models."""
 
     # Learning
-    lr: Rate = 2e-3  # learning rate of Adam
+    lr: Rate = 2e-3  # learning rate
+    beta2: Decay | None = 0.99  # decay of the mean squared gradient per step; none: 0.999 for adam
+    warmup: NonNegativeInt = 200  # gradient steps over which the learning rate rises to its full value
     batch: PositiveInt = 32  # images per gradient step
     conditional: bool = False  # label as input of the network: samples of chosen classes
     # Network
@@ -221,7 +225,8 @@ class PixelCNN(Autoregressive):
 
     def unused(self) -> dict[str, str]:
         """Options without an effect beside the others, and the reason."""
-        return {"width_multiplier": "--levels 1 has one resolution"} if self.levels == 1 else {}
+        one = {"width_multiplier": "--levels 1 has one resolution"} if self.levels == 1 else {}
+        return {**super().unused(), **one}
 
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""

@@ -10,6 +10,7 @@ from torch import nn
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.networks import QNetwork
 from rlgen.agents.replay import Batch, Window
+from rlgen.core.optim import Optimization
 from rlgen.core.seeds import derive
 from tests.envs import toy_environments
 
@@ -28,7 +29,8 @@ class Table(nn.Module):
 def targets(agent, batch, target, online=None):
     """The Bellman targets (S, B) of a batch, with tables for the target and the online network."""
     agent.q, agent.target = Table(target if online is None else online), Table(target)
-    agent.optimizer = torch.optim.SGD(agent.q.parameters(), lr=0.0)
+    agent.optimizer = Optimization(agent.config, agent.q)
+    agent.optimizer.learning_rate = lambda time: 0.0
     agent.replay.sample, sample = lambda size, beta: batch, agent.replay.sample
     agent.replay.window = lambda index: one_step(batch)
     agent.value.error, error, seen = lambda out, y: seen.append(y) or error(out, y), agent.value.error, []
@@ -348,7 +350,7 @@ def test_buffers_are_copied_into_the_target_network_too(build, monkeypatch, tau,
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_the_optimizer_has_the_weights_of_the_online_network_alone(build, seeds):
     agent = build(seeds=seeds)
-    held = [id(p) for group in agent.optimizer.param_groups for p in group["params"]]
+    held = [id(p) for group in agent.optimizer.rule.param_groups for p in group["params"]]
     assert held == [id(p) for p in agent.q.parameters()]
     assert not any(p.requires_grad for p in agent.target.parameters())
     assert not {p.data_ptr() for p in agent.q.parameters()} & {p.data_ptr() for p in agent.target.parameters()}
@@ -562,3 +564,12 @@ def test_a_network_learns_from_images(build, settings):
         metrics = agent.step()
     assert metrics["loss"].isfinite().all()
     assert not any(map(torch.equal, before, weights(agent.q)))
+
+
+def test_a_plateau_of_scores_lowers_the_learning_rate(build):
+    agent = build(schedule="plateau", lr=1e-2, lr_patience=2)
+    for score in (3.0, 5.0, 4.0):
+        agent.scored(score)
+    assert agent.optimizer.learning_rate(0) == 1e-2
+    agent.scored(5.0)
+    assert agent.optimizer.learning_rate(0) == pytest.approx(1e-3)

@@ -97,7 +97,7 @@ def error_by_steps(agent, made):
 def learn_from(agent, made):
     """The loss (S,) of these sequences and their new priorities (S, B), the weights unchanged."""
     priorities_ = []
-    agent.optimizer.param_groups[0]["lr"] = 0.0
+    agent.optimizer.learning_rate = lambda time: 0.0
     agent.replay.sequences = lambda size, length, beta: made
     agent.replay.prioritize = lambda index, priority: priorities_.append(priority)
     return agent.learn()["loss"], priorities_[0] if priorities_ else None

@@ -29,7 +29,7 @@ def weighted_batch(agent, size=8):
 def learn(agent, batch):
     """The loss of this batch, (S,), with every weight and stream unchanged."""
     stream, agent.replay.sample, sample = agent.noise.get_state(), lambda size, beta: batch, agent.replay.sample
-    agent.optimizer.param_groups[0]["lr"] = 0.0
+    agent.optimizer.learning_rate = lambda time: 0.0
     prioritize, agent.replay.prioritize = agent.replay.prioritize, lambda index, priority: None
     try:
         return agent.learn()["loss"]
@@ -111,12 +111,13 @@ def test_beta_is_a_linear_schedule(build):
 
 def test_the_learning_rate_is_a_linear_schedule(build):
     for recurrent in (False, True):
-        agent = build(recurrent=recurrent, lr=1e-2, lr_end=1e-3, lr_steps=80, learning_starts=0, train_freq=20)
-        rates = [agent.optimizer.param_groups[0]["lr"] for _ in range(6) if "loss" in agent.step()]
+        course = {"schedule": "linear", "lr_end": 1e-3, "lr_steps": 80}
+        agent = build(recurrent=recurrent, lr=1e-2, learning_starts=0, train_freq=20, **course)
+        rates = [agent.optimizer.rule.param_groups[0]["lr"] for _ in range(6) if "loss" in agent.step()]
         assert rates == pytest.approx([0.01 - 0.009 * min(step / 80, 1) for step in range(20, 140, 20)])
     agent = build(lr=1e-2, learning_starts=0)
     agent.step()
-    assert agent.optimizer.param_groups[0]["lr"] == 1e-2
+    assert agent.optimizer.rule.param_groups[0]["lr"] == 1e-2
 
 
 # ---- double, masks

@@ -81,7 +81,7 @@ def test_options_with_an_effect_are_accepted():
     refuse_unused(DQN(alpha=0.5), ["beta", "beta_steps"])
     refuse_unused(DQN(atoms=51), ["v_min", "v_max"])
     refuse_unused(DQN(munchausen=0.9), ["temperature"])
-    refuse_unused(DQN(lr_end=1e-5), ["lr_steps"])
+    refuse_unused(DQN(schedule="linear"), ["lr_steps"])
 
 
 @pytest.mark.parametrize(
@@ -117,3 +117,17 @@ def test_a_preset_with_an_epsilon_schedule_does_not_contradict_noise(tmp_path):
     made = prepare("rainbow", "CartPole", {"width": 4}, runs=tmp_path).algorithm
     assert made.config.noisy
     assert made.epsilon == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"optimizer": "lbfgs"}, "--optimizer lbfgs: a replay buffer is no fixed set: take adam or sgd"),
+        ({"optimizer": "newton"}, "take adam or sgd"),
+        ({"optimizer": "gd"}, "take adam or sgd"),
+        ({"accumulate": 4}, "--accumulate 4: --batch takes more transitions per gradient step"),
+    ],
+)
+def test_options_of_the_optimiser_that_an_agent_cannot_have(given, reason):
+    with pytest.raises(ValueError, match=reason):
+        DQN(**given)

@@ -159,10 +159,10 @@ def test_the_moments_of_the_optimizer_are_mixed_with_their_weights(build):
     for _ in range(5):
         agent.step()
     layer = agent.q.network.head.advantage[-2]
-    before = agent.optimizer.state[layer.weight]["exp_avg"].clone()
+    before = agent.optimizer.rule.state[layer.weight]["exp_avg"].clone()
     flip = torch.eye(5).flip(0)[None]
-    mix_atoms(agent.q.network, flip, torch.ones(1, 5), agent.optimizer)
-    after = agent.optimizer.state[layer.weight]["exp_avg"]
+    mix_atoms(agent.q.network, flip, torch.ones(1, 5), agent.optimizer.rule)
+    after = agent.optimizer.rule.state[layer.weight]["exp_avg"]
     assert before.any()
     torch.testing.assert_close(after.view(2, 5, -1), before.view(2, 5, -1).flip(1))
 

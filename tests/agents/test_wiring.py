@@ -15,7 +15,7 @@ from rlgen.core.settings import Setup
 from rlgen.envs import Step
 from rlgen.session import prepare
 from tests.agents.test_dqn import targets, transitions
-from tests.wiring import Effect, check_effect, every_field
+from tests.wiring import Effect, check_effect, every_field, optimizer_effects
 
 
 def learned(agent, steps=60):
@@ -32,7 +32,7 @@ def time_of_first_step(agent):
 
 def learning_rate(agent):
     learned(agent)
-    return agent.optimizer.param_groups[0]["lr"]
+    return agent.optimizer.rule.param_groups[0]["lr"]
 
 
 def errors(agent):
@@ -160,9 +160,9 @@ def layers(kind):
 
 EFFECTS = {
     "lr": Effect(5e-3, learning_rate, 5e-3),
-    "lr_end": Effect(1e-4, learning_rate, 1e-4, {"lr_steps": 40}),
-    "lr_steps": Effect(120, learning_rate, 5.5e-3, {"lr": 1e-2, "lr_end": 1e-3}),
-    "adam_eps": Effect(1e-3, lambda agent: agent.optimizer.param_groups[0]["eps"], 1e-3),
+    **optimizer_effects(lambda agent: agent.optimizer, {"max_grad_norm", "accumulate"}),
+    "lr_end": Effect(1e-4, learning_rate, 1e-4, {"schedule": "linear", "lr_steps": 40}),
+    "lr_steps": Effect(120, learning_rate, 5.5e-3, {"schedule": "linear", "lr": 1e-2, "lr_end": 1e-3}),
     "gamma": Effect(0.5, largest_discount, 0.5),
     "batch": Effect(5, errors, [(1, 5)]),
     "train_freq": Effect(12, time_of_first_step, 12),
@@ -209,13 +209,14 @@ TASKS = {
     "repeat_action_probability": "MinAtar/Breakout",
 }
 SCORED = {"final_episodes"}  # by the session, not by the agent
+REFUSED = {"accumulate"}
 
 
 def _sticky(env):
     return env.environments.envs[0].unwrapped.repeat_action_probability
 
 
-@pytest.mark.parametrize("name", every_field(DQN, EFFECTS, SCORED))
+@pytest.mark.parametrize("name", every_field(DQN, EFFECTS, SCORED | REFUSED))
 def test_every_option_of_dqn_has_its_effect(build, name):
     if name == "repeat_action_probability" and find_spec("minatar") is None:
         pytest.skip("MinAtar is not installed: rlgen[minatar]")
@@ -235,7 +236,7 @@ RECURRENT_EFFECTS = {
 }
 
 
-@pytest.mark.parametrize("name", every_field(DRQN, RECURRENT_EFFECTS, {*EFFECTS, *SCORED}))
+@pytest.mark.parametrize("name", every_field(DRQN, RECURRENT_EFFECTS, {*EFFECTS, *SCORED, *REFUSED}))
 def test_every_option_of_drqn_has_its_effect(build, name):
     check_effect(lambda **settings: build(recurrent=True, **settings), name, RECURRENT_EFFECTS)
 
@@ -288,7 +289,7 @@ def test_the_final_score_is_over_as_many_episodes_as_the_option_says(tmp_path, a
 def test_an_infinite_gradient_norm_clips_nothing(build):
     agent = build(max_grad_norm=float("inf"))
     norm = clipped_norm(agent)
-    agent.optimizer.param_groups[0]["lr"] = 0.0
+    agent.optimizer.learning_rate = lambda time: 0.0
     assert agent.learn()["gradient_norm"].item() == pytest.approx(
         torch.cat([p.grad.flatten() for p in agent.q.parameters()]).norm().item(), rel=1e-4
     )

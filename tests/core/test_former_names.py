@@ -82,6 +82,33 @@ def test_a_state_is_read_by_its_current_names(tables):
     }
 
 
+@dataclass
+class Trained:
+    optimizer: str = "adam"
+    schedule: str = "constant"
+    lr_end: float | None = None
+    lr_steps: int = 100
+    warmup: int = 0
+    learning_starts: int = 0
+
+
+@pytest.mark.parametrize(
+    ("former", "current"),
+    [
+        ({"lr_anneal": 500}, {"lr_steps": 500, "schedule": "cosine"}),
+        ({"lr_anneal": 0}, {}),
+        ({"lr_end": 1e-5, "lr_steps": 500}, {"lr_end": 1e-5, "lr_steps": 500, "schedule": "linear"}),
+        ({"lr_end": None, "lr_steps": 500}, {"lr_end": None, "lr_steps": 500}),
+        ({"warmup": 7}, {"learning_starts": 7}),
+        ({"optimizer": "sgd", "warmup": 7, "lr_steps": 9}, {"optimizer": "sgd", "warmup": 7, "lr_steps": 9}),
+    ],
+)
+def test_schedules_of_earlier_versions_have_their_names(monkeypatch, former, current):
+    names = {"Trained": {"lr_anneal": "lr_steps", "warmup": "learning_starts"}}
+    monkeypatch.setattr(former_names, "SETTINGS", names)
+    assert former_names.current_settings(Trained, former) == current
+
+
 def test_metrics_are_read_by_their_current_names():
     assert former_names.current_metrics({"time": 1, "eval_active": 2.0}) == {"time": 1, "eval_active_units": 2.0}
 

@@ -39,17 +39,15 @@ def test_the_warm_up_counts_steps_where_a_batch_is_larger_than_the_data():
     model.loss = lambda x, y: (sum(p.sum() for p in model.network.parameters()), {})
     for _ in range(3):
         model.step()
-        rates.append(model.optimizer.param_groups[0]["lr"])
+        rates.append(model.optimizer.rule.param_groups[0]["lr"])
     assert rates == pytest.approx([1e-2 * n / 200 for n in (2, 3, 4)])
-    model.steps = 500
-    assert model.learning_rate() == 1e-2
+    model.optimizer.steps = 500
+    assert model.optimizer.learning_rate(0) == 1e-2
 
 
 def test_the_learning_rate_falls_along_half_a_cosine():
-    model = vae(lr=1e-2, lr_anneal=1_000)
-    rates = []
-    for model.time in (0, 500, 1_000, 5_000):
-        rates.append(model.learning_rate())
+    model = vae(lr=1e-2, schedule="cosine", lr_steps=1_000)
+    rates = [model.optimizer.learning_rate(time) for time in (0, 500, 1_000, 5_000)]
     assert rates == pytest.approx([1e-2, (1e-2 + 1e-4) / 2, 1e-4, 1e-4])
 
 

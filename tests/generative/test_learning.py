@@ -14,7 +14,8 @@ SEEDS = pytest.mark.parametrize("seed", [0, 1])
 
 def learned(name, seed, images):
     entry = find(name)
-    config = resolve(entry.config, *entry.presets("mnist"), {"lr_anneal": images} if name != "gan" else {})
+    course = {"schedule": "cosine", "lr_steps": images} if name != "gan" else {}
+    config = resolve(entry.config, *entry.presets("mnist"), course)
     try:
         model = entry.algorithm("mnist", config, Setup(seed=seed))
     except DataError as error:

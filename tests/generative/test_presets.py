@@ -29,8 +29,8 @@ def test_a_preset_consists_of_valid_settings(name, task):
         config.check(())
     for setting, value in preset.items():
         assert getattr(config, setting, None) == value or getattr(plan, setting, None) == value
-    if "lr_anneal" in preset:
-        assert plan.budget == config.lr_anneal  # the learning rate is lowest at the end
+    if "lr_steps" in preset:
+        assert plan.budget == config.lr_steps  # the learning rate is lowest at the end
 
 
 @pytest.mark.parametrize("entry", MODELS.values(), ids=MODELS)

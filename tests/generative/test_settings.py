@@ -35,7 +35,10 @@ def test_every_setting_has_a_help_and_a_panel(kind):
         ({"ema": 1.0}, "less than 1"),
         ({"lr": 0.0}, "greater than 0"),
         ({"batch": 0}, "greater than 0"),
-        ({"lr_anneal": -1}, "greater than or equal to 0"),
+        ({"warmup": -1}, "greater than or equal to 0"),
+        ({"optimizer": "lbfgs"}, "fresh noise at each step: take adam or sgd"),
+        ({"optimizer": "gd"}, "fresh noise at each step: take adam or sgd"),
+        ({"schedule": "plateau"}, "no score ranks generative models: take --schedule cosine"),
     ],
 )
 def test_bounds(given, message):
@@ -50,6 +53,7 @@ def test_bounds(given, message):
         (settings.VAE, {"binarise": "static", "likelihood": "logistic"}, "--binarise static: --likelihood logistic"),
         (settings.VAE, {"components": 5}, "--components 5: only --likelihood mixture"),
         (settings.Autoencoder, {"latent": 10, "k_sparse": 11}, "--k-sparse 11: --latent 10 has fewer"),
+        (settings.GAN, {"accumulate": 2}, "--accumulate 2: the two networks take turns: raise --batch"),
         (settings.GAN, {"loss": "wgan", "spectral_norm": False}, "nothing bounds the critic"),
         (settings.PixelCNN, {"gated": True, "bottleneck": True}, "--bottleneck: gated blocks have none"),
         (settings.PixelCNN, {"components": 5}, "--components 5"),
@@ -67,8 +71,8 @@ def test_defaults_do_not_contradict_each_other(kind):
 
 
 def test_annealing_and_warm_up_scale_with_the_budget():
-    assert {option.name for option in options(settings.VAE) if option.scaled} == {"lr_anneal", "kl_warmup"}
-    assert {option.name for option in options(settings.GAN) if option.scaled} == set()
+    assert {option.name for option in options(settings.VAE) if option.scaled} == {"lr_steps", "kl_warmup"}
+    assert {option.name for option in options(settings.GAN) if option.scaled} == {"lr_steps"}
 
 
 def test_a_linear_autoencoder_has_no_width_and_a_vae_without_divergence_no_warm_up():

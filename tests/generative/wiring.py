@@ -10,6 +10,7 @@ import torch
 from rlgen import data
 from rlgen.core import device
 from rlgen.generative import ema
+from tests.wiring import optimizer_effects
 
 LOADED, FUSED, DECAYS = [], [], []  # arguments of the functions that `replace_functions` replaces
 
@@ -70,9 +71,9 @@ def learning_rate_after(images):
     """Observation of the learning rate after so many images, as a share of --lr, the warm-up of 200 steps aside."""
 
     def observe(model):
-        model.time, model.steps, model.lr_warmup_steps = images, 10_000, 1
+        model.time, model.optimizer.steps = images, 10_000
         model.step()
-        return round(model.optimizer.param_groups[0]["lr"] / model.config.lr, 3)
+        return round(model.optimizer.rule.param_groups[0]["lr"] / model.config.lr, 3)
 
     return observe
 
@@ -83,11 +84,22 @@ def binarised(model):
     return torch.equal(model.binarise_batch(x), model.binarise_batch(x))
 
 
+def optimizer_wires(optimization, without=()):
+    """A wire per setting of the optimiser but `lr`."""
+    return {
+        name: Wire({**effect.base, name: effect.value}, effect.observe, effect.expected)
+        for name, effect in optimizer_effects(optimization, without).items()
+    }
+
+
 def ema_wires(module):
     """Wires of the settings of every EMAModel, given the last layer of its network."""
     return {
-        "lr": Wire({"lr": 0.03}, lambda model: model.optimizer.defaults["lr"], 0.03),
-        "lr_anneal": Wire({"lr_anneal": 1_000}, learning_rate_after(500), pytest.approx(0.5, abs=0.1)),
+        "lr": Wire({"lr": 0.03}, lambda model: model.optimizer.rule.defaults["lr"], 0.03),
+        **optimizer_wires(lambda model: model.optimizer, {"lr_steps"}),
+        "lr_steps": Wire(
+            {"schedule": "cosine", "lr_steps": 1_000}, learning_rate_after(500), pytest.approx(0.5, abs=0.1)
+        ),
         "batch": Wire({"batch": 7}, lambda model: len(model.data.next()[0]), 7),
         "ema": Wire({"ema": 0.01}, decays, 0.01),
         "precision": Wire({"precision": "bfloat16"}, output_types(module), [torch.bfloat16]),

@@ -27,7 +27,6 @@ CHUNK_SIZE = 256  # images evaluated or sampled at once, to bound the memory
 class Autoregressive(EMAModel):
     """A `network` that predicts each pixel of an image from earlier ones: the base of PixelCNN and PixelRNN."""
 
-    betas, lr_warmup_steps = (0.9, 0.99), 200
     network: PixelNetwork
     ema: PixelNetwork
 

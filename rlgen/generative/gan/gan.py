@@ -4,16 +4,18 @@ Adversarial losses and gradient penalties are in `losses.py`, augmentation in `a
 discriminators in `networks.py`.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from rlgen.core.algorithm import Metrics, count, descend
+from rlgen.core.algorithm import Metrics, count
 from rlgen.core.device import fuse
 from rlgen.core.ema import average_of, decay_at, update_ema
 from rlgen.core.errors import DataError, UserError
 from rlgen.core.images import Grid
+from rlgen.core.optim import Optimization
 from rlgen.core.seeds import derive, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
@@ -67,8 +69,8 @@ class GAN(Generative):
         if config.compile:
             penalised = config.gradient_penalty_weight or config.r1_weight  # compiled code has no second derivative
             fuse(self.device, self.generator, *([] if penalised else [self.discriminator]))
-        self.generator_optimizer = self._adam(self.generator, config.lr)
-        self.discriminator_optimizer = self._adam(self.discriminator, config.discriminator_lr)
+        self.generator_optimizer = Optimization(config, self.generator)
+        self.discriminator_optimizer = Optimization(replace(config, lr=config.discriminator_lr), self.discriminator)
         self.noise = torch_stream(setup.seed, "noise")  # on the CPU, so that a checkpoint fits every device
         self.regularization_stream = torch_stream(setup.seed, "chance")  # of augmentations and gradient penalties
         self.augment = {
@@ -97,9 +99,9 @@ class GAN(Generative):
 
         real, detached = self.augment(x), self.augment(fake.detach())
         with self.autocast():
-            loss, metrics = self._discriminator_loss(real, detached, y)
-        norm = descend(self.discriminator_optimizer, loss)
-        metrics |= {"discriminator_loss": loss.detach(), "discriminator_gradient": norm}
+            discriminator_loss, metrics = self._discriminator_loss(real, detached, y)
+        norm = self.discriminator_optimizer.step(lambda: discriminator_loss, self.time)["grad_norm"]
+        metrics |= {"discriminator_loss": discriminator_loss.detach(), "discriminator_gradient": norm}
         if not train_generator:
             return metrics
 
@@ -107,13 +109,15 @@ class GAN(Generative):
         augmented = self.augment(fake)
         with self.autocast():
             loss = self.adversarial_loss.generator_loss(self.discriminator(augmented, y))
-        norm = descend(self.generator_optimizer, loss)
+        norm = self.generator_optimizer.step(lambda: loss, self.time)["grad_norm"]
         self.discriminator.requires_grad_(True)
 
         update_ema(self.ema, self.generator, decay_at(generator_steps, self.config.ema))
         return {**metrics, "generator_loss": loss.detach(), "generator_gradient": norm}
 
-    def _discriminator_loss(self, real: Tensor, fake: Tensor, y: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+    def _discriminator_loss(
+        self, real: Tensor, fake: Tensor, y: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor | float]]:
         """Loss of the discriminator with its penalties, and metrics, on augmented images (B, C, H, W), labels (B,).
 
         L = E[real_loss(D(x))] + E[fake_loss(D(G(z)))] + λ · gradient penalty + γ · interval · R1 (every interval steps)
@@ -201,7 +205,3 @@ class GAN(Generative):
                 y = None if labels is None else labels[i : i + CHUNK_SIZE].to(self.device)
                 images.append(self.ema(z[i : i + CHUNK_SIZE].to(self.device), y).cpu())
         return torch.cat(images)
-
-    def _adam(self, network: nn.Module, lr: float) -> torch.optim.Adam:
-        """Adam with a short average of past gradients, as the loss of each network changes with the other network."""
-        return torch.optim.Adam(network.parameters(), lr, betas=(self.config.beta1, 0.99), fused=True)

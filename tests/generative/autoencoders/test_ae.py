@@ -18,7 +18,7 @@ def build(seed=0, task="digits", **settings):
 
 def test_a_linear_autoencoder_is_pca():
     """Its error is that of the first principal components, and not lower."""
-    model = build(depth=0, latent=6, lr=3e-2, batch=100, lr_anneal=120_000, ema=0.9)
+    model = build(depth=0, latent=6, lr=3e-2, batch=100, schedule="cosine", lr_steps=120_000, ema=0.9)
     while model.time < 120_000:
         model.step()
     x = model.real("train").images / 255
@@ -140,11 +140,11 @@ def test_samples_depend_on_their_seed_not_on_how_many_are_made_at_once(monkeypat
 
 
 def test_the_step_size_falls_to_a_hundredth():
-    model = build(lr_anneal=150, lr=1e-2)
+    model = build(schedule="cosine", lr_steps=150, lr=1e-2)
     sizes = []
     for _ in range(4):
         model.step()
-        sizes.append(model.optimizer.param_groups[0]["lr"])
+        sizes.append(model.optimizer.rule.param_groups[0]["lr"])
     assert sizes[0] > sizes[1] > sizes[2] == sizes[3] == pytest.approx(1e-4)
 
 

@@ -188,7 +188,7 @@ class Gaussian:
 
 def probabilistic_pca(latent=3):
     """A linear VAE of digits, how they really are distributed under its optimum, and that optimum's parts."""
-    model = build(depth=0, latent=latent, batch=100, lr=2e-2, lr_anneal=200_000, ema=0.9)
+    model = build(depth=0, latent=latent, batch=100, lr=2e-2, schedule="cosine", lr_steps=200_000, ema=0.9)
     model.protocol, model.test_set = "binary", model.real("train")
     x = model.real("train").images.double().flatten(1) / 255
     mean, covariance = x.mean(0), x.T.cov(correction=0)

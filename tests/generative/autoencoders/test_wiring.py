@@ -10,7 +10,7 @@ from rlgen.core.settings import Setup
 from rlgen.generative.autoencoders.ae import Autoencoder
 from rlgen.generative.autoencoders.vae import VAE
 from rlgen.generative.autoencoders.vqvae import VQVAE
-from rlgen.generative.settings import Annealed, Coder, Likely, Model
+from rlgen.generative.settings import Coder, Likely, Model
 from tests.generative.wiring import (
     Wire,
     check_every_field_has_a_wire,
@@ -127,7 +127,7 @@ def test_every_setting_is_listed():
     check_every_field_has_a_wire(AE, Autoencoder.Config)
     check_every_field_has_a_wire(VARIATIONAL, VAE.Config)
     check_every_field_has_a_wire(QUANTIZED, VQVAE.Config)
-    shared = {field.name for settings in (Model, Annealed, Coder) for field in fields(settings)}
+    shared = {field.name for settings in (Model, Coder) for field in fields(settings)}
     assert shared == set(LATENT)
     assert {field.name for field in fields(Likely)} <= {*LATENT, *LIKELIHOOD}
 

@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from rlgen.core.errors import DataError, UserError
+from rlgen.core.optim import Optimization
 from rlgen.core.seeds import derive, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative.gan import gan
@@ -57,10 +58,10 @@ VARIANTS = {
 def test_each_gradient_step_changes_one_network(monkeypatch, variant):
     model, calls = build(**variant), []
 
-    def spy(optimizer, loss):
+    def spy(optimizer, loss, time):
         before = weights(model.generator), weights(model.discriminator)
         gradients = [None if p.grad is None else p.grad.clone() for p in model.discriminator.parameters()]
-        norm = descend(optimizer, loss)
+        metrics = step(optimizer, loss, time)
         if optimizer is model.discriminator_optimizer:
             assert all(p.grad is None or not p.grad.any() for p in model.generator.parameters())
             assert equal(before[0], weights(model.generator))
@@ -73,12 +74,20 @@ def test_each_gradient_step_changes_one_network(monkeypatch, variant):
             assert equal(gradients, [p.grad for p in model.discriminator.parameters()])
             assert not equal(before[0], weights(model.generator))
             calls.append("generator")
-        return norm
+        return metrics
 
-    descend = gan.descend
-    monkeypatch.setattr(gan, "descend", spy)
+    step = Optimization.step
+    monkeypatch.setattr(Optimization, "step", spy)
     model.step()
     assert calls == ["discriminator", "generator"]
+
+
+def test_both_networks_have_the_settings_of_the_optimiser():
+    model = build(optimizer="rmsprop", weight_decay=0.1, schedule="linear", lr_steps=100, discriminator_lr=0.02)
+    for optimizer, lr in ((model.generator_optimizer, model.config.lr), (model.discriminator_optimizer, 0.02)):
+        assert type(optimizer.rule).__name__ == "RMSprop"
+        assert optimizer.settings.weight_decay == 0.1
+        assert optimizer.learning_rate(50) == pytest.approx(0.505 * lr)
 
 
 def test_metrics_have_no_gradients():
@@ -218,7 +227,7 @@ def test_each_optimizer_has_its_learning_rate():
         (model.generator_optimizer, model.generator, 0.01),
         (model.discriminator_optimizer, model.discriminator, 0.02),
     ):
-        (group,) = optimizer.param_groups
+        (group,) = optimizer.rule.param_groups
         assert (group["lr"], group["betas"]) == (lr, (0.3, 0.99))
         assert [id(p) for p in group["params"]] == [id(p) for p in network.parameters()]
 

@@ -7,7 +7,7 @@ from rlgen import data
 from rlgen.core.settings import Setup
 from rlgen.generative.gan import gan
 from rlgen.generative.gan.gan import GAN
-from tests.generative.wiring import Wire, check_every_field_has_a_wire, check_wire
+from tests.generative.wiring import Wire, check_every_field_has_a_wire, check_wire, optimizer_wires
 
 PENALTY = 1e5  # of the penalties of these tests, far above the loss without them
 LOADED, FUSED, DECAYS = [], [], []  # arguments of the functions that the fixture replaces
@@ -61,11 +61,12 @@ def decays(model):
 
 
 WIRES = {
-    "lr": Wire({"lr": 0.03}, lambda model: model.generator_optimizer.param_groups[0]["lr"], 0.03),
+    "lr": Wire({"lr": 0.03}, lambda model: model.generator_optimizer.rule.param_groups[0]["lr"], 0.03),
     "discriminator_lr": Wire(
-        {"discriminator_lr": 0.03}, lambda model: model.discriminator_optimizer.param_groups[0]["lr"], 0.03
+        {"discriminator_lr": 0.03}, lambda model: model.discriminator_optimizer.rule.param_groups[0]["lr"], 0.03
     ),
-    "beta1": Wire({"beta1": 0.2}, lambda model: model.generator_optimizer.param_groups[0]["betas"][0], 0.2),
+    **optimizer_wires(lambda model: model.generator_optimizer),
+    "beta1": Wire({"beta1": 0.2}, lambda model: model.generator_optimizer.rule.param_groups[0]["betas"][0], 0.2),
     "batch": Wire({"batch": 7}, lambda model: len(model.data.next()[0]), 7),
     "ema": Wire({"ema": 0.1}, decays, [1 / 11, 0.1, 0.1]),
     "conditional": Wire(
