@@ -84,17 +84,18 @@ def figure(lines: Sequence[Line], x: Axis = "steps") -> "Figure":
     for panel in panels[len(groups) :]:
         panel.remove()
     styles = _styles(lines)
+    gaps: list[Artist] = []
     for ((_, value, _), here), panel in zip(groups.items(), panels, strict=False):
         for line in here:
             _draw(panel, line, styles[line.label, line.metric])
-        _shade(panel, here)
+        gaps += _shade(panel, here)
         for _, known in _references(here):
             panel.axhline(known, color="0.2", linestyle=(0, (4, 3)), linewidth=1)
         panel.set_title(_title(here, lines))
         panel.set_xlabel("seconds of training" if x == "seconds" else here[0].kind.time)
         panel.set_ylabel(value)
         _scale(panel, here, picture.get_figwidth() / columns)
-    handles = _legend(lines, styles)
+    handles = [*_legend(lines, styles), *gaps]
     widths = np.array([max(map(len, str(handle.get_label()).split("\n"))) + 6 for handle in handles])  # in letters
     room = picture.get_figwidth() * 13
     fits = (n for n in range(len(handles), 1, -1) if sum(part.max() for part in np.array_split(widths, n)) <= room)
@@ -158,21 +159,20 @@ def _references(lines: Iterable[Line]) -> list[tuple[str, float]]:
     return list(dict.fromkeys(reference for line in lines for reference in line.references))
 
 
-def _shade(panel: "Axes", here: Sequence[Line]) -> None:
-    """Shade the gap between two evaluations of a single experiment, and write its last value where the panel is empty.
+def _shade(panel: "Axes", here: Sequence[Line]) -> list["Artist"]:
+    """Shade the gap between two evaluations of a single experiment; its last value is an entry of the legend."""
+    from matplotlib.patches import Patch
 
-    Accuracies rise and leave the lower right corner free, losses the upper one.
-    """
     lines, accuracy = {line.metric: line for line in here}, here[0].panel.axis == "accuracy"
     found = [lines[metric] for metric in here[0].panel.gap if metric in lines]
     if len(found) < 2 or len({line.label for line in here}) > 1 or len(found[0].x) != len(found[1].x):
-        return
+        return []
     first, second = found
-    panel.fill_between(first.x, first.mean, second.mean, color="0.5", alpha=0.15, linewidth=0)
+    grey: dict[str, Any] = {"color": "0.5", "alpha": 0.15, "linewidth": 0}
+    panel.fill_between(first.x, first.mean, second.mean, **grey)
     gap = float(first.mean[-1] - second.mean[-1]) * (1 if accuracy else -1)  # below 0: the second is better
-    text = f"gap at the end {100 * gap:.2f} points" if accuracy else f"gap at the end {gap:.3g}"
-    place: Any = {"y": 0.03, "va": "bottom"} if accuracy else {"y": 0.97, "va": "top"}
-    panel.text(x=0.98, s=text, ha="right", fontsize=9, color="0.3", transform=panel.transAxes, **place)
+    text = f"{100 * gap:.2f} points" if accuracy else f"{gap:.3g}"
+    return [Patch(**grey, label=f"gap of the {here[0].panel.value}, {text} at the end")]
 
 
 def _title(here: Sequence[Line], lines: Sequence[Line]) -> str:
