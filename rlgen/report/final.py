@@ -1,6 +1,7 @@
 """The final report in a run folder, `report.json`, and its pictures. Imports no torch."""
 
 import json
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -14,9 +15,9 @@ FILE = "report.json"
 
 
 def write(directory: Path, report: Mapping[str, Any]) -> None:
-    """Keep the numbers of a report, what `rlgen eval --json` prints, in a run folder."""
+    """Keep the numbers of a report, what `rlgen eval --json` prints, in a run folder; infinity and NaN become null."""
     with replacing(directory / FILE) as partial:
-        partial.write_text(json.dumps(report, allow_nan=False) + "\n")
+        partial.write_text(json.dumps(_finite(report), allow_nan=False) + "\n")
 
 
 def draw(directory: Path) -> list[Path]:
@@ -31,3 +32,11 @@ def draw(directory: Path) -> list[Path]:
         json.loads(path.read_text()), directory, f"{info['algorithm']} on {name}"
     )
     return paths
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

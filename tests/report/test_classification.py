@@ -173,6 +173,12 @@ def test_the_report_of_a_run_folder_is_drawn_again(tmp_path, monkeypatch):
     assert len(drawn) == 3
 
 
+def test_numbers_that_are_not_finite_are_null(tmp_path):
+    final.write(tmp_path, {"loss": float("inf"), "classes": {"cat": [1.0, float("nan")]}, "images": 3})
+    expected = {"loss": None, "classes": {"cat": [1.0, None]}, "images": 3}
+    assert json.loads((tmp_path / "report.json").read_text()) == expected
+
+
 def test_a_kind_without_pictures_of_its_report_has_none(tmp_path):
     folder = Folder.create(tmp_path, "dqn-CartPole", kind="agent", algorithm="dqn", task="CartPole")
     final.write(folder.directory, report())
