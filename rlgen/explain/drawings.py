@@ -15,7 +15,7 @@ from rlgen.explain.ascent import Objective, Prior, ascend, class_scores, unit_me
 from rlgen.explain.layers import Unit, blocks, maps
 from rlgen.explain.request import Request, Result
 from rlgen.explain.scatter import classes_sheet, images_canvas
-from rlgen.explain.sheets import Array, pictures_sheet, save
+from rlgen.explain.sheets import Array, pictures_sheet, save, short
 from rlgen.explain.subject import Subject
 from rlgen.explain.units import Strongest, first_filters, strongest
 from rlgen.report.pictures import caption, write_png
@@ -91,10 +91,9 @@ def strongest_images(request: Request, progress: Progress) -> Result:
     x = subject.normalize(images)
     units = [request.unit] if request.unit else _units(subject, x)
     rows, values = [], {}
-    for unit in units:
-        found = strongest(subject.network, x, unit, EACH)
+    for unit, found in zip(units, strongest(subject.network, x, units, EACH), strict=True):
         labels = subject.labels[index[found.index]].tolist()
-        notes = [f"{v:.1f}  {_short(subject.classes[k])}" for v, k in zip(found.value.tolist(), labels, strict=True)]
+        notes = [f"{v:.1f} {short(subject.classes[k])}" for v, k in zip(found.value.tolist(), labels, strict=True)]
         rows.append((str(unit), _crops(from_bytes(images), found), notes))
         values[str(unit)] = {
             "images": index[found.index].tolist(), "labels": labels, "values": found.value.tolist(),
@@ -131,7 +130,7 @@ def features(request: Request, progress: Progress) -> Result:
     shown = ", ".join(f"{label} {share:.1%}" for label, share in accuracy.items())
     title = f"Features of {len(x):,} test images\nnearest other image of the same class: {shown}"
     save(classes_sheet(panels, labels, subject.classes, title, 2), request.out / "features.png")
-    zoom = max(1, round(40 / max(subject.shape[1:])))
+    zoom = max(1, round(64 / max(subject.shape[1:])))
     canvas = images_canvas(points, subject.images[index].permute(0, 2, 3, 1).numpy(), zoom)
     text = f"t-SNE of the trained features of {len(x):,} test images; those that would cover another one are left out"
     write_png(caption(canvas, text), request.out / "features-images.png")
@@ -149,8 +148,7 @@ DRAWINGS: dict[str, Callable[[Request, Progress], Result]] = {
 def _ascended(subject: Subject, objective: Objective, count: int, seed: int) -> Tensor:
     """Normalised images (n, C, H, W) from noise, by an objective that is scaled to a gradient of length 1 at first.
 
-    The decay is then such that a linear objective would be largest at 10 standard deviations per pixel, beyond black
-    and white.
+    The decay is then such that a linear objective would be largest far beyond black and white.
     """
     stream = torch_stream(seed, "gradient ascent")
     baseline = subject.baseline.view(1, -1, 1, 1)
@@ -160,7 +158,7 @@ def _ascended(subject: Subject, objective: Objective, count: int, seed: int) -> 
     lengths = slope.flatten(1).norm(dim=1).clamp(min=1e-12)
     side = min(subject.shape[1:])
     prior = Prior(
-        decay=0.05 / math.sqrt(math.prod(subject.shape)), variation=0.002, jitter=max(1, side // 16), blur=0.4,
+        decay=0.005 / math.sqrt(math.prod(subject.shape)), variation=0.002, jitter=max(1, side // 16), blur=0.4,
     )  # fmt: skip
     low, high = (subject.normalize(torch.full((1, subject.shape[0], 1, 1), level))[0] for level in (0.0, 1.0))
     return ascend(lambda x: objective(x) / lengths, start.detach(), prior, stream, low, high)
@@ -200,7 +198,3 @@ def _scaled(weights: Tensor) -> list[Array]:
     """Filters (F, 3, h, w) as colours: 0 is grey, the largest magnitude of a filter black or white."""
     largest = weights.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
     return list((0.5 + 0.5 * weights / largest).permute(0, 2, 3, 1).numpy())
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 10 else f"{name[:9]}…"

@@ -16,7 +16,7 @@ from rlgen.explain.drawings import DRAWINGS
 from rlgen.explain.layers import find_unit
 from rlgen.explain.maps import FAILS, MAPS, PARTLY, RANDOM, STAGES, Maps, compare, networks_needed
 from rlgen.explain.request import Request, Result
-from rlgen.explain.sheets import maps_sheet, save
+from rlgen.explain.sheets import maps_sheet, save, short
 from rlgen.explain.subject import Subject
 
 
@@ -46,15 +46,20 @@ def request(
         pixels, labels = subject.images[index], subject.labels[index].tolist()
     x = subject.normalize(pixels)
     chance, predicted = subject.probabilities(x).max(1)
-    names = [f"{subject.classes[k]} {share:.0%}" for k, share in zip(predicted.tolist(), chance.tolist(), strict=True)]
-    if labels is None:
-        captions = [(text, True) for text in names]
-    else:
-        right = [label == k for label, k in zip(labels, predicted.tolist(), strict=True)]
-        captions = [(f"{subject.classes[k]} → {text}", ok) for k, text, ok in zip(labels, names, right, strict=True)]
+    captions = [
+        _caption(subject.classes, k, share, None if labels is None else labels[n])
+        for n, (k, share) in enumerate(zip(predicted.tolist(), chance.tolist(), strict=True))
+    ]
     target = predicted if class_ is None else torch.full_like(predicted, subject.class_index(class_))
     chosen = None if unit is None else find_unit(subject.network, x, unit)
     return Request(subject, x, target, captions, chosen, seed, out)
+
+
+def _caption(classes: Sequence[str], predicted: int, share: float, label: int | None) -> tuple[str, bool]:
+    """The class of an image over the predicted one and its probability, and whether it is right or unknown."""
+    if label is None or label == predicted:
+        return f"{short(classes[predicted])}\n{share:.0%}", True
+    return f"{short(classes[label])}\n→ {short(classes[predicted])} {share:.0%}", False
 
 
 def _picture(path: Path, subject: Subject) -> Tensor:
@@ -108,8 +113,9 @@ def _map(name: str, request: Request, progress: Callable[[int], object]) -> Resu
 def _summary(found: Maps) -> str:
     shares = ", ".join(f"{STAGES[stage]} {found.correlation(stage):.2f}" for stage in found.correlations)
     return (
-        "Above an image: its class → the class of highest probability. Below: rank correlation ρ with random weights.\n"
-        f"Mean ρ: {shares}. Verdict: {found.verdict}."
+        "Above an image: its class and the probability; → another class, predicted. Below: rank correlation ρ with"
+        " random weights.\n"
+        f"Mean ρ with {shares}. Verdict: {found.verdict}."
     )
 
 
@@ -123,8 +129,9 @@ def lines(results: Sequence[Result], notes: bool = True) -> list[str]:
     reasons = [f"{result.method} left out: {result.left_out}" for result in results if result.left_out]
     if any(result.correlations for result in results):
         reasons += [
-            f"Columns: rank correlation with the map of {RANDOM} networks whose head, upper half or whole is random.",
-            f"A method fails from {FAILS} on in any column, and in part from {PARTLY} on (Adebayo et al. 2018).",
+            "Columns: rank correlation with the map of a network whose head or upper half is random, and of"
+            f" {RANDOM} all random.",
+            f"A method fails from {FAILS} on, and depends on training in part from {PARTLY} on (Adebayo et al. 2018).",
         ]
     return [*text, *reasons]
 

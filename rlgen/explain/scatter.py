@@ -44,8 +44,9 @@ def classes_sheet(
             cell.set_ylabel(y, fontsize=9)
             cell.tick_params(labelsize=8)
         handles, names = axes[0].get_legend_handles_labels()
+        fit = max(1, int(figure.get_figwidth() * 11 / (6 + max(map(len, names)))))  # in letters of 9 points
         if len(names) <= CLASSES:
-            figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 10), markerscale=2)
+            figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), fit), markerscale=2)
         figure.suptitle(title, fontweight="bold", fontsize=12)
     return figure
 

@@ -63,7 +63,7 @@ def maps_sheet(
         for column, n in enumerate(band):
             text, right = captions[n]
             show(axes[top, column], images[n])
-            axes[top, column].set_title(text, fontsize=9, color="0.1" if right else WRONG, fontweight="normal")
+            axes[top, column].set_title(text, fontsize=8, color="0.1" if right else WRONG, fontweight="normal")
             for row, (_, maps) in enumerate(rows, 1):
                 heat(axes[top + row, column], maps[n], signed)
             axes[top + len(rows), column].set_xlabel(notes[n], fontsize=9)
@@ -150,6 +150,11 @@ def wrapped(text: str, width: float) -> str:
     from textwrap import fill
 
     return "\n".join(fill(line, int(width * 13)) for line in text.split("\n"))
+
+
+def short(name: str, letters: int = 16) -> str:
+    """A name cut to this number of letters."""
+    return name if len(name) <= letters else f"{name[: letters - 1]}…"
 
 
 def _row_label(axes: "Axes", label: str) -> None:

@@ -1,6 +1,7 @@
 """Filters of the first layer, and the real images that activate a unit most. Zeiler & Fergus 2013, arXiv:1311.2901."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,21 +23,26 @@ class Strongest:
 
 
 @torch.no_grad()
-def strongest(network: nn.Module, images: Tensor, unit: Unit, count: int) -> Strongest:
-    """The `count` of the normalised images (N, C, H, W) in which a unit is largest at any position."""
-    layers = up_to(network, unit.block)
-    parts = [layers(chunk)[:, unit.index] for chunk in torch.split(images, CHUNK_SIZE)]
-    activation = torch.cat(parts)  # (N, h, w) or (N,)
-    largest, position = activation.reshape(len(images), -1).max(1)
-    value, index = largest.sort(descending=True, stable=True)
-    value, index = value[:count], index[:count]
-    if activation.ndim == 1:
-        return Strongest(index, value, None, None)
-    rows, columns = receptive_fields(network, unit.block, tuple(images.shape[1:]))
-    width = activation.shape[-1]
-    at = position[index]
+def strongest(network: nn.Module, images: Tensor, units: Sequence[Unit], count: int) -> list[Strongest]:
+    """For each of `units` of one block, the `count` of the normalised images (N, C, H, W) in which it is largest."""
+    block, channels = units[0].block, [unit.index for unit in units]
+    layers = up_to(network, block)
+    peaks = []
+    width = 0  # of the map; 0: features have no positions
+    for chunk in torch.split(images, CHUNK_SIZE):
+        activation = layers(chunk)[:, channels]  # (n, U, h, w) or (n, U)
+        width = activation.shape[-1] if activation.ndim == 4 else 0
+        peaks.append(activation.reshape(*activation.shape[:2], -1).max(2))
+    values, positions = (torch.cat(parts).T for parts in zip(*peaks, strict=True))  # (U, N)
+    values, index = values.sort(dim=1, descending=True, stable=True)
+    values, index = values[:, :count], index[:, :count]
+    if not width:
+        return [Strongest(at, value, None, None) for at, value in zip(index, values, strict=True)]
+    rows, columns = receptive_fields(network, block, tuple(images.shape[1:]))
     height, across = (int((side[:, 1] - side[:, 0]).max()) for side in (rows, columns))
-    return Strongest(index, value, torch.cat([rows[at // width], columns[at % width]], 1), (height, across))
+    at = positions.gather(1, index)
+    boxes = torch.cat([rows[at // width], columns[at % width]], 2)
+    return [Strongest(*found, (height, across)) for found in zip(index, values, boxes, strict=True)]
 
 
 def first_filters(network: nn.Module, shape: tuple[int, ...]) -> Tensor | None:

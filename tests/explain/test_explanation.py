@@ -82,7 +82,7 @@ def test_captions_compare_class_and_prediction(tmp_path):
     chance, predicted = request.subject.probabilities(request.x).max(1)
     labels = request.subject.labels[request.subject.choose(3, 0)]
     for (text, right), label, k, share in zip(request.captions, labels, predicted, chance, strict=True):
-        assert text == f"{label} → {k} {share:.0%}"
+        assert text == (f"{k}\n{share:.0%}" if label == k else f"{label}\n→ {k} {share:.0%}")
         assert right == (label == k)
     assert torch.equal(request.target, predicted)
 

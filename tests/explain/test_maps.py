@@ -41,13 +41,15 @@ def test_the_saliency_passes_and_is_that_of_the_network():
     assert sum(calls) == networks_needed(thing.network)
 
 
-def test_the_verdict_is_that_of_the_highest_stage():
+def test_the_verdict_names_the_weights_whose_change_leaves_a_map_alike():
     def maps(**stages):
         values = {name: torch.tensor([value, value]) for name, value in stages.items()}
         return Maps(torch.rand(2, 4, 4), torch.rand(2, 4, 4), values)
 
-    assert maps(head=0.6, all=0.1).verdict.startswith("FAILS")
-    assert maps(head=0.3, all=0.1).verdict == "depends on training in part"
+    assert maps(head=0.6, all=0.5).verdict == "FAILS: much the same without training"
+    assert maps(head=0.6, all=0.1).verdict == "FAILS in part: much the same with a random head"
+    assert maps(head=0.6, half=0.5, all=0.1).verdict == "FAILS in part: much the same with a random upper half"
+    assert maps(head=0.3, all=0.3).verdict == "depends on training in part"
     assert maps(head=0.2, all=-0.6).verdict == "depends on training"
     assert maps(head=math.nan, all=0.1).verdict == "depends on training"
     assert maps(all=math.nan).verdict == "undecided"

@@ -9,7 +9,7 @@ from tests.explain.by_hand import Net, convolutional, linear
 
 def test_the_strongest_images_by_search():
     network, images = convolutional(), torch.randn(300, 1, 8, 8)
-    found = strongest(network, images, Unit("conv1", 2), 5)
+    found = strongest(network, images, [Unit("conv1", 0), Unit("conv1", 2)], 5)[1]
     assert found.field == (3, 3)
     maps = F.relu(network.body.conv1[0](images))[:, 2]
     values, order = maps.flatten(1).max(1).values.sort(descending=True)
@@ -23,7 +23,7 @@ def test_the_strongest_images_by_search():
 
 def test_only_the_receptive_field_moves_the_unit():
     network, images = convolutional(), torch.randn(20, 1, 8, 8)
-    found = strongest(network, images, Unit("pool1", 1), 1)
+    found = strongest(network, images, [Unit("pool1", 1)], 1)[0]
     top, bottom, left, right = found.box[0].tolist()
     covered = torch.randn(1, 1, 8, 8)
     covered[..., top:bottom, left:right] = images[found.index[0], :, top:bottom, left:right]
@@ -32,7 +32,7 @@ def test_only_the_receptive_field_moves_the_unit():
 
 def test_features_have_no_position():
     network, images = convolutional(), torch.randn(20, 1, 8, 8)
-    found = strongest(network, images, Unit("flatten", 3), 2)
+    found = strongest(network, images, [Unit("flatten", 3)], 2)[0]
     assert found.box is None
     assert found.index[0] == network.features(images)[:, 3].argmax()
 
