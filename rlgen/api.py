@@ -46,7 +46,10 @@ def resume(
 
 
 def load(run: str | Path | Folder = "latest", *, runs: str | Path | None = None, checkpoint: str = "last") -> Any:
-    """The trained `Agent` with `predict`, or `Model` with `sample`, from the `last` or `best` checkpoint."""
+    """What was trained, from the `last` or `best` checkpoint.
+
+    An `Agent` has `predict` for actions, a `Model` has `sample`, a `Classifier` has `predict` for probabilities.
+    """
     return session.restore(_folder(run, runs), checkpoint)
 
 
