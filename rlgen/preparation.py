@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
-from rlgen import catalog
+from rlgen import catalog, kinds
 from rlgen.catalog import Entry
 from rlgen.core import algorithm as protocols
 from rlgen.core.algorithm import Algorithm, missing
@@ -28,7 +28,7 @@ def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: boo
     try:
         return kind.tasks.canonical(task, data=data, fallback=fallback)
     except UserError as error:
-        others = [other for other in catalog.KINDS.values() if other.room != kind.room]
+        others = [other for other in kinds.KINDS.values() if other.room != kind.room]
         for other in others if type(error) is UserError else ():  # a folder that is missing is a dataset all the same
             if found := _resolved(other, task):
                 raise UserError(
@@ -131,7 +131,7 @@ def plain(settings: Any) -> dict[str, Any]:
     return {name: str(v) if isinstance(v, float) and math.isinf(v) else v for name, v in asdict(settings).items()}
 
 
-def _resolved(kind: catalog.Kind, task: str) -> str | None:
+def _resolved(kind: kinds.Kind, task: str) -> str | None:
     try:
         return kind.tasks.resolve(task)
     except (UserError, ImportError):

@@ -3,8 +3,9 @@
 import pytest
 
 from rlgen import catalog
-from rlgen.catalog import AGENT, CATALOG, KINDS, MODEL, TOPICS
+from rlgen.catalog import CATALOG, TOPICS
 from rlgen.core.errors import UserError
+from rlgen.kinds import AGENT, KINDS, MODEL
 
 
 @pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)

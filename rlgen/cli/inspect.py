@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from rlgen import catalog
+from rlgen import kinds
 from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number, output, with_options
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
@@ -183,7 +183,7 @@ def probe_codes(
 
 COUNTS = {
     kind.counted: Annotated[int | None, number(f"--{kind.counted}", f"{kind.counts} ({kind.fresh:,} by default)")]
-    for kind in catalog.KINDS.values()
+    for kind in kinds.KINDS.values()
 }
 COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "plot": (
@@ -216,7 +216,7 @@ def load_for(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folde
     folder = Folder.find(runs, run)
     kind = preparation.entry_of(folder).kind
     if command not in (*kind.verbs, *kind.also):
-        others = [other for other in catalog.KINDS.values() if other is not kind]
+        others = [other for other in kinds.KINDS.values() if other is not kind]
         plural = " and ".join(other.plural for other in others if command in (*other.verbs, *other.also))
         own = (verb for verb in kind.verbs if not any(verb in other.verbs for other in others))
         instead = next(own, kind.verbs[0])

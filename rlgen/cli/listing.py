@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rlgen import catalog, networks
+from rlgen import catalog, kinds, networks
 from rlgen.cli.options import Json, Runs, examples
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.folder import Folder
@@ -69,7 +69,7 @@ def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
 
 def _table(topic: str) -> Table:
     """A table in full."""
-    for kind in catalog.KINDS.values():
+    for kind in kinds.KINDS.values():
         if topic == kind.plural:
             return ["name", "what"], [[e.name, e.summary] for e in catalog.CATALOG.values() if e.kind is kind]
         if topic == kind.topic:
@@ -91,13 +91,13 @@ def _short(tables: dict[str, Table]) -> list[str]:
     """All tables on a page."""
     lines = []
     for topic, (_, rows) in tables.items():
-        if topic in (kind.plural for kind in catalog.KINDS.values()):
+        if topic in (kind.plural for kind in kinds.KINDS.values()):
             lines += [topic, *(f"  {name:<15} {what}" for name, what in rows), ""]
         elif topic == "presets":
             measured = sum(score != "not measured" for *_, score in rows)
             lines += [f"presets  {len(rows)}, of which {measured} with a measured score", ""]
         else:
-            others = next((kind.others for kind in catalog.KINDS.values() if kind.topic == topic), "")
+            others = next((kind.others for kind in kinds.KINDS.values() if kind.topic == topic), "")
             names = [row[0] for row in rows] + ([f"and {others}"] if others else [])
             lines += [*_wrapped(topic, names), ""]
     return [*lines, *_wrapped("more: rlgen list", list(tables))]
@@ -132,7 +132,7 @@ def _summary(folder: Folder) -> dict[str, Any]:
 
 def _best(row: dict[str, Any]) -> str:
     """The best score in the format of its kind."""
-    kind = catalog.KINDS.get(row["kind"], catalog.AGENT)
+    kind = kinds.KINDS.get(row["kind"], kinds.AGENT)
     return "" if row["best"] is None else format(row["best"], kind.score)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlgen import catalog
+from rlgen import kinds
 from rlgen.cli.options import Json, Quiet, Runs, examples
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
@@ -61,7 +61,7 @@ def prepare(folders: list[Folder], weight_decay: float | None, runs: Path, name:
     members: list[dict[str, Any]] = []
     for folder in folders:
         entry, config, setup = preparation.saved_settings(folder)
-        if entry.kind is not catalog.CLASSIFIER:
+        if entry.kind is not kinds.CLASSIFIER:
             raise UserError(f"{folder.name} is {entry.kind.article}: a stack combines classifiers")
         if any(member["name"] == folder.name for member in members):
             raise UserError(f"{folder.name} is named twice: a stack takes different runs")

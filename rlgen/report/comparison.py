@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rlgen.catalog import KINDS, Kind, Panel
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
+from rlgen.kinds import KINDS, Kind, Panel
 from rlgen.report.statistics import Floats, bootstrap, iqm, running_mean, smooth
 
 Axis = Literal["steps", "seconds"]

@@ -15,8 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rlgen.catalog import Kind
 from rlgen.core.progress import Progress
+from rlgen.kinds import Kind
 from rlgen.report import status
 from rlgen.report.status import Ticker, Work
 

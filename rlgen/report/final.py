@@ -7,9 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rlgen.catalog import KINDS
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
+from rlgen.kinds import KINDS
 
 FILE = "report.json"
 

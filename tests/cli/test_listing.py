@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rlgen import catalog, networks
+from rlgen import catalog, kinds, networks
 from rlgen.cli.main import app
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
@@ -49,7 +49,7 @@ def test_a_table_in_full_is_that_of_the_json(topic):
 def test_the_json_of_everything_has_every_table_and_every_measured_score():
     tables = json.loads(run("list", "--json"))
     assert tuple(tables) == catalog.TOPICS
-    assert {row["name"] for kind in catalog.KINDS.values() for row in tables[kind.plural]} == set(catalog.CATALOG)
+    assert {row["name"] for kind in kinds.KINDS.values() for row in tables[kind.plural]} == set(catalog.CATALOG)
     scores = {(row["algorithm"], row["task"]): row["measured score"] for row in tables["presets"]}
     for name, entry in catalog.CATALOG.items():
         for task, score in entry.expected.items():

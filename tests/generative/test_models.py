@@ -8,13 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from rlgen.catalog import CATALOG, MODEL, find
+from rlgen.catalog import CATALOG, find
 from rlgen.core.config import resolve
 from rlgen.core.errors import UserError
 from rlgen.core.images import Grid
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.autoencoders import vae
+from rlgen.kinds import MODEL
 
 CODER = {"width": 4, "depth": 1, "latent": 2}
 PIXELS = {"width": 6, "head_width": 6, "first_kernel": 3}

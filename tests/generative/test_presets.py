@@ -3,10 +3,11 @@ from dataclasses import fields
 import pytest
 
 from rlgen import data
-from rlgen.catalog import CATALOG, MODEL
+from rlgen.catalog import CATALOG
 from rlgen.core.config import resolve
 from rlgen.core.settings import Plan
 from rlgen.generative.presets import TUNED
+from rlgen.kinds import MODEL
 
 MODELS = {name: entry for name, entry in CATALOG.items() if entry.kind is MODEL}
 CASES = [(name, task) for name, presets in TUNED.items() for task in presets]

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from rlgen.catalog import KINDS
 from rlgen.core.folder import Folder
+from rlgen.kinds import KINDS
 from rlgen.report import classification, final
 
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from rlgen.catalog import CLASSIFIER
 from rlgen.core.errors import UserError
 from rlgen.core.progress import Progress
+from rlgen.kinds import CLASSIFIER
 from rlgen.report import plots
 from rlgen.report.comparison import compare, read
 from rlgen.report.console import Display

@@ -6,10 +6,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from rlgen.catalog import AGENT
 from rlgen.core.fit import fit
 from rlgen.core.progress import Progress
 from rlgen.core.settings import Plan
+from rlgen.kinds import AGENT
 from rlgen.report import console, status
 from rlgen.report.console import Display, activity
 

@@ -1,0 +1,175 @@
+"""The kinds of algorithms: names, units, plots and commands of agents, models, classifiers. Imports no torch."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+
+class Tasks(Protocol):
+    """The functions by which the modules of environments and of datasets resolve names from the command line."""
+
+    def resolve(self, task: str) -> str:
+        """The full name. Raises UserError for an unknown one."""
+        ...
+
+    def short(self, name: str) -> str:
+        """The short form of a full name: in presets and messages."""
+        ...
+
+    def canonical(self, task: str, *, data: str | None, fallback: bool) -> tuple[str, str | None]:
+        """The name of the task, its files downloaded; and a notice where another task replaces a missing one."""
+        ...
+
+    def listing(self) -> Iterable[tuple[str, str, str]]:
+        """The rows of `rlgen list`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An axis of a plot with the metrics that share its scale."""
+
+    value: str  # label of the axis, with its unit
+    metrics: Mapping[str, str]  # metrics, and their names in the legend; those that begin with eval_ are evaluations
+    scale: tuple[str, ...] = ()  # settings on which the scale depends: each combination has a panel of its own
+    references: Mapping[str, str] = field(default_factory=dict)  # metrics or results drawn as a line, and their names
+    episodes: str = ""  # metric that is drawn from single episodes where these are logged
+    axis: str = "linear"  # scale of the axis: linear, log, or accuracy, which spreads what is near 1
+    gap: tuple[str, ...] = ()  # two evaluations, the area between which is shaded
+    compared: tuple[str, ...] = ()  # metrics drawn where several experiments are compared; all by default
+    fall: float = 0.0  # share of the training whose values may lie outside the picture: the fall of a loss at its start
+    last_resort: bool = False  # only for runs without a metric of another panel
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Properties shared by the algorithms of a kind: agents, generative models, classifiers."""
+
+    name: str
+    article: str  # the name with its article
+    plural: str
+    package: str  # of its algorithms, with their dataclasses in `settings` and measured scores in scores.json
+    presets: str  # module of the package with the presets
+    room: str  # module of its tasks, which implements `Tasks`
+    task: str  # "an environment" or "a dataset", in messages
+    topic: str  # name of the table of tasks in `rlgen list`
+    listed: tuple[str, str, str]  # column heads of that table
+    others: str  # further tasks, which the table does not list
+    unit: str  # of the time of a run
+    shown: Mapping[str, str]  # metrics of the progress line -> their labels; one that ends in % is of a share
+    time: str  # label of the horizontal axis of a plot
+    panels: tuple[Panel, ...]  # of a plot
+    verbs: tuple[str, ...]  # commands suggested after training
+    also: tuple[str, ...]  # further commands for such a run
+    counted: str  # unit of a report: episodes or samples
+    counts: str  # help text of the option of `rlgen eval` for their number
+    final: int  # number of episodes or samples in the report after training
+    fresh: int  # default number in `rlgen eval`
+    fallback: str = ""  # task in place of one that cannot be downloaded
+    pictures: str = ""  # module that draws the numbers of a report by `draw`
+    score: str = ",.1f"  # format of the score that ranks runs
+
+    @property
+    def tasks(self) -> Tasks:
+        """The room of its tasks."""
+        tasks: Any = import_module(self.room)
+        return tasks  # type: ignore[no-any-return]
+
+
+AGENT = Kind(
+    name="agent", article="an agent", plural="agents", package="rlgen.agents", presets="presets",
+    room="rlgen.envs", task="an environment", topic="envs", unit="steps",
+    listed=("name", "id", "from"), others="every gymnasium id with discrete actions",
+    shown={"return_100": "return (100)", "epsilon": "epsilon", "loss": "loss", "eval_return": "eval"},
+    time="environment steps",
+    panels=(
+        Panel(
+            "return per episode",
+            {"return": "training", "eval_return": "greedy evaluation"},
+            references={"optimum": "optimum"},
+            episodes="return",
+        ),
+    ),
+    verbs=("plot", "play", "eval"), also=(),
+    counted="episodes", counts="Fresh greedy episodes of an agent", final=100, fresh=100,
+)  # fmt: skip
+MODEL = Kind(
+    name="model", article="a model", plural="models", package="rlgen.generative", presets="presets",
+    room="rlgen.data", task="a dataset", topic="data", unit="images", fallback="digits",
+    listed=("name", "what", "where"), others="",
+    shown={
+        "discriminator_loss": "D loss",
+        "generator_loss": "G loss",
+        "loss": "loss",
+        "eval_nats": "test nats",
+        "eval_mse": "test mse",
+    },
+    time="images seen",
+    panels=(
+        Panel(
+            "nats per image",
+            {"nats": "training", "eval_nats": "test"},
+            ("likelihood", "binarise", "conditional"),
+            fall=0.1,
+        ),
+        Panel(
+            "squared error per pixel",
+            {"mse": "training", "eval_mse": "test", "eval_denoised_mse": "test, from corrupted images"},
+            references={"eval_pca_mse": "PCA of as many components, test"},
+            fall=0.1,
+        ),
+        Panel("loss of the discriminator", {"discriminator_loss": "discriminator"}, ("loss",), fall=0.1),
+        Panel("loss of the generator", {"generator_loss": "generator"}, ("loss",), fall=0.1),
+        Panel("loss", {"loss": "training loss"}, fall=0.1, last_resort=True),
+    ),
+    verbs=("sample", "plot", "eval"), also=("probe",),
+    counted="samples", counts="Samples of a model, at most as many as there are test images", final=0, fresh=10_000,
+)  # fmt: skip
+CLASSIFIER = Kind(
+    name="classifier", article="a classifier", plural="classifiers", package="rlgen.supervised", presets="presets",
+    room="rlgen.data", task="a dataset", topic="data", unit="images", fallback="digits",
+    listed=("name", "what", "where"), others="",
+    shown={
+        "accuracy": "accuracy %",
+        "loss": "loss",
+        "eval_validation_accuracy": "validation %",
+        "eval_test_accuracy": "test %",
+        "eval_train_accuracy": "training images %",
+        "eval_initial_loss": "initial loss",
+        "eval_uniform_loss": "that of equal scores",
+    },
+    time="training images seen",
+    panels=(
+        Panel(
+            "accuracy",
+            {
+                "accuracy": "training minibatches",
+                "eval_train_accuracy": "training images",
+                "eval_validation_accuracy": "validation",
+                "eval_test_accuracy": "test",
+            },
+            axis="accuracy",
+            gap=("eval_train_accuracy", "eval_validation_accuracy"),
+            compared=("eval_validation_accuracy", "eval_test_accuracy"),
+        ),
+        Panel(
+            "loss",
+            {
+                "loss": "training minibatches",
+                "eval_train_loss": "training images",
+                "eval_validation_loss": "validation",
+                "eval_test_loss": "test",
+            },
+            ("loss",),
+            references={"eval_uniform_loss": "loss of equal scores for all classes"},
+            axis="log",
+            gap=("eval_train_loss", "eval_validation_loss"),
+            compared=("loss", "eval_validation_loss", "eval_test_loss"),
+        ),
+    ),
+    verbs=("eval", "plot"), also=("predict", "explain"),
+    counted="images", counts="Test images of a classifier, drawn at random; 0: all", final=0, fresh=0,
+    pictures="rlgen.report.classification", score=".2%",
+)  # fmt: skip
+KINDS = {kind.name: kind for kind in (AGENT, MODEL, CLASSIFIER)}
