@@ -139,7 +139,7 @@ def _ticks(ax: "Axes", ticks: tuple[str, ...]) -> None:
 
 
 def _errors(each: Series) -> Any:
-    return np.nan_to_num(np.stack([each.mean - each.low, each.high - each.mean]), nan=0.0)
+    return np.stack([each.mean - each.low, each.high - each.mean])
 
 
 DRAWN = {

@@ -8,6 +8,7 @@ from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.autoregressive.pixelcnn import PixelCNN
 from rlgen.lessons import library
+from rlgen.lessons.counts import convolutions, network
 from rlgen.lessons.signals import signals
 from rlgen.lessons.trained import receptive_field
 from rlgen.lessons.valley import descend
@@ -79,3 +80,35 @@ def test_an_unknown_measurement_or_option():
         library.find("samples", trained=False)
     with pytest.raises(UserError, match="did you mean steps"):
         library.find("valley", trained=False).check({"step": 1}, "valley")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "parameters", "gmac"),
+    [("vgg16", 224, 138_357_544, 15.470), ("alexnet", 227, 60_965_224, 0.724), ("resnet18", 224, 11_689_512, 1.814)],
+)
+def test_counts_are_the_published_ones(name, size, parameters, gmac):
+    found = network(0, name, size)
+    assert found["parameters"] == parameters
+    assert found["gmac"] == pytest.approx(gmac, abs=5e-4)
+
+
+def test_counts_of_a_small_network_by_hand():
+    found = network(0, "mlp", size=4, channels=1, classes=3, depth=1, width=5 / 512)
+    assert found["parameters"] == 16 * 5 + 5 + 5 * 3 + 3
+    assert found["mmac"] == pytest.approx((16 * 5 + 5 * 3) / 1e6)
+    assert (found["linear_layers"], found["activations"]) == (2, 16 + 5 + 3)
+
+
+def test_densenets_channels_grow_by_the_same_number():
+    channels = network(0, "densenet121")["channels"]
+    assert channels[:6] == [64, 96, 128, 160, 192, 224]
+
+
+def test_counts_of_layers():
+    """Three 3x3 layers see 7x7 pixels with 27 C² weights, one 7x7 layer has 49 C²."""
+    three, one = (convolutions(0, [layers]) for layers in ([[8, 8, 3]] * 3, [[8, 8, 7]]))
+    assert (three["field"], one["field"]) == (7, 7)
+    assert (three["parameters"], one["parameters"]) == (27 * 64, 49 * 64)
+    assert three["mmac"] == pytest.approx(27 * 64 * 28**2 / 1e6)
+    both = convolutions(0, [[[8, 8, 3]], [[8, 4, 1]]], bias=True)
+    assert both["parameters"] == 9 * 64 + 8 + 32 + 4
