@@ -17,7 +17,7 @@ def network(
     """Counts of a network for images of `size` pixels; further options are those of `rlgen classify`.
 
     parameters: weights and biases. linear: parameters of its fully connected layers. linear_layers: their number.
-    gmac, mmac: multiply-adds per image, in 10⁹ and 10⁶. activations: numbers in the image and the outputs of
+    gmac, million: multiply-adds per image, in 10⁹ and 10⁶. activations: numbers in the image and the outputs of
     convolutions, pooling and fully connected layers. channels: inputs of its 1x1 convolutions, in order.
     """
     with torch.device("meta"):
@@ -33,7 +33,7 @@ def network(
         "linear": sum(p.numel() for module in linear for p in module.parameters()),
         "linear_layers": len(linear),
         "gmac": counted.products / 1e9,
-        "mmac": counted.products / 1e6,
+        "million": counted.products / 1e6,
         "activations": counted.outputs + channels * size**2,
         **({"channels": narrow} if narrow else {}),
     }

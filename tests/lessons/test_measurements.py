@@ -95,7 +95,7 @@ def test_counts_are_the_published_ones(name, size, parameters, gmac):
 def test_counts_of_a_small_network_by_hand():
     found = network(0, "mlp", size=4, channels=1, classes=3, depth=1, width=5 / 512)
     assert found["parameters"] == 16 * 5 + 5 + 5 * 3 + 3
-    assert found["mmac"] == pytest.approx((16 * 5 + 5 * 3) / 1e6)
+    assert found["million"] == pytest.approx((16 * 5 + 5 * 3) / 1e6)
     assert (found["linear_layers"], found["activations"]) == (2, 16 + 5 + 3)
 
 
@@ -112,3 +112,11 @@ def test_counts_of_layers():
     assert three["mmac"] == pytest.approx(27 * 64 * 28**2 / 1e6)
     both = convolutions(0, [[[8, 8, 3]], [[8, 4, 1]]], bias=True)
     assert both["parameters"] == 9 * 64 + 8 + 32 + 4
+
+
+def test_gradient_descent_does_not_depend_on_the_direction_of_the_valley_and_adagrad_does():
+    straight, turned = (descend(0, "gd", lr=0.05, steps=30, angle=angle)["loss"] for angle in (0, 33))
+    torch.testing.assert_close(straight, turned)
+    straight, turned = (descend(0, "adagrad", lr=0.5, steps=30, angle=angle)["loss"] for angle in (0, 33))
+    assert (straight[0] - turned[0]).abs() < 1e-9
+    assert (straight[-1] / turned[-1]).log().abs() > 0.1
