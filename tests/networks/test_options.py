@@ -129,10 +129,11 @@ def test_every_normalisation_of_a_network_is_the_chosen_one(name, norm):
             assert layer.eps == 1e-5
 
 
+@pytest.mark.parametrize("norm", ["none", "lrn"])
 @pytest.mark.parametrize("name", takers("norm"))
-def test_no_layer_lacks_an_offset(name):
-    """Without normalisation a convolution has biases."""
-    module = made(network=name, norm="none")
+def test_no_layer_lacks_an_offset(name, norm):
+    """Without a normalisation that has biases, a convolution has them."""
+    module = made(network=name, norm=norm)
     assert all(layer.bias is not None for layer in module.body.modules() if isinstance(layer, nn.Conv2d))
 
 

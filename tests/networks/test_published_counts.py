@@ -14,12 +14,12 @@ GIGA = {
 
 def published(name, **options):
     without_heads = {"auxiliary": False} if name == "googlenet" else {}
-    shape = (3, 227, 227) if name == "alexnet" else IMAGENET
-    return network(name, shape, **without_heads, **options), shape
+    entry = NETWORKS[name]
+    return network(name, entry.input, entry.classes, **without_heads, **options), entry.input
 
 
 @pytest.mark.parametrize("name", [name for name, entry in NETWORKS.items() if entry.parameters])
-def test_parameters_for_imagenet(name):
+def test_published_parameters(name):
     module, shape = published(name)
     assert parameters(module) == NETWORKS[name].parameters
     if name in GIGA:
