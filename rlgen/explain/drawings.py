@@ -24,6 +24,7 @@ CLASSES = 10  # classes in the picture of an ascent, at most
 FILTERS = 32  # filters of the first layer, at most
 COLUMNS = 16  # of a picture of filters
 UNITS, EACH = 8, 8  # units of a block, and strongest images of each
+CONTRAST = 0.4  # distance from the mean colour that the drawing of an ascent reaches at least
 SEARCHED = 5_000  # test images among which the strongest are searched
 POINTS = 1_000  # test images in the pictures of features
 Progress = Callable[[int], object]
@@ -43,7 +44,9 @@ def ascent(request: Request, progress: Progress) -> Result:
         values = objective(images)
         if label == "trained":
             found = values
-        rows.append((label, _pixels(subject, images), [f"{value:.1f}" for value in values]))
+        pixels, factors = _contrasted(subject, images)
+        contrast = ["" if factor < 1.5 else f"  contrast x{factor:.0f}" for factor in factors]
+        rows.append((label, pixels, [f"{value:.1f}{more}" for value, more in zip(values, contrast, strict=True)]))
         progress(1)
     names = subject.classes[: len(classes)] if unit is None else [f"start {i + 1}" for i in range(4)]
     what = "the logit of a class" if unit is None else f"the mean of unit {unit}"
@@ -190,8 +193,13 @@ def _crops(images: Tensor, found: Strongest) -> list[Array]:
     return crops
 
 
-def _pixels(subject: Subject, x: Tensor) -> list[Array]:
-    return list(subject.pixels(x).permute(0, 2, 3, 1).numpy())
+def _contrasted(subject: Subject, x: Tensor) -> tuple[list[Array], list[float]]:
+    """Normalised images as (H, W, C), faint ones with more contrast around the mean colour, by the factors returned."""
+    pixels, mean = subject.pixels(x), subject.mean.view(-1, 1, 1)
+    reach = (pixels - mean).abs().flatten(1).quantile(0.995, dim=1)
+    factors = (CONTRAST / reach.clamp(min=1e-6)).clamp(min=1.0)
+    drawn = (mean + factors.view(-1, 1, 1, 1) * (pixels - mean)).clamp(0, 1)
+    return list(drawn.permute(0, 2, 3, 1).numpy()), factors.tolist()
 
 
 def _scaled(weights: Tensor) -> list[Array]:
