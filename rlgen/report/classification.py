@@ -97,7 +97,7 @@ def by_class(report: Mapping[str, Any], title: str) -> "Figure":
         axes.plot(value, y + shift, color=colour, marker=marker, markersize=5, linestyle="", label=name)
     mean = report["accuracy"]
     dashed: dict[str, Any] = {"color": "0.2", "linestyle": (0, (4, 3)), "linewidth": 1}
-    axes.axvline(mean, label=f"accuracy {_percent(mean)}", **dashed)
+    axes.axvline(mean, label=f"accuracy {100 * mean:.2f} %", **dashed)
     axes.set_yticks(y, [f"{_cut(name)} ({row['images']:,})" for name, row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
