@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -38,6 +39,10 @@ class ConvNet(nn.Module):
         self.body = nn.Sequential(OrderedDict(body))
         self.head = head
         self.auxiliary: tuple[Tensor, ...] = ()  # logits (..., K) of auxiliary classifiers in the last training pass
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes: all but the outputs of the last pass, which hold its graph."""
+        return {**self.__dict__, "auxiliary": ()}
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (..., C, H, W) -> logits (..., K)."""
