@@ -34,6 +34,7 @@ def lesson(
             "--seeds", parser=at_least(1), metavar="INTEGER", help="Seeds of every run; by default as the lesson says"
         ),
     ] = None,
+    file: Annotated[bool, typer.Option("--file", help="Print the lesson file, to copy and change")] = False,
     runs: Runs = Path("runs"),
     json_: Json = False,
 ) -> None:
@@ -44,6 +45,9 @@ def lesson(
         _list(json_)
         return
     path = schema.find(name)
+    if file:
+        print(path.read_text("utf-8"), end="")
+        return
     from rlgen.report.console import activity
 
     with activity("loading"):

@@ -31,6 +31,13 @@ def test_a_lesson_file_of_ones_own(rlgen):
     assert rlgen("plot", "runs/lessons/mine-quick/code-2-seed-0")[0] == 0
 
 
+def test_a_lesson_file_can_be_copied(rlgen):
+    code, out, _ = rlgen("lesson", "replay", "--file")
+    assert code == 0
+    Path("copy.toml").write_text(out)
+    assert rlgen("lesson", "copy.toml", "--file")[1] == out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

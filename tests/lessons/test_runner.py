@@ -3,6 +3,7 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 
 import rlgen
 from rlgen.core.errors import Interrupted, UserError
@@ -11,6 +12,7 @@ from rlgen.core.run import Run
 from rlgen.lessons import page
 from rlgen.lessons.runner import load, run, total
 from rlgen.lessons.text import Term
+from rlgen.session import prepare
 
 
 def outcome(folder):
@@ -222,3 +224,15 @@ def test_bias_and_variance_are_those_of_the_runs(tmp_path):
     assert found["error"] == pytest.approx(((p - y) ** 2).sum(-1).mean(), rel=1e-5)
     assert found["variance"] == pytest.approx(((p[0] - p[1]) ** 2).sum(-1).mean() / 2, rel=1e-5)
     assert found["bias"] == pytest.approx(found["error"] - found["variance"])
+
+
+def test_runs_of_one_seed_start_alike_whatever_the_optimiser(tmp_path):
+    """The start and the order of minibatches that the race of optimisers relies on."""
+    one, other = (
+        prepare("classify", "digits", {"optimizer": name, "network": "mlp", "width": 0.05, "seeds": 2}, runs=tmp_path)
+        for name in ("sgd", "adam")
+    )
+    weights = zip(one.algorithm.network.parameters(), other.algorithm.network.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in weights)
+    for _ in range(3):
+        assert torch.equal(one.algorithm.order.next_index(), other.algorithm.order.next_index())
