@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 import rlgen
 from rlgen import catalog
-from rlgen.cli import explain, inspect, lesson, listing, predict, stack, summary, training
+from rlgen.cli import explain, find_lr, inspect, lesson, listing, predict, stack, summary, training
 from rlgen.core import config
 from rlgen.core.errors import UserError, did_you_mean
 
@@ -19,13 +19,15 @@ class Commands(TyperGroup):
     """Builds the options of an algorithm when its command is called, not for the list of all commands."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Replace the stub of a catalog entry or of `summary` by the command with its options."""
+        """Replace the stub of a catalog entry, of `summary` or of `find-lr` by the command with its options."""
         name = args[0].lower()
         if name in catalog.CATALOG:
             self.add_command(training.command(catalog.CATALOG[name], args[1:]), name)
             args = [name, *args[1:]]
         elif name == "summary":
             self.add_command(summary.command(), name)
+        elif name == "find-lr":
+            self.add_command(find_lr.command(args[1:]), name)
         return super().resolve_command(ctx, args)
 
 
@@ -40,6 +42,7 @@ app = typer.Typer(
 )
 training.register(app, "Train")
 stack.register(app, "Train")
+find_lr.register(app, "Train")
 listing.register(app, "Look at runs")
 inspect.register(app, "Look at runs")
 predict.register(app, "Look at runs")

@@ -41,7 +41,7 @@ import pytest
         (["dqn", "CartPole", "--capacity", "9"], 2, "--capacity is now --buffer-size"),
         (["dqn", "CartPole", "--no-spectral-norm"], 2, "it is an option of gan, lsgan, hinge, wgan-gp"),
         (["dqn", "CartPole", "--batch", "1.5"], 2, "'1.5' is not an integer"),
-        (["dqn", "CartPole", "--lr-steps", "9"], 2, "--lr-steps has no effect: it belongs to --lr-end"),
+        (["dqn", "CartPole", "--lr-steps", "9"], 2, "--lr-steps has no effect: it belongs to a --schedule"),
         (["gan", "digits", "--r1-interval", "9"], 2, "--r1-interval has no effect: it belongs to --r1-weight"),
         (["gan", "CartPole"], 2, "CartPole-v1 is an environment"),
         (["dqn", "CartPole", "--no-fallback"], 2, "dqn has no option --no-fallback"),

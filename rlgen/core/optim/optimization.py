@@ -46,6 +46,7 @@ class Optimization(Stateful):
         self.gradients: list[Tensor | None] = []  # sums over these minibatches, in a state between gradient steps
         self.drops = Plateau(settings.lr_factor, settings.lr_patience)
         self.evaluations = 0  # of the loss, in the last step
+        self.fixed_rate: float | None = None  # learning rate in place of the schedule's
 
     @property
     def full_batch(self) -> bool:
@@ -100,6 +101,8 @@ class Optimization(Stateful):
 
     def learning_rate(self, time: int) -> float:
         """The learning rate of the next gradient step, at `time`."""
+        if self.fixed_rate is not None:
+            return self.fixed_rate
         rate = learning_rate(self.settings, self.length, time)
         return float(rate * self.drops.factor * warmup(self.settings, self.steps + 1))
 
