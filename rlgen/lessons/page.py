@@ -109,6 +109,7 @@ def as_json(results: "Results") -> dict[str, Any]:
         "claim": lesson.claim,
         "quick": results.design.quick,
         "seeds": results.design.seeds,
+        "seconds": round(results.seconds, 1),
         "conditions": {
             name: {"options": results.options[name], "runs": results.commands.get(name, [])}
             for name in results.readings

@@ -29,6 +29,7 @@ class Results:
     options: dict[str, Options] = field(default_factory=dict)  # of every condition, with the chosen ones
     readings: dict[str, Readings] = field(default_factory=dict)  # of every condition
     commands: dict[str, list[str]] = field(default_factory=dict)  # of every condition, one per run
+    tasks: list[str] = field(default_factory=list)  # of the runs, those in place of missing ones included
     notices: list[str] = field(default_factory=list)
     seconds: float = 0.0  # of this call: runs of earlier calls are used again
 
@@ -57,8 +58,7 @@ class Results:
         if name == "seeds":
             return str(self.design.seeds)
         if name == "tasks":
-            tasks = [c.words[1] for c in self.design.conditions.values() if len(c.words) == 2]
-            return ", ".join(dict.fromkeys(tasks))
+            return ", ".join(dict.fromkeys(self.tasks))
         if name in lesson.findings:
             finding = lesson.findings[name]
             comparison = text.parse(finding.compare)
@@ -135,6 +135,7 @@ def run(made: Design, folder: Path, progress: Progress = lambda done: None) -> R
                 progress(done)
             folders = trainer.folders[condition.name]
             results.readings[condition.name] = Readings(_outcomes(made, condition, folders))
+            results.tasks += [each.info["task"] for each in folders]
             results.commands[condition.name] = [" ".join(each.info["argv"]) for each in folders]
         results.notices, results.seconds = trainer.notices, time.perf_counter() - began
         page.write(results)
