@@ -18,7 +18,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
         "mnist:long": {"augment": "shift,rotate", "width": 2.0, **_plan(3_000_000, 20_000, 300_000)},
         "fashion-mnist": {"augment": "shift,flip", **_plan(600_000, 5_000, 60_000)},
         "cifar10": {"augment": "crop,flip", **_plan(1_000_000, 10_000, 100_000)},
-        "objects": {"augment": "crop,flip", **_plan(500_000, 5_000, 50_000)},
+        "objects": {"augment": "crop,flip", **_plan(300_000, 5_000, 50_000)},
         "digits": _plan(60_000, 2_000, 6_000),
         "* --network linear": {"lr": 1e-3, "augment": ""},
         "* --network mlp": {"lr": 1e-3, "augment": ""},
