@@ -48,7 +48,7 @@ def validation(labels: Tensor, hashes: Tensor, share: float, classes: Sequence[s
         if lowest == highest:
             raise DataError(
                 f"class {_name(label, classes)} has {_different(1)}: a validation split needs 2, so add images "
-                f"or leave --validation out"
+                f"or train with --validation 0"
             )
         chosen[members] = (chosen[members] | (own == lowest)) & (own != highest)
     return torch.from_numpy(chosen)
@@ -94,7 +94,7 @@ def sample(labels: Tensor, count: int, generator: Generator) -> Tensor:
 
     groups = [torch.from_numpy(members) for _, members in _members(labels)]
     if not len(groups) <= count <= len(labels):
-        raise UserError(f"--train-images {count:,}: there are {len(labels):,} of {len(groups)} classes")
+        raise UserError(f"--train-images {count:,}: give {len(groups)}, one of each class, to {len(labels):,}")
     order = torch.randperm(len(labels), generator=generator)
     number = order.argsort()  # of each image in this order
     place = torch.empty(len(labels), dtype=torch.float64)

@@ -73,7 +73,7 @@ def _resnet(depth: int, blocks: tuple[int, ...], parameters: int, plain: bool = 
         f"{'plain' if plain else 'resnet'}{depth}", "resnet:ResNet",
         f"{depth} layers, {'the same without shortcuts' if plain else 'residual blocks'} (He 2015)",
         takes, {**_NORMALISED, "shortcut": "B"}, {"blocks": blocks, "bottleneck": bottleneck, "plain": plain},
-        smallest_image=1, input=IMAGENET, classes=1000, parameters=parameters,
+        smallest_image=17, input=IMAGENET, classes=1000, parameters=parameters,
     )  # fmt: skip
 
 

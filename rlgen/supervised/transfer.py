@@ -130,6 +130,8 @@ def frozen_blocks(network: ConvNet, freeze: str) -> list[tuple[str, nn.Module]]:
     count = {"none": 0, "all": len(blocks)}.get(freeze)
     if count is None:
         count = int(freeze)
+    if count and not blocks:
+        raise UserError(f"--freeze {freeze}: the network has no layers with weights before its head: leave it out")
     if count > len(blocks):
         names = ", ".join(name for name, _ in blocks)
         raise UserError(

@@ -230,3 +230,14 @@ def test_members_of_an_ensemble_start_from_one_source_with_heads_of_their_own(ru
     made.step()
     assert torch.equal(made.network.weight("body.conv4.0.weight"), before)
     assert not torch.equal(made.network.weight("head.weight"), heads)
+
+
+def test_a_linear_network_has_no_layers_to_freeze():
+    with pytest.raises(UserError, match=r"--freeze 2: the network has no layers with weights before its head"):
+        Classifier("digits", resolve(settings.Classifier, {"network": "linear", "freeze": "2"}), Setup(threads=1))
+
+
+def test_batch_normalisation_of_one_image_is_refused():
+    with pytest.raises(UserError, match=r"--batch 1: .*--batch 2 or --norm none"):
+        resolve(settings.Classifier, {"batch": 1}).check({})
+    resolve(settings.Classifier, {"batch": 1, "norm": "none"}).check({})
