@@ -57,7 +57,8 @@ class ConvNet(nn.Module):
     @property
     def feature_count(self) -> int:
         """F, the number of inputs of the head."""
-        return next(layer.in_features for layer in self.head.modules() if isinstance(layer, nn.Linear))
+        counts = (getattr(layer, "in_features", 0) for layer in self.head.modules())
+        return next(count for count in counts if count)
 
     def prepare(self, images: Tensor) -> None:
         """Set weights that are computed from training images (N, C, H, W), normalised; called once before training."""

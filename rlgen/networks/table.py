@@ -123,6 +123,10 @@ _ALL = [
         _POOLED, {**_RELU, "norm": "none"}, smallest=12, parameters=61_706,
     ),
     Network(
+        "lenet5-1998", "lenet:LeNet5Of1998", "LeNet-5 as it was published: sparse, distances as outputs (LeCun 1998)",
+        (), smallest=12, input=(1, 32, 32), parameters=60_000,
+    ),
+    Network(
         "alexnet", "alexnet:AlexNet", "8 layers (Krizhevsky 2012)", (*_POOLED, "stem", "groups"),
         {"activation": "relu"}, smallest=29, smallest_image=67, input=(3, 227, 227), classes=1000,
         parameters=60_965_224,

@@ -11,9 +11,13 @@ from rlgen.networks.settings import OPTIONS, NetworkSettings
 
 S, B, K = 2, 3, 7
 FAMILIES = [  # a network of every kind of layer
-    "linear", "mlp", "fast", "lenet5", "alexnet", "vgg11", "googlenet", "resnet18", "resnet50", "resnet20", "plain20",
-    "densenet-40-12", "densenet-bc-40-12",
+    "linear", "mlp", "fast", "lenet5", "lenet5-1998", "alexnet", "vgg11", "googlenet", "resnet18", "resnet50",
+    "resnet20", "plain20", "densenet-40-12", "densenet-bc-40-12",
 ]  # fmt: skip
+
+
+def width(name):
+    return {"width": 0.25} if "width" in NETWORKS[name].takes else {}
 
 
 def test_an_unknown_network_is_refused_with_its_likeliest_name():
@@ -37,7 +41,7 @@ def test_images_below_the_smallest_size_are_refused_and_those_of_it_are_taken(na
 @pytest.mark.parametrize("name", FAMILIES)
 def test_blocks_lead_to_features_and_these_to_logits(name):
     side = max(NETWORKS[name].smallest, 16)
-    network = build(name, (3, side, side), K, NetworkSettings(name, width=0.25)).eval()
+    network = build(name, (3, side, side), K, NetworkSettings(name, **width(name))).eval()
     x = torch.rand(B, 3, side, side)
     h = x
     for block in network.body:
@@ -68,7 +72,7 @@ def test_weights_come_from_the_seed():
 def test_networks_side_by_side_equal_each_alone(name):
     """Outputs, gradients and running statistics."""
     side = max(NETWORKS[name].smallest, 16)
-    shape, settings = (3, side, side), NetworkSettings(name, width=0.25, dropout=0.0)
+    shape, settings = (3, side, side), NetworkSettings(name, **width(name), dropout=0.0)
     torch.manual_seed(0)
     alone = [build(name, shape, K, settings).double() for _ in range(S)]
     torch.manual_seed(0)

@@ -78,6 +78,15 @@ def test_layers_of_lenet5():
     assert parameters(network("lenet5", CIFAR, 10)) == 62_006
 
 
+def test_blocks_of_lenet5_of_1998():
+    """Sparse C3, coefficients and biases of the subsampling, no weights of the outputs."""
+    module = network("lenet5-1998", (1, 32, 32), 10)
+    counts = [parameters(block) for block in module.body if parameters(block)]
+    assert counts == [156, 12, 1_516, 32, 48_120, 10_164]
+    assert parameters(module.head) == 0
+    assert parameters(network("lenet5-1998", (1, 28, 28), 10)) == 60_000
+
+
 @pytest.mark.parametrize(
     ("name", "options", "count", "mega"),
     [

@@ -7,6 +7,7 @@ import torch
 
 from rlgen.core.config import resolve
 from rlgen.core.settings import Setup
+from rlgen.networks import NETWORKS
 from rlgen.supervised import settings
 from rlgen.supervised.classifier import Classifier
 from tests.networks.test_networks import FAMILIES
@@ -14,7 +15,7 @@ from tests.networks.test_networks import FAMILIES
 
 def build(network, **options):
     size = 32 if network == "alexnet" else 12
-    width = {} if network == "linear" else {"width": 0.1}
+    width = {"width": 0.1} if "width" in NETWORKS[network].takes else {}
     small = {"network": network, "batch": 8, "size": size, "train_images": 200, **width, **options}
     return Classifier("digits", resolve(settings.Classifier, small), Setup(threads=1))
 
