@@ -6,6 +6,7 @@ threads hardly less than on one: 8 x 128 images of LeNet-5, forward and backward
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from rlgen.core.layers import Dropout
 from rlgen.core.seeds import Seeds
-from rlgen.core.workers import side_by_side
+from rlgen.core.workers import Pace
 
 MANY = 50_000  # weights from which a network takes longer as a stack: casts and transposes of stacks copy them
 
@@ -27,6 +28,10 @@ class Members(Seeds):
 
     _copies: list[nn.Module] | None = None  # S networks whose weights and buffers are views of the stacks
 
+    def __init__(self, build: Callable[[], nn.Module], count: int) -> None:
+        super().__init__(build, count)
+        self.forwards, self.backwards, self.evaluations = Pace(), Pace(), Pace()
+
     def forward(self, *inputs: Tensor) -> Any:
         """Inputs (S, B, ...) -> outputs (S, B, ...): network s applied to x[s]."""
         (x,) = inputs
@@ -34,8 +39,8 @@ class Members(Seeds):
             return super().forward(x)
         copies, weights = self.copies(), tuple(self.network.parameters())
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
-            return _SideBySide.apply(copies, x, *weights)  # type: ignore[no-untyped-call]
-        return torch.stack(side_by_side(lambda s: copies[s](x[s]), range(self.count)))
+            return _SideBySide.apply(copies, (self.forwards, self.backwards), x, *weights)  # type: ignore[no-untyped-call]
+        return torch.stack(self.evaluations(lambda s: copies[s](x[s]), range(self.count)))
 
     def separable(self) -> bool:
         """Whether the network has convolutions or many weights, no random draws in training, and one output."""
@@ -70,10 +75,10 @@ class _SideBySide(torch.autograd.Function):
     """The forward and backward pass of every copy, by an autograd graph per copy."""
 
     @staticmethod
-    def forward(ctx: Any, copies: list[nn.Module], x: Tensor, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, copies: list[nn.Module], paces: tuple[Pace, Pace], x: Tensor, *weights: Tensor) -> Tensor:
         with torch.enable_grad():
-            outputs = side_by_side(lambda s: copies[s](x[s]), range(len(copies)))
-        ctx.outputs, ctx.copies = outputs, copies
+            outputs = paces[0](lambda s: copies[s](x[s]), range(len(copies)))
+        ctx.outputs, ctx.copies, ctx.pace = outputs, copies, paces[1]
         return torch.stack([y.detach() for y in outputs])
 
     @staticmethod
@@ -81,9 +86,9 @@ class _SideBySide(torch.autograd.Function):
         learned = [[p for p in network.parameters() if p.requires_grad] for network in ctx.copies]
         outputs, (gradient,) = ctx.outputs, gradients
         ctx.outputs = None
-        found = side_by_side(lambda s: torch.autograd.grad(outputs[s], learned[s], gradient[s]), range(len(outputs)))
+        found = ctx.pace(lambda s: torch.autograd.grad(outputs[s], learned[s], gradient[s]), range(len(outputs)))
         stacks = iter(map(torch.stack, zip(*found, strict=True)))
-        return None, None, *(next(stacks) if p.requires_grad else None for p in ctx.copies[0].parameters())
+        return None, None, None, *(next(stacks) if p.requires_grad else None for p in ctx.copies[0].parameters())
 
 
 def _view(network: nn.Module, s: int) -> nn.Module:
