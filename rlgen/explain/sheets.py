@@ -140,7 +140,7 @@ def _grid(rows: int, columns: int, title: str, below: str) -> tuple["Figure", An
             cell.set_yticks([])
             for spine in cell.spines.values():
                 spine.set_color("0.8")
-        figure.suptitle(title, fontweight="bold", fontsize=12)
+        figure.suptitle(wrapped(title, 0.62 * width), fontweight="bold", fontsize=12)
         figure.supxlabel(wrapped(below, width), fontsize=9, color="0.3")
     return figure, axes
 

@@ -86,7 +86,7 @@ def read(folder: Folder) -> Source:
             f"{folder.name} is a run of {folder.info['algorithm']}, which has neither layers before a head"
             f" nor an encoder: give a run of classify, ae, vae or vqvae"
         )
-    if folder.info["config"].get("seeds", 1) == 1:
+    if _side_by_side(folder.info["config"]) == 1:
         found = {layer: {name: x.unsqueeze(0) for name, x in values.items()} for layer, values in found.items()}
     return Source(folder.name, folder.info, time, found, *statistics)
 
@@ -148,6 +148,13 @@ def freeze_blocks(network: nn.Module, freeze: str) -> list[str]:
     for _, block in found:
         block.requires_grad_(False).eval()
     return [name for name, _ in found]
+
+
+def _side_by_side(config: Mapping[str, Any]) -> int:
+    """Number of networks in the stacks of a run with these settings: seeds, folds, or members trained together."""
+    if config.get("ensemble"):
+        return int(config["members"]) if config["ensemble"] in ("average", "bagging") else 1
+    return int(config.get("folds") or config.get("seeds", 1))
 
 
 def _newest(folder: Folder) -> tuple[int, State]:

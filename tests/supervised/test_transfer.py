@@ -241,3 +241,14 @@ def test_batch_normalisation_of_one_image_is_refused():
     with pytest.raises(UserError, match=r"--batch 1: .*--batch 2 or --norm none"):
         resolve(settings.Classifier, {"batch": 1}).check({})
     resolve(settings.Classifier, {"batch": 1, "norm": "none"}).check({})
+
+
+@pytest.mark.parametrize("options", [{"ensemble": "average", "members": 2}, {"folds": 2}])
+def test_an_ensemble_and_the_networks_of_folds_are_sources(tmp_path, options):
+    plan = {"budget": 64, "eval_every": 64, "threads": 1, "runs": tmp_path}
+    api.train("classify", "digits", name="several", **{**plan, **SMALL, **options})
+    source = api.load(tmp_path / "several")
+    made, _ = build(tmp_path, init_from="several")
+    theirs = source.ema.weight("body.conv1.0.weight")
+    assert len(theirs) == 2
+    assert torch.equal(made.network.network.body.conv1[0].weight, theirs[0])
