@@ -1,7 +1,7 @@
 """The measurements a lesson file may name. Imports no torch."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
@@ -25,7 +25,7 @@ class Measurement:
         found: Callable[..., Mapping[str, Any]] = getattr(import_module(f"{__package__}.{module}"), name)
         return found
 
-    def check(self, options: Mapping[str, Any], name: str) -> None:
+    def check(self, options: Iterable[str], name: str) -> None:
         """Raise UserError for an option that the function does not have."""
         known = list(inspect.signature(self.function).parameters)[1:]
         if "settings" in known:  # a dictionary of further options, those of a network

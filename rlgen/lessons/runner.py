@@ -179,16 +179,17 @@ def _check(condition: Condition, made: Design) -> None:
     experiment, choice = condition.experiment, condition.experiment.choose
     if choice and not made.group(choice.search):
         raise UserError(f"choose.search of {experiment.name!r}: no experiment {choice.search!r}")
-    options = dict.fromkeys([*training.plain(condition.options), *([choice.option] if choice else [])])
+    options, later = training.plain(condition.options), [choice.option] if choice else []
     if isinstance(experiment, Measurement):
-        library.find(condition.words[0], trained=False).check(options, experiment.measure)
+        library.find(condition.words[0], trained=False).check([*options, *later], experiment.measure)
         return
     for value in condition.options.values():
         if isinstance(value, str) and value.startswith(training.RUN):
             source = value.removeprefix(training.RUN)
             if source not in list(made.conditions)[: list(made.conditions).index(condition.name)]:
                 raise UserError(f"{value!r} of {condition.name!r}: there is no condition {source!r} before it")
-    training.check(condition, options | dict.fromkeys(training.plain(experiment.random)))
+    seeds = {"seeds": made.seeds} if experiment.together else {}
+    training.check(condition, {**options, **training.plain(condition.drawn(0)), **seeds}, later)
     for name, value in made.lesson.values.items():
         if value.measure:
             library.find(value.measure, trained=True).check(value.options, value.measure)

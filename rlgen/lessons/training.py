@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from rlgen import catalog, preparation, session
-from rlgen.core.config import check_names, flag
-from rlgen.core.errors import Diverged
+from rlgen.core.config import check_names, flag, refuse_unused
+from rlgen.core.errors import Diverged, UserError
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
 from rlgen.core.settings import Plan, Setup
@@ -111,10 +111,21 @@ def arguments(given: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def check(condition: Condition, options: Mapping[str, Any]) -> None:
-    """Raise UserError for an algorithm or an option that does not exist. Imports no torch."""
+def check(condition: Condition, options: Mapping[str, Any], later: Iterable[str]) -> None:
+    """Raise UserError for a task, algorithm, option or value that its command refuses, before anything is trained.
+
+    `later` are options whose values are chosen by then.
+    """
     entry = catalog.find(condition.words[0])
-    check_names(options, (entry.config, Setup, Plan), f"{entry.name} of {condition.name!r}")
+    check_names([*options, *later], (entry.config, Setup, Plan), f"{entry.name} of {condition.name!r}")
+    try:
+        names = preparation.preset_names(entry, condition.words[1])
+        config, _, _ = preparation.settings_of(entry, names, options)
+        refuse_unused(config, options)
+        if hasattr(config, "check"):
+            config.check(options)
+    except UserError as error:
+        raise UserError(f"{condition.name}: {error}") from None
 
 
 def plain(options: Mapping[str, Any]) -> Options:
