@@ -30,6 +30,7 @@ def test_a_cascade_keeps_the_first_blocks():
     assert torch.equal(mixed.body.conv1[0].weight, trained.body.conv1[0].weight)
     assert torch.equal(mixed.body.conv2[0].weight, fresh.body.conv2[0].weight)
     assert torch.equal(mixed.head.weight, fresh.head.weight)
+    assert torch.equal(cascade(trained, fresh, 1)(x), mixed(x))  # the second block is pooling, without weights
     assert torch.equal(mixed(x), fresh.head(fresh.body[2:](trained.body[:2](x))))
     assert not torch.equal(fresh.body.conv1[0].weight, trained.body.conv1[0].weight)
 
