@@ -18,6 +18,7 @@ from rlgen import networks
 from rlgen.core import device
 from rlgen.core.algorithm import Metrics, Progress, Report, count
 from rlgen.core.ema import average_of, decay_at, update_ema
+from rlgen.core.errors import UserError
 from rlgen.core.images import Grid, from_bytes
 from rlgen.core.layers import draw_from
 from rlgen.core.members import Members
@@ -75,6 +76,8 @@ class Classifier(ImageClassifier):
 
     def _build(self) -> nn.Module:
         network = networks.build(self.config.network, self.shape, len(self.classes), self.config)
+        if self.config.batch == 1 and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules()):
+            raise UserError("--batch 1: batch normalisation needs several images: --batch 2 or --norm none")
         network.prepare(self.normalize(from_bytes(self.train_set.images[:PREPARING_IMAGES])))
         return network
 

@@ -139,10 +139,6 @@ class Classifier(Data, OptimizerSettings, NetworkSettings):
                 "--ensemble boosting starts each member anew: leave out --init-from and --freeze,"
                 " or take --ensemble average, bagging or snapshot"
             )
-        if self.batch == 1 and self.norm in ("auto", "batch"):
-            raise UserError(
-                "--batch 1: batch normalisation needs the variance of several images: --batch 2 or --norm none"
-            )
         if self.folds == 1:
             raise UserError("--folds 1: cross-validation needs at least 2 folds")
 

@@ -239,8 +239,9 @@ def test_a_linear_network_has_no_layers_to_freeze():
 
 def test_batch_normalisation_of_one_image_is_refused():
     with pytest.raises(UserError, match=r"--batch 1: .*--batch 2 or --norm none"):
-        resolve(settings.Classifier, {"batch": 1}).check({})
-    resolve(settings.Classifier, {"batch": 1, "norm": "none"}).check({})
+        Classifier("digits", resolve(settings.Classifier, {**SMALL, "batch": 1}), Setup(threads=1))
+    alone = {**SMALL, "batch": 1, "norm": "none"}
+    assert Classifier("digits", resolve(settings.Classifier, alone), Setup(threads=1)).config.batch == 1
 
 
 @pytest.mark.parametrize("options", [{"ensemble": "average", "members": 2}, {"folds": 2}])
