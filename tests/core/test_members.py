@@ -105,3 +105,12 @@ def test_random_draws_keep_the_order_of_a_stack():
     assert not members.separable()
     assert members.eval().separable()
     assert not Members(lambda: nn.Sequential(Linear(3, 3)), 2).separable()
+
+
+def test_weights_that_are_learned_again_have_gradients(threads):
+    members, _, x = pair()
+    members.network[0].requires_grad_(False)
+    members(x).sum().backward()
+    members.network[0].requires_grad_(True)
+    members(x).sum().backward()
+    assert all(p.grad is not None for p in members.parameters())
