@@ -53,6 +53,8 @@ class Readings:
 
     def estimate(self, value: Value) -> Estimate:
         """The number of a value for each seed. Raises UserError where nothing of its name was measured."""
+        if value.take in ("curve", "map"):
+            raise UserError(f"{value.metric!r} is a {value.take}, not a number")
         missing = np.nan if value.diverged is None else value.diverged
         numbers = [missing if seed.diverged else _number(seed, value) for seed in self.seeds]
         return Estimate(np.array(numbers, float), self.exact, value.log)
@@ -109,8 +111,6 @@ def _flat(values: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any
 def _number(seed: Outcome, value: Value) -> float:
     """The number of a value: of the final scores, or what it takes of a curve."""
     name = value.metric
-    if value.take in ("curve", "map"):
-        raise UserError(f"{name!r} is a {value.take}, not a number")
     if name in seed.numbers and (value.take == "result" or name not in seed.curves):
         number = seed.numbers[name]
     elif value.take not in REDUCTIONS:

@@ -107,6 +107,7 @@ def test_diverged_runs_are_results(lesson, tmp_path):
                        ('x = "latent"', 'x = "lr"')), quick=True)  # fmt: skip
     results = run(made, tmp_path / "out")
     assert "diverged in 1 of 1 seeds" in results.text
+    assert set(results.shown()["code-1e+30"]) == {"error"}  # no curve
     assert Folder(tmp_path / "out" / "code-1e+30-seed-0").status == "diverged"
 
 
