@@ -13,7 +13,7 @@ import numpy as np
 
 from rlgen import catalog, preparation, session
 from rlgen.core.config import check_names, flag, refuse_unused
-from rlgen.core.errors import Diverged, UserError
+from rlgen.core.errors import CheckpointError, Diverged, UserError
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
 from rlgen.core.settings import Plan, Setup
@@ -61,18 +61,17 @@ class Trainer:
             self.notices.append(notice)
             print(notice, file=sys.stderr)
         argv = ["rlgen", entry.name, task, *arguments(given)]
-        earlier = next((f for f in _runs(self.directory, name) if f.info.get("argv") == argv), None)
-        if earlier is not None and earlier.status in ("finished", "diverged"):
-            return earlier
-        if earlier is not None:
-            prepared = session.reopen(earlier, {})
-        else:
-            taken = [folder.name for folder in _runs(self.directory, name)]
-            free = name if name not in taken else f"{name}-{1 + len(taken)}"
-            prepared = session.prepare(entry.name, task, given, runs=self.directory, name=free, argv=argv)
-        with suppress(Diverged):  # a result like any other
-            prepared.train(quiet=True)
-        return Folder(prepared.run.directory)
+        runs = _runs(self.directory, name)
+        earlier = [run for run in runs if run.info.get("argv") == argv]
+        if complete := [run for run in earlier if run.status in ("finished", "diverged")]:
+            return complete[0]
+        if earlier:
+            try:
+                return _train(session.reopen(earlier[-1], {}))
+            except CheckpointError as error:
+                print(f"{error}; {earlier[-1].name} is trained anew", file=sys.stderr)
+        free = f"{name}-{1 + len(runs)}" if runs else name
+        return _train(session.prepare(entry.name, task, given, runs=self.directory, name=free, argv=argv))
 
 
 def outcomes(folder: Folder, measurements: Mapping[str, tuple[str, Options]]) -> list[Outcome]:
@@ -133,12 +132,19 @@ def plain(options: Mapping[str, Any]) -> Options:
     return {name.replace("-", "_"): value for name, value in options.items()}
 
 
+def _train(prepared: session.Session) -> Folder:
+    with suppress(Diverged):  # a result like any other
+        prepared.train(quiet=True)
+    return Folder(prepared.run.directory)
+
+
 def _runs(directory: Path, name: str) -> list[Folder]:
     """The runs called `name`, or `name` and a number."""
     found = []
     for path in sorted(directory.glob(f"{name}*")):
-        number = path.name.removeprefix(name).removeprefix("-")
-        if (path / "run.json").is_file() and (path.name == name or number.isdecimal()):
+        rest = path.name.removeprefix(name)
+        again = rest.startswith("-") and rest[1:].isdecimal()  # seed-1-2 of seed-1, but not seed-10
+        if (path / "run.json").is_file() and (not rest or again):
             found.append(Folder(path))
     return found
 

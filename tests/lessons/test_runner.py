@@ -81,6 +81,19 @@ def test_an_interrupted_lesson_continues_to_the_same_page(straight, lesson, tmp_
     assert outcome(tmp_path / "out") == outcome(straight.folder)
 
 
+def test_a_stopped_run_that_cannot_be_continued_is_trained_anew(lesson, tmp_path, capsys):
+    quick, out = load(lesson(), quick=True), tmp_path / "out"
+    expected = run(quick, out).text
+    Folder(out / "code-2-seed-0").describe(status="interrupted")
+    for manifest in (out / "code-2-seed-0").glob("checkpoints/*/manifest.json"):
+        manifest.write_text("{}")
+    assert run(quick, out).text == expected
+    assert "code-2-seed-0 is trained anew" in capsys.readouterr().err
+    assert (out / "code-2-seed-0-2").is_dir()
+    run(quick, out)
+    assert not (out / "code-2-seed-0-3").exists()
+
+
 def test_an_interruption_between_runs_is_one_line(lesson, tmp_path):
     def stop(done):
         raise KeyboardInterrupt
