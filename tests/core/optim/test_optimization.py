@@ -74,6 +74,19 @@ def test_biases_of_several_seeds_do_not_decay():
     assert shrunk == {"network.0.weight", "network.2.weight"}
 
 
+def test_gains_of_several_seeds_do_not_decay():
+    def build():
+        module = nn.Module()
+        module.gain, module.weight = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(2, 5))
+        return module
+
+    stack = Seeds(build, 3)
+    settings = OptimizerSettings(optimizer="sgd", lr=0.1, weight_decay=0.2)
+    Optimization(settings, stack, seeds=3).step(lambda: zero_gradient(stack), 0)
+    assert torch.equal(stack.network.gain, torch.ones(3, 5))
+    torch.testing.assert_close(stack.network.weight.detach(), torch.full((3, 2, 5), 0.98))
+
+
 def test_a_bias_of_several_dimensions_does_not_decay():
     module = nn.Module()
     module.position_bias, module.weight = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(2, 3))
@@ -83,11 +96,12 @@ def test_a_bias_of_several_dimensions_does_not_decay():
     torch.testing.assert_close(module.weight.detach(), torch.full((2, 3), 0.98))
 
 
-def test_the_gradient_of_the_l2_penalty_is_lambda_w():
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
+def test_the_gradient_of_the_l2_penalty_is_lambda_w(optimizer):
     """λ/2 |w|², and not λ |w|²."""
     module, w = nn.Linear(3, 2, bias=False), torch.tensor([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]])
     module.weight.data = w.clone()
-    settings = OptimizerSettings(optimizer="sgd", lr=0.1, weight_decay=0.3)
+    settings = OptimizerSettings(optimizer=optimizer, lr=0.1, weight_decay=0.3, momentum=0.0)
     Optimization(settings, module).step(lambda: zero_gradient(module), 0)
     torch.testing.assert_close(module.weight.detach(), w - 0.1 * 0.3 * w)
 

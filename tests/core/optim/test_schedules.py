@@ -79,3 +79,12 @@ def test_the_count_of_a_plateau_is_state():
 def test_milestones_are_rising_shares(text):
     with pytest.raises(ValueError, match="rising shares between 0 and 1, such as"):
         OptimizerSettings(milestones=text)
+
+
+def test_a_better_score_begins_the_count_anew():
+    plateau = Plateau(0.5, 2)
+    for score in (0.2, 0.1, 0.3, 0.1):
+        plateau.update(score)
+    assert plateau.factor == 1.0
+    plateau.update(0.1)
+    assert plateau.factor == 0.5
