@@ -61,7 +61,15 @@ def save_every(train):
     assert {"000000900", "000001000"} <= {path.name for path in saved.iterdir()}
 
 
-WIRED = {f.__name__: f for f in (seed, budget, stop_at, log_every, eval_every, save_every)}
+def patience(train):
+    """Ended by so many evaluations in a row without a better return than the best."""
+    prepared = train(patience=2, eval_every=50)
+    returns = [row["eval_return"] for row in prepared.run.rows() if "eval_return" in row][1:]  # after the untrained one
+    assert prepared.run.info["time"] < prepared.plan.budget
+    assert max(returns[-2:]) <= max(returns[:-2])
+
+
+WIRED = {f.__name__: f for f in (seed, budget, stop_at, patience, log_every, eval_every, save_every)}
 ELSEWHERE = {"device", "threads"}  # the tests below
 
 

@@ -1,6 +1,7 @@
 """`rlgen list` and `rlgen runs`: what can be trained, and what has been."""
 
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,6 +127,7 @@ def _summary(folder: Folder) -> dict[str, Any]:
         "name": folder.name,
         "status": folder.status,
         "budget": info.get("plan", {}).get("budget"),
+        "solved": info.get("best") is not None and info["best"] >= float(info["plan"].get("stop_at", math.inf)),
         "age": round(seconds),
     }
 
@@ -137,8 +139,9 @@ def _best(row: dict[str, Any]) -> str:
 
 
 def _progress(row: dict[str, Any]) -> str:
-    early = row["status"] == "finished" and row["time"] < row["budget"]
-    return "(ended early)" if early else f"({min(100, 100 * row['time'] // row['budget'])} %)"
+    if row["status"] == "finished" and row["time"] < row["budget"]:
+        return "(solved)" if row["solved"] else "(ended early)"
+    return f"({min(100, 100 * row['time'] // row['budget'])} %)"
 
 
 def _age(seconds: int) -> str:

@@ -122,7 +122,7 @@ def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     total = torch.zeros(2, images.shape[1], dtype=torch.float64)
     for part in torch.split(images, CHUNK):
         pixels = part.flatten(2).float()
-        total += torch.stack([pixels.sum(2), pixels.square().sum(2)]).double().sum(1).cpu()  # in float64 over images
+        total += torch.stack([pixels.sum(2), pixels.square().sum(2)]).cpu().double().sum(1)  # in float64 over images
     mean, square = total / (images.numel() / images.shape[1])
     deviation = (square - mean**2).clamp(min=0).sqrt()
     constant = deviation < 1e-6 * scale

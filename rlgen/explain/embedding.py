@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 def features(network: nn.Module, x: Tensor) -> Floats:
     """The features before the head (N, F) of normalised images (N, C, H, W)."""
     found = [network.features(chunk).flatten(1) for chunk in torch.split(x, CHUNK_SIZE)]  # type: ignore[operator]
-    return np.asarray(torch.cat(found).double().cpu().numpy())
+    return np.asarray(torch.cat(found).cpu().double().numpy())
 
 
 def principal_components(rows: Floats) -> tuple[Floats, Floats]:

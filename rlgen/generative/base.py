@@ -60,10 +60,6 @@ class Generative(Stateful):
         """Training images."""
         return len(self.data.images)
 
-    def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
-        """Each trained network by a name, and inputs of it for one image."""
-        raise NotImplementedError
-
     def example(self, *shape: int) -> tuple[Tensor, ...]:
         """An input (1, *shape) of a network, and for a conditional model a label (1,)."""
         label = (torch.zeros(1, dtype=torch.long),) if self.conditional else ()

@@ -66,15 +66,17 @@ def test_a_topic_that_there_is_not():
 
 
 @pytest.mark.parametrize(
-    ("info", "progress"),
+    ("info", "stop_at", "progress"),
     [
-        ({"status": "interrupted", "time": 33}, "33/100 (33 %)"),
-        ({"status": "finished", "time": 40}, "40/100 (ended early)"),
-        ({"status": "finished", "time": 101}, "101/100 (100 %)"),
+        ({"status": "interrupted", "time": 33}, "inf", "33/100 (33 %)"),
+        ({"status": "finished", "time": 40}, "inf", "40/100 (ended early)"),
+        ({"status": "finished", "time": 40}, "17", "40/100 (solved)"),
+        ({"status": "finished", "time": 101}, "inf", "101/100 (100 %)"),
     ],
 )
-def test_a_row_of_runs(tmp_path, info, progress):
-    facts = {"algorithm": "dqn", "task": "CartPole", "plan": {"budget": 100}, "seed": 3, "best": 17.25}
+def test_a_row_of_runs(tmp_path, info, stop_at, progress):
+    plan = {"budget": 100, "stop_at": stop_at}
+    facts = {"algorithm": "dqn", "task": "CartPole", "plan": plan, "seed": 3, "best": 17.25}
     Folder.create(tmp_path, "dqn-CartPole", **facts, time=info["time"]).describe(status=info["status"])
     text = run("runs", "--runs", tmp_path, COLUMNS="200")
     for word in ("dqn-CartPole-1", info["status"], progress, "17.2", " s"):

@@ -102,7 +102,7 @@ def test_a_run_without_networks(rlgen):
         (("lenet5", "--input", "3x32"), "--input 3x32: give channels, height and width"),
         (("lenet5", "--input", "3x0x32"), "--input 3x0x32: give channels, height and width"),
         (("lenet5", "--input", "1x8x8"), "lenet5 needs images of at least 12x12 pixels: --input 1x12x12"),
-        (("linear", "--depth", "3"), "--depth has no effect: it belongs to mlp, not to linear"),
+        (("linear", "--depth", "3"), "--depth has no effect: it belongs to mlp, encoder, not to linear"),
         (("lenet5", "--quiz", "--json"), "--quiz is a dialogue, --json is data: leave out one of them"),
         (("lenet5", "--classes", "1"), "1 is less than 2"),
     ],
