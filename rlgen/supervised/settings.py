@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, Po
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.errors import UserError
-from rlgen.core.optim.settings import OptimizerSettings
+from rlgen.core.optim.settings import SECOND_ORDER, OptimizerSettings
 from rlgen.data import augmentation
 from rlgen.networks.settings import NetworkSettings
 
@@ -138,6 +138,11 @@ class Classifier(Data, OptimizerSettings, NetworkSettings):
             raise UserError(
                 "--ensemble boosting starts each member anew: leave out --init-from and --freeze,"
                 " or take --ensemble average, bagging or snapshot"
+            )
+        if self.optimizer in SECOND_ORDER and (self.augment or self.dropout):
+            raise UserError(
+                f"--optimizer {self.optimizer} computes one loss several times per step, so it takes no random draws:"
+                " leave --augment and --dropout out"
             )
         if self.folds == 1:
             raise UserError("--folds 1: cross-validation needs at least 2 folds")

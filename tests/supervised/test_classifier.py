@@ -225,3 +225,12 @@ def test_lbfgs_ends_at_a_minimum_and_the_plateau_receives_scores():
     for _ in range(2):
         classifier.scored(0.5)
     assert classifier.step()["lr"] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("random", [{"augment": "shift"}, {"dropout": 0.5}])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "newton"])
+def test_rules_with_several_losses_per_step_take_no_random_draws(optimizer, random):
+    config = resolve(settings.Classifier, {"network": "mlp", "optimizer": optimizer, **random})
+    with pytest.raises(UserError, match=f"--optimizer {optimizer} computes one loss several times per step"):
+        config.check(random)
+    resolve(settings.Classifier, {"network": "mlp", "optimizer": optimizer}).check([])
