@@ -83,8 +83,8 @@ def read(folder: Folder) -> Source:
         found = _layers(weights, "encoder.")
     if not found:
         raise UserError(
-            f"{folder.name} is a run of {folder.info['algorithm']}, which has neither layers before a head"
-            f" nor an encoder: give a run of classify, ae, vae or vqvae"
+            f"{folder.name}, a run of {folder.info['algorithm']}, has neither layers before a head nor an encoder:"
+            " give a run of ae, vae or vqvae, or of classify with another network than linear"
         )
     if _side_by_side(folder.info["config"]) == 1:
         found = {layer: {name: x.unsqueeze(0) for name, x in values.items()} for layer, values in found.items()}

@@ -177,7 +177,7 @@ def test_a_resumed_run_needs_its_source_no_longer(tmp_path, runs):
             "layers that fit: conv1_1, conv2_1, conv3_1, conv3_2, conv4_1, ..., conv5_2; that do not: conv1_2, conv2_2",
         ),
         ({"init_from": "dense", "network": "mlp", "width": 0.5}, "--network mlp --width 0.125 --depth 2"),
-        ({"init_from": "gan"}, "gan is a run of gan, which has neither layers before a head nor an encoder"),
+        ({"init_from": "gan"}, "gan, a run of gan, has neither layers before a head nor an encoder"),
         ({"init_from": "missing"}, "--init-from missing: no run 'missing'"),
     ],
 )  # fmt: skip
