@@ -59,10 +59,11 @@ ROWS = [
 ]
 
 
-def train(runs: Path, row: Row, seed: int) -> str:
+def train(runs: Path, row: Row, seed: int, threads: list[str]) -> str:
     """Train one seed, unless that is done already; one line about it."""
-    name = f"{row.name}-{seed}"
-    result = trained.train(runs, name, [*row.words, "--seed", str(seed), "--no-fallback"])
+    name, alone = f"{row.name}-{seed}", not threads
+    words = [*row.words, "--seed", str(seed), "--no-fallback", *threads]
+    result = trained.train(runs, name, words, lambda: {"alone": alone})
     if isinstance(result, str):
         return result
     return f"{name}: {result['accuracy']:.2%} ({result['time']:,} images, {result['seconds']:.0f} s)"
@@ -92,7 +93,7 @@ def table(runs: Path, rows: list[Row]) -> str:
             continue
         cells = (
             f"`rlgen {' '.join(row.words)}`", span(found), len(found), f"{found[0]['time'] / 1000:,.0f}k",
-            middle([r["seconds"] for r in found]), middle([r["cpu"] for r in found if "cpu" in r]),
+            middle([r["seconds"] for r in found if r["alone"]]), middle([r["cpu"] for r in found if "cpu" in r]),
             max((f"{r['gib']:.1f}" for r in found if "gib" in r), default=""), row.compare,
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
@@ -105,8 +106,9 @@ def scores(runs: Path, rows: list[Row], path: Path) -> None:
     for row in rows:
         if found := results(runs, row):
             seeds = f"{len(found)} seed{'s' * (len(found) > 1)}"
-            minutes = statistics.median(r["seconds"] for r in found) / 60
-            measured.setdefault(row.words[0], {})[row.preset] = f"{span(found)} % in {seeds}; {minutes:.1f} min"
+            alone = [r["seconds"] for r in found if r["alone"]]
+            minutes = f"; {statistics.median(alone) / 60:.1f} min" if alone else ""
+            measured.setdefault(row.words[0], {})[row.preset] = f"{span(found)} % in {seeds}{minutes}"
     path.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -165,6 +167,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/classifiers"))
     parser.add_argument("--only", default="", help="rows whose command holds this text")
     parser.add_argument("--seeds", type=int, default=None, help="seeds of each row; by default its own number")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at once; several have one thread each")
     parser.add_argument("--write", type=Path, help="the page with the table")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--images", type=int, default=20_000, help="per measurement of a speed")
@@ -174,8 +177,9 @@ def main() -> None:
     options.runs.mkdir(parents=True, exist_ok=True)
     match options.what:
         case "train":
-            jobs = [(options.runs, row, seed) for row in rows for seed in range(options.seeds or row.seeds)]
-            trained.side_by_side(train, jobs, 1)
+            threads = ["--threads", "1"] if options.jobs > 1 else []
+            jobs = [(options.runs, row, seed, threads) for row in rows for seed in range(options.seeds or row.seeds)]
+            trained.side_by_side(train, jobs, options.jobs)
         case "table" if options.write:
             trained.write(options.write, "supervised", table(options.runs, rows))
         case "table":
