@@ -9,7 +9,7 @@ from rlgen.core.errors import DataError
 from rlgen.core.settings import Setup
 
 pytestmark = pytest.mark.slow
-SEEDS = pytest.mark.parametrize("seed", [0, 1])
+SEEDS = pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.very_slow)])
 
 
 def learned(name, seed, images):
