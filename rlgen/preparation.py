@@ -54,8 +54,9 @@ def preset_names(
         hint = f"; there is {others}" if others else ""
         raise UserError(f"--preset {preset}: {entry.name} has no preset of that name for {task}{hint}")
     names += special
+    chosen = {name: value for name, value in (typed or {}).items() if name in entry.selects and value is not None}
     for setting in entry.selects:
-        value = (typed or {}).get(setting) or getattr(resolve(entry.config, *entry.presets(*names)), setting)
+        value = getattr(resolve(entry.config, *entry.presets(*names), chosen), setting)  # in its usual spelling
         names += [f"{name} {flag(setting)} {value}" for name in names if " --" not in name]
     return names
 

@@ -104,6 +104,13 @@ def test_settings_select_presets_of_their_own():
     assert own.lr == 0.3
 
 
+@pytest.mark.parametrize("spelling", ["resnet20", "ResNet20", "resnet-20"])
+def test_presets_of_a_network_are_found_by_every_spelling_of_it(spelling):
+    names = preparation.preset_names(catalog.find("classify"), "mnist", None, {"network": spelling})
+    assert "mnist --network resnet20" in names
+    assert "mnist --optimizer nesterov" in names
+
+
 @pytest.mark.parametrize("entry", catalog.CATALOG.values(), ids=catalog.CATALOG)
 def test_every_algorithm_implements_the_protocol_of_its_kind(entry):
     assert missing(entry.algorithm, getattr(protocols, entry.kind.name.title())) == []
