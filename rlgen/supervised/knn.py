@@ -53,6 +53,8 @@ class KNN(ImageClassifier):
         self.right = torch.zeros(len(self.metrics), len(self.ks), dtype=torch.int64)  # by metric and k
         self.compared = 0  # images
         self._folds: tuple[int, Tensor] | None = None  # an epoch and the folds of its images (N,)
+        if not len(self.validation_set):
+            self.folds()  # refuses more folds than images of a class before a run folder is claimed
         enough = len(self.train_set) - len(self.train_set) // config.folds
         if self.ks[-1] > enough:
             flag = "--max-k" if config.k is None else "--k"

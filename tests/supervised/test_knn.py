@@ -150,3 +150,8 @@ def test_more_neighbours_than_images_are_refused():
         build(k=5_000)
     with pytest.raises(UserError, match=r"--max-k 5000: "):
         build(max_k=5_000)
+
+
+def test_more_folds_than_images_of_a_class_are_refused_before_anything_is_written():
+    with pytest.raises(UserError, match=r"class 0 has \d+ different images, too few for 1000 folds"):
+        build(folds=1000)
