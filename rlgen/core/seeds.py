@@ -94,6 +94,8 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution of every image."""
+        if x.dim() == 4:  # a view of the result would cost its in-place activation a copy of the gradient
+            return self._conv_forward(x, self.weight, self.bias)
         maps = self._conv_forward(x.flatten(0, -4), self.weight, self.bias) if self.weight.dim() == 4 else self._each(x)
         return maps.view(*x.shape[:-3], *maps.shape[-3:])
 
