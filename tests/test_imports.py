@@ -120,6 +120,7 @@ except SystemExit as end:
         "gan --help",
         "runs",
         "runs --json",
+        "tag --help",
         "plot --help",
         "resume --help",
         "eval --help",

@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,13 +17,15 @@ from rlgen.core.tables import table
 
 Table = tuple[list[str], list[list[str]]]  # heads of the columns, and rows
 WIDTH = 78  # columns of the short list
+NOTE = 60  # characters of a note in the table of runs
 
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the commands of this file."""
     end = examples("rlgen list", "rlgen list envs", "rlgen list presets --json")
     app.command("list", rich_help_panel=panel, epilog=end)(list_all)
-    app.command("runs", rich_help_panel=panel, epilog=examples("rlgen runs", "rlgen runs --json"))(list_runs)
+    end = examples("rlgen runs", "rlgen runs --json", "rlgen runs --tag baseline")
+    app.command("runs", rich_help_panel=panel, epilog=end)(list_runs)
 
 
 def list_all(
@@ -46,13 +49,21 @@ def list_all(
         _print(_short(tables))
 
 
-def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
-    """List all runs: status, progress, best score, age."""
-    rows = [
-        _summary(folder) for folder in Folder.all(runs) if {"algorithm", "task", "time", "plan"} <= folder.info.keys()
-    ]
+def list_runs(
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only runs with this tag; several: with all", show_default=False),
+    ] = None,
+    runs: Runs = Path("runs"),
+    json_: Json = False,
+) -> None:
+    """List all runs: status, progress, best score, age, tags, note."""
+    rows = [_summary(folder) for folder in Folder.all(runs) if _listed(folder.info)]
+    rows = [row for row in rows if set(tags or ()) <= set(row["tags"])]
     if json_:
         print(json.dumps(rows, indent=2))
+    elif not rows and tags:
+        print(f"no runs in {runs} have the tag{'s' * (len(tags) > 1)} {', '.join(tags)}: `rlgen tag RUN TAG` adds one")
     elif not rows:
         print(f"no runs in {runs} yet: `rlgen dqn CartPole` makes one")
     else:
@@ -62,10 +73,14 @@ def list_runs(runs: Runs = Path("runs"), json_: Json = False) -> None:
                 f"{r['time']:,}/{r['budget']:,} {_progress(r)}",
                 _best(r),
                 _age(r["age"]),
+                ", ".join(r["tags"]),
+                textwrap.shorten(r["note"], NOTE, placeholder=" ..."),
             ]
             for r in rows
         ]
-        _print(table(["run", "algorithm", "task", "status", "progress", "best", "age"], cells))
+        head = ["run", "algorithm", "task", "status", "progress", "best", "age", "tags", "note"]
+        shown = [i for i, name in enumerate(head) if name not in ("tags", "note") or any(row[i] for row in cells)]
+        _print(table([head[i] for i in shown], [[row[i] for i in shown] for row in cells]))
 
 
 def _table(topic: str) -> Table:
@@ -118,23 +133,52 @@ def _choices() -> str:
     return f": there are {', '.join(catalog.TOPICS)}"
 
 
+def _listed(info: dict[str, Any]) -> bool:
+    """Whether run.json has what a row shows, each of its type: another program may have written it."""
+    plan = info.get("plan")
+    return (
+        all(isinstance(info.get(key), str) for key in ("algorithm", "task", "created"))
+        and isinstance(info.get("time"), int)
+        and isinstance(plan, dict)
+        and isinstance(plan.get("budget"), int)
+        and plan["budget"] > 0
+    )
+
+
 def _summary(folder: Folder) -> dict[str, Any]:
     """The row of a run in `rlgen runs --json`."""
     info = folder.info
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(info["created"])).total_seconds()
+    best = info.get("best") if isinstance(info.get("best"), int | float) else None
     return {
-        **{key: info.get(key) for key in ("kind", "algorithm", "task", "seed", "best", "time")},
+        **{key: info.get(key) for key in ("kind", "algorithm", "task", "seed", "time")},
+        "best": best,
         "name": folder.name,
         "status": folder.status,
-        "budget": info.get("plan", {}).get("budget"),
-        "solved": info.get("best") is not None and info["best"] >= float(info["plan"].get("stop_at", math.inf)),
-        "age": round(seconds),
+        "budget": info["plan"]["budget"],
+        "solved": best is not None and best >= _number(info["plan"].get("stop_at")),
+        "age": _seconds_since(info["created"]),
+        **folder.labels,
     }
+
+
+def _number(value: Any) -> float:
+    """A number from run.json, where infinity is a word; infinity for anything else."""
+    try:
+        return float(value)
+    except (ValueError, TypeError):
+        return math.inf
+
+
+def _seconds_since(created: str) -> int:
+    try:
+        return round((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
+    except (ValueError, TypeError):  # no date, or one without a time zone
+        return 0
 
 
 def _best(row: dict[str, Any]) -> str:
     """The best score in the format of its kind."""
-    kind = kinds.KINDS.get(row["kind"], kinds.AGENT)
+    kind = kinds.KINDS.get(str(row["kind"]), kinds.AGENT)
     return "" if row["best"] is None else format(row["best"], kind.score)
 
 

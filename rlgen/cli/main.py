@@ -10,9 +10,10 @@ from typer.core import TyperGroup
 
 import rlgen
 from rlgen import catalog
-from rlgen.cli import explain, find_lr, inspect, lesson, listing, predict, stack, summary, training
+from rlgen.cli import explain, find_lr, housekeeping, inspect, lesson, listing, predict, stack, summary, training
 from rlgen.core import config
 from rlgen.core.errors import UserError, did_you_mean
+from rlgen.core.terminal import visible
 
 
 class Commands(TyperGroup):
@@ -49,6 +50,7 @@ predict.register(app, "Look at runs")
 explain.register(app, "Look at runs")
 lesson.register(app, "Learn")
 summary.register(app, "Look at runs")
+housekeeping.register(app, "Keep runs in order")
 
 
 def _version(shown: bool) -> None:
@@ -119,5 +121,6 @@ def _no_option(option: str, ctx: Any) -> str:
 def _fail(code: int, message: str) -> NoReturn:
     if os.environ.get("RLGEN_DEBUG"):
         raise
-    print(f"{'' if code > 128 else 'error: '}{message}", file=sys.stderr)
+    lines = "\n".join(map(visible, message.split("\n")))  # it may quote a file of others
+    print(f"{'' if code > 128 else 'error: '}{lines}", file=sys.stderr)
     sys.exit(code)

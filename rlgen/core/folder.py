@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from rlgen.core import labels
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
 from rlgen.core.files import replacing
 from rlgen.core.former_names import current_metrics
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
     from numpy.typing import NDArray
 
+TRASH = ".trash"  # folder of removed runs, in the folder of runs
 STATUS: dict[type[BaseException] | None, str] = {
     Diverged: "diverged",
     Interrupted: "interrupted",
@@ -49,7 +51,8 @@ class Folder:
         """
         if name and (Path(name).name != name or name.startswith(".")):
             raise UserError(f"--name {name}: a name is not a path; choose the folder with --runs DIR")
-        number = 1 + max((_number(path.name, stem) for path in _folders(runs)), default=0)
+        taken = (*_folders(runs), *_folders(runs / TRASH))  # a removed run keeps its number
+        number = 1 + max((_number(path.name, stem) for path in taken), default=0)
         while True:
             directory = runs / (name or f"{stem}-{number}")
             try:
@@ -88,16 +91,24 @@ class Folder:
         for path in _folders(runs):
             folder = cls(path)
             with suppress(UserError, KeyError):  # no run, or none of this rlgen
-                readable.append((folder.info["created"], folder))
+                readable.append((str(folder.info["created"]), folder))
         return [folder for _, folder in sorted(readable, key=lambda pair: pair[0])]
 
     @property
     def info(self) -> dict[str, Any]:
-        """The content of run.json. Raises UserError where it cannot be read."""
+        """The content of run.json, with `note` and `tags` where set. Raises UserError where it cannot be read."""
+        return {**self._described(), **labels.read(self.directory)}
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """`note`, a text, and `tags`, a list of words."""
+        return {"note": "", "tags": [], **labels.read(self.directory)}
+
+    def _described(self) -> dict[str, Any]:
         path = self.directory / "run.json"
         try:
             info = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path} cannot be read: {error}; repair it, or remove the folder") from None
         if not isinstance(info, dict):
             raise UserError(f"{path} does not describe a run: repair it, or remove the folder")
@@ -106,7 +117,7 @@ class Folder:
     def describe(self, **facts: Any) -> None:
         """Add `facts` to run.json by one atomic write."""
         path = self.directory / "run.json"
-        known = self.info if path.exists() else {}
+        known = self._described() if path.exists() else {}
         with replacing(path) as partial:
             partial.write_text(json.dumps({**known, **facts, "updated": _now()}, indent=2) + "\n")
 
@@ -199,7 +210,9 @@ def safe(task: str) -> str:
 
 
 def _folders(runs: Path) -> list[Path]:
-    return [path for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []
+    if not runs.is_dir():
+        return []
+    return [path for path in runs.iterdir() if not path.name.startswith(".") and path.is_dir()]
 
 
 def _number(name: str, stem: str) -> int:

@@ -1,0 +1,65 @@
+"""The trash folder of a folder of runs: runs are moved there and back by one rename, and nothing is deleted."""
+
+import re
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rlgen.core.errors import StorageError, UserError, did_you_mean
+from rlgen.core.folder import TRASH, Folder
+
+
+def contents(runs: Path) -> list[str]:
+    """Names in the trash folder of `runs`, sorted."""
+    trash = runs / TRASH
+    return sorted(path.name for path in trash.iterdir() if path.is_dir()) if trash.is_dir() else []
+
+
+def remove(folders: list[Folder]) -> list[Path]:
+    """Move runs into the trash folder beside them; returns their new paths.
+
+    Raises UserError, before any is moved, where one is being trained.
+    """
+    for folder in folders:
+        if folder.locked():
+            raise UserError(f"{folder.name} is being trained by process {folder.info.get('pid')}: stop it first")
+    return [_remove(folder) for folder in folders]
+
+
+def restore(runs: Path, name: str) -> Path:
+    """Move `name` from the trash folder back into `runs`; returns its path. Raises UserError where it cannot be."""
+    if name not in contents(runs):
+        hint = did_you_mean(name, contents(runs)) or ": `rlgen rm --restore` lists what is there"
+        raise UserError(f"no {name!r} in {runs / TRASH}{hint}")
+    target = runs / re.sub(r"~\d+$", "", name)
+    if target.exists():
+        raise UserError(f"{target} exists: rename one of the two folders, then restore {name}")
+    _rename(runs / TRASH / name, target)
+    return target
+
+
+def _remove(folder: Folder) -> Path:
+    directory = folder.directory.parent.resolve() / folder.directory.name  # a link is moved, not what it points to
+    if directory.name in ("", ".."):  # `.` and `..` name folders, not links
+        directory = folder.directory.resolve()
+    trash = directory.parent / TRASH
+    number, target = 1, trash / directory.name
+    while target.exists():  # a run of the same name was removed before
+        number += 1
+        target = trash / f"{directory.name}~{number}"
+    try:
+        with FileLock(directory / "run.lock", timeout=1):  # no training starts meanwhile
+            trash.mkdir(exist_ok=True)
+            _rename(directory, target)
+    except Timeout:
+        raise UserError(f"{folder.name} is being trained: stop it first") from None
+    except OSError as error:
+        raise StorageError(f"cannot move {directory} to {trash}: {error.strerror}") from None
+    return target
+
+
+def _rename(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        raise StorageError(f"cannot move {source} to {target}: {error.strerror}") from None
