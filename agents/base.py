@@ -7,7 +7,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from rlgen.agents.actor import ActorInput, RecurrentState, random_action
+from rlgen.agents.action_values import ActionValues, Floats
+from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action, random_action
 from rlgen.agents.dynamic_programming import optimum
 from rlgen.agents.evaluation import report, rollout
 from rlgen.core.algorithm import Metrics, Progress, Report, Rows
@@ -73,7 +74,17 @@ class Agent(Stateful):
 
     def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
         """argmax_a Q(s, a) over allowed actions, (L,), and the next recurrent state."""
+        q, recurrent_state = self.q_values(inputs)
+        return greedy_action(q, inputs.action_mask), recurrent_state
+
+    def q_values(self, inputs: ActorInput) -> tuple[NDArray[Any], RecurrentState]:
+        """Q(s, a) of all actions, whether allowed or not, (L, A), and the next recurrent state."""
         raise NotImplementedError
+
+    def distributions(self, inputs: ActorInput) -> tuple[dict[str, Floats], RecurrentState]:
+        """Fields of `ActionValues` for all rows, (L, A) and (L, A, K), atoms (1, K); and the next recurrent state."""
+        q, recurrent_state = self.q_values(inputs)
+        return {"q": q}, recurrent_state
 
     def initial_state(self, num_envs: int) -> RecurrentState:
         """The recurrent state at the start of an episode; None for an agent without one."""
@@ -169,6 +180,45 @@ class Agent(Stateful):
         Raises UserError for an observation that the environment could not return.
         """
         self.eval_mode() if deterministic else self.exploration_mode()
+        inputs, n, single = self._actor_input(observation, state, episode_start, action_mask)
+        action, recurrent_state = self.greedy(inputs)
+        action = action[:n]
+        if not deterministic and self.final_epsilon:
+            random = self.predicting.random(n) < self.final_epsilon
+            allowed = inputs.action_mask[:n]
+            drawn = (self.predicting.random((n, self.env.num_actions)) * allowed).argmax(-1)
+            action = np.where(random, drawn, action)
+        action = action + self.env.first_action
+        return (action[0] if single else action), (state if recurrent_state is None else (recurrent_state[:n],))
+
+    def values(
+        self,
+        observation: Any,
+        state: tuple[Any, ...] | None = None,
+        episode_start: ArrayLike | None = None,
+        action_mask: ArrayLike | None = None,
+    ) -> ActionValues:
+        """Q(s, a) of one observation, (A,), or of n observations, (n, A), with the distribution where there is one.
+
+        Arguments as of `predict`, whose deterministic action is `first_action + values(...).action`; -inf in q where
+        `action_mask`, (A,) or (n, A), forbids an action. Of several seeds those of the first; without noise.
+        """
+        self.eval_mode()
+        inputs, n, single = self._actor_input(observation, state, episode_start, action_mask)
+        found, recurrent_state = self.distributions(inputs)
+        arrays = {name: x[0] if single or name == "atoms" else x[:n] for name, x in found.items()}
+        allowed = inputs.action_mask[0] if single else inputs.action_mask[:n]
+        arrays["q"] = np.where(allowed, arrays["q"], -np.inf)
+        return ActionValues(**arrays, state=state if recurrent_state is None else (recurrent_state[:n],))
+
+    def _actor_input(
+        self,
+        observation: Any,
+        state: tuple[Any, ...] | None,
+        episode_start: ArrayLike | None,
+        action_mask: ArrayLike | None,
+    ) -> tuple[ActorInput, int, bool]:
+        """Rows (S * n, ...), the same n observations for every seed; n; and whether the observation is a single one."""
         observation = np.asarray(observation) if isinstance(observation, list) else observation
         obs, single = self.env.preprocess_observation(observation)  # (n, *observation)
         n, seeds, actions = len(obs), self.config.seeds, self.env.num_actions
@@ -178,11 +228,4 @@ class Agent(Stateful):
             recurrent_state = np.asarray(state[0], np.float32).reshape(recurrent_state.shape)
         is_first = np.zeros(n, bool) if episode_start is None else np.asarray(episode_start, bool).reshape(n)
         rows = (None if x is None else np.concatenate([x] * seeds) for x in (obs, allowed, recurrent_state, is_first))
-        action, recurrent_state = self.greedy(ActorInput(*rows))  # type: ignore[arg-type]
-        action = action[:n]
-        if not deterministic and self.final_epsilon:
-            random = self.predicting.random(n) < self.final_epsilon
-            drawn = (self.predicting.random((n, actions)) * allowed).argmax(-1)
-            action = np.where(random, drawn, action)
-        action = action + self.env.first_action
-        return (action[0] if single else action), (state if recurrent_state is None else (recurrent_state[:n],))
+        return ActorInput(*rows), n, single  # type: ignore[arg-type]

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rlgen.agents import settings
-from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action, greedy_policy, softmax_policy
+from rlgen.agents.action_values import Floats
+from rlgen.agents.actor import ActorInput, RecurrentState, greedy_policy, softmax_policy
 from rlgen.agents.base import Agent
 from rlgen.agents.networks import QNetwork, mix_atoms
 from rlgen.agents.noise import draw_noise, zero_noise
 from rlgen.agents.numpy_network import in_numpy
 from rlgen.agents.replay import Batch, Replay
-from rlgen.agents.support import Support, projection
+from rlgen.agents.support import projection, support
 from rlgen.agents.values import Categorical, Quantile, Scalar, Value, gather
 from rlgen.core.algorithm import Rows, StepMetrics, count
 from rlgen.core.device import choose
@@ -53,7 +54,7 @@ class DQN(Agent):
     def __init__(self, task: str, config: settings.DQN, setup: Setup) -> None:
         super().__init__(task, config, setup, clip_reward=config.clip_reward, life_loss=config.life_loss)
         self.device = choose(setup, accelerate=len(self.env.shape) == 3)
-        self.support = _support(config)
+        self.support = support(config)
         self.value = self.make_value()
         with initial_weights(setup.seed):
             self.q = Seeds(self.network, config.seeds).to(self.device)
@@ -76,8 +77,7 @@ class DQN(Agent):
 
     def make_env(self, num_envs: int, seed: int, **options: Any) -> VectorEnv:
         """A new vector environment for the task, with the settings of this agent."""
-        sticky = self.config.repeat_action_probability
-        stack = self.config.frame_stack
+        stack, sticky = self.config.frame_stack, self.config.repeat_action_probability
         return super().make_env(num_envs, seed, frame_stack=stack, repeat_action_probability=sticky, **options)
 
     def make_value(self) -> Value:
@@ -85,9 +85,7 @@ class DQN(Agent):
         config = self.config
         if self.support is not None:
             return Categorical(config.atoms, *self.support.tensors(self.device))
-        if config.quantiles > 1:
-            return Quantile(config.quantiles, self.device)
-        return Scalar(config.loss)
+        return Quantile(config.quantiles, self.device) if config.quantiles > 1 else Scalar(config.loss)
 
     def network(self) -> nn.Module:
         """A new Q-network of one seed."""
@@ -198,8 +196,7 @@ class DQN(Agent):
         bonus = self.config.munchausen * (tau * chosen).clamp(CLIP, 0.0)  # (S, B, n)
         entropy = tau * torch.special.entr(log_policy[:, :, 1:].exp()).sum(-1)  # (S, B, n - 1)
         reward: Tensor = batch.reward + (steps.discount * bonus).sum(-1) + (steps.discount[:, :, 1:] * entropy).sum(-1)
-        reward += batch.discount * tau * torch.special.entr(policy).sum(-1)
-        return reward
+        return reward + batch.discount * tau * torch.special.entr(policy).sum(-1)
 
     @torch.no_grad()
     def update_target(self, times: int) -> None:
@@ -239,15 +236,28 @@ class DQN(Agent):
         """Probability of a random action in `predict(deterministic=False)`; 0 for a noisy network."""
         return 0.0 if self.config.noisy else super().final_epsilon
 
-    def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
-        """argmax_a Q(s, a) over allowed actions, (L,); the recurrent state is unchanged."""
+    def q_values(self, inputs: ActorInput) -> tuple[NDArray[Any], RecurrentState]:
+        """Q(s, a), (L, A), and the next recurrent state."""
         if self.numpy_q is not None:
             q = self.numpy_q(self.split_seeds(inputs.obs))
-        else:
-            with torch.inference_mode():
-                x = torch.from_numpy(self.split_seeds(inputs.obs)).to(self.device)
-                q = self.value.mean(self.q(x)).cpu().numpy()
-        return greedy_action(q.reshape(-1, q.shape[-1]), inputs.action_mask), inputs.recurrent_state
+            return q.reshape(-1, q.shape[-1]), inputs.recurrent_state
+        with torch.inference_mode():
+            out, recurrent_state = self.outputs(inputs)
+            return self.value.mean(out).flatten(0, 1).cpu().numpy(), recurrent_state
+
+    def distributions(self, inputs: ActorInput) -> tuple[dict[str, Floats], RecurrentState]:
+        """Q(s, a) and, of C51 and QR-DQN, the distribution of the return; and the next recurrent state."""
+        if self.value.width == 1:
+            return super().distributions(inputs)
+        with torch.inference_mode():
+            out, recurrent_state = self.outputs(inputs)
+            found = {"q": self.value.mean(out), **self.value.distribution(out)}
+            return {name: x.flatten(0, 1).cpu().numpy() for name, x in found.items()}, recurrent_state
+
+    def outputs(self, inputs: ActorInput) -> tuple[Tensor, RecurrentState]:
+        """Output of the network, (S, N, A, K), and the recurrent state, here unchanged."""
+        out: Tensor = self.q(torch.from_numpy(self.split_seeds(inputs.obs)).to(self.device))
+        return out, inputs.recurrent_state
 
     def initial_state(self, num_envs: int) -> RecurrentState:
         """Zeros (L, M), or None without a recurrent state."""
@@ -288,10 +298,3 @@ class DQN(Agent):
 
 def _split(batch: Batch, size: int) -> Iterator[Batch]:
     return (Batch(*(x[:, i : i + size] for x in batch)) for i in range(0, batch.index.shape[1], size))
-
-
-def _support(config: settings.DQN) -> Support | None:
-    """The support of C51; None for any other representation of values."""
-    return (
-        Support(config.seeds, config.num_envs, config.gamma, config.v_min, config.v_max) if config.atoms > 1 else None
-    )

@@ -3,13 +3,11 @@
 Hausknecht & Stone 2015, arXiv:1507.06527; stored recurrent states and burn-in: Kapturowski et al. 2019 (R2D2).
 """
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rlgen.agents import settings
-from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action, softmax_policy
+from rlgen.agents.actor import ActorInput, RecurrentState, softmax_policy
 from rlgen.agents.dqn import CLIP, DQN
 from rlgen.agents.networks import RecurrentQNetwork
 from rlgen.agents.replay import Sequences
@@ -103,15 +101,13 @@ class DRQN(DQN):
         reward = reward - entropy[:, :, : config.length]  # the first state of a window has none in its target
         return reward + discount * tau * torch.special.entr(policy).sum(-1), discount, known
 
-    def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
-        """argmax_a Q(history, a) over allowed actions, (L,), and the recurrent state after these observations."""
+    def outputs(self, inputs: ActorInput) -> tuple[Tensor, RecurrentState]:
+        """Output of the network, (S, N, A, K), and the recurrent state after these observations, (L, M)."""
         assert inputs.recurrent_state is not None
         rows = inputs.obs, inputs.recurrent_state, inputs.is_first
-        with torch.inference_mode():
-            obs, state, is_first = (torch.from_numpy(self.split_seeds(x)).to(self.device) for x in rows)
-            out, state = self.q(obs.unsqueeze(2), state, is_first.unsqueeze(2))  # T = 1
-            q = self.value.mean(out.squeeze(2)).flatten(0, 1).cpu().numpy()
-        return greedy_action(q, inputs.action_mask), state.flatten(0, 1).cpu().numpy()
+        obs, state, is_first = (torch.from_numpy(self.split_seeds(x)).to(self.device) for x in rows)
+        out, state = self.q(obs.unsqueeze(2), state, is_first.unsqueeze(2))  # T = 1
+        return out.squeeze(2), state.flatten(0, 1).cpu().numpy()
 
 
 def n_step_returns(window: Sequences, gamma: float, n: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rlgen.agents import settings
 from rlgen.core.state import Stateful
 from rlgen.envs import Step
 
@@ -105,6 +106,13 @@ class Support(Stateful):
         if self.high is not None:
             low, high = np.where(low < self.high, low, self.high - 1), np.full_like(high, self.high)
         return np.stack([low, high], 1)
+
+
+def support(config: settings.DQN) -> Support | None:
+    """The support of C51; None for any other representation of values."""
+    if config.atoms == 1:
+        return None
+    return Support(config.seeds, config.num_envs, config.gamma, config.v_min, config.v_max)
 
 
 def projection(former: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from rlgen.agents import settings
-from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action
+from rlgen.agents.actor import ActorInput, RecurrentState
 from rlgen.agents.base import Agent
 from rlgen.core.algorithm import Rows, StepMetrics
 from rlgen.core.errors import UserError
@@ -77,10 +77,9 @@ class QLearning(Agent):
         rows: NDArray[np.int64] = (state + states * np.arange(seeds)[:, None]).reshape(-1)
         return rows
 
-    def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
-        """argmax_a Q(s, a) over allowed actions, (R * n,); there is no recurrent state."""
-        q = self.q.reshape(-1, self.env.num_actions)[self.rows(inputs.obs)]
-        return greedy_action(q, inputs.action_mask), None
+    def q_values(self, inputs: ActorInput) -> tuple[NDArray[Any], RecurrentState]:
+        """Rows of the table, (R * n, A); there is no recurrent state."""
+        return self.q.reshape(-1, self.env.num_actions)[self.rows(inputs.obs)], None
 
     def parameter_count(self) -> int:
         """Entries of the table, over all seeds."""

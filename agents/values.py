@@ -19,6 +19,10 @@ class Value(Protocol):
         """Expected return Q(s, a), (..., K) -> (...)"""
         ...
 
+    def distribution(self, out: Tensor) -> dict[str, Tensor]:
+        """The distribution of the return as fields of `ActionValues`: (S, ..., K) -> (S, ..., K)."""
+        ...
+
     def target(self, reward: Tensor, discount: Tensor, next_out: Tensor, policy: Tensor) -> Tensor:
         """Bellman target r + γ Σ_a' π(a'|s') Q'(s', a'): (...), (...), (..., A, K), (..., A) -> (..., K)"""
         ...
@@ -43,6 +47,10 @@ class Scalar:
     def mean(self, out: Tensor) -> Tensor:
         """(..., 1) -> (...)"""
         return out.squeeze(-1)
+
+    def distribution(self, out: Tensor) -> dict[str, Tensor]:
+        """None: the value is a number."""
+        return {}
 
     def target(self, reward: Tensor, discount: Tensor, next_out: Tensor, policy: Tensor) -> Tensor:
         """y = r + γ Σ_a' π(a'|s') Q'(s', a')"""
@@ -82,6 +90,10 @@ class Categorical:
         p = out.softmax(-1)
         return p @ self.z if self.z.ndim == 1 else (p * self._expand(self.z, p)).sum(-1)
 
+    def distribution(self, out: Tensor) -> dict[str, Tensor]:
+        """`probabilities` (S, ..., K) of the returns, and the `atoms` (1, 1, K) of the first seed."""
+        return {"probabilities": out.softmax(-1), "atoms": self.z.view(-1, 1, self.width)[:1]}
+
     def target(self, reward: Tensor, discount: Tensor, next_out: Tensor, policy: Tensor) -> Tensor:
         """Probabilities of r + γ z, each shared between its two neighbours among the atoms (algorithm 1)."""
         p = (policy.unsqueeze(-1) * next_out.softmax(-1)).sum(-2)  # Σ_a' π(a'|s') p_i(s', a'), (..., K)
@@ -119,6 +131,10 @@ class Quantile:
     def mean(self, out: Tensor) -> Tensor:
         """Q(s, a) = Σ_i θ_i / K"""
         return out.mean(-1)
+
+    def distribution(self, out: Tensor) -> dict[str, Tensor]:
+        """`quantiles` θ (S, ..., K) of the return at the levels τ."""
+        return {"quantiles": out}
 
     def target(self, reward: Tensor, discount: Tensor, next_out: Tensor, policy: Tensor) -> Tensor:
         """r + γ Σ_a' π(a'|s') θ_i(s', a'), quantiles averaged as in Vieillard et al. 2020, arXiv:2007.14430."""

@@ -95,10 +95,10 @@ def test_a_noisy_agent_with_noise_zero_never_explores(build):
     np.testing.assert_array_equal(agent.predict(obs, deterministic=False)[0], agent.predict(obs)[0])
 
 
-def test_an_agent_acts_by_a_method_of_its_own(build):
+def test_an_agent_has_values_by_a_method_of_its_own(build):
     agent = build()
     with pytest.raises(NotImplementedError):
-        Agent.greedy(agent, agent.inputs())
+        Agent.q_values(agent, agent.inputs())
 
 
 # ---- predict
