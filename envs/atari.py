@@ -68,6 +68,7 @@ class Atari:
         self.pictures = np.zeros((num_envs, HEIGHT, WIDTH, 3), np.uint8)
         actions = [action.name for action in self.games[0].ale.get_action_set()]
         self.num_actions, self.first_action = len(actions), 0
+        self.action_names = [name.lower() for name in actions]
         self.fire = actions.index("FIRE") if "FIRE" in actions else None
         self.fire_steps = np.zeros(num_envs, np.int64)  # steps in which FIRE is still to be pressed
         self.preprocessing = Preprocessing(name, Box(0, 255, (1, 84, 84), np.uint8))

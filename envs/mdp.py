@@ -53,20 +53,30 @@ def mdp(name: str) -> MDP | None:
     return MDP(transition, reward, start / start.sum(), spec.max_episode_steps or LIMIT)
 
 
-def numbering(space: gym.Space[Any]) -> tuple[int, NDArray[np.float64]] | None:
-    """The number of observations, and weights w such that x · w is the number of the flattened observation x.
+def sizes(space: gym.Space[Any]) -> list[int] | None:
+    """The number of values of each discrete number of an observation, in the order in which they are flattened.
 
     For spaces of one or several discrete numbers, which `Preprocessing` flattens to one-hot vectors; None for others.
     """
-    parts = space.spaces if isinstance(space, Tuple) else [space]
-    sizes: list[int] = []
-    for part in parts:
+    found: list[int] = []
+    for part in space.spaces if isinstance(space, Tuple) else [space]:
         if isinstance(part, Discrete):
-            sizes.append(int(part.n))
+            found.append(int(part.n))
         elif isinstance(part, MultiDiscrete):
-            sizes += part.nvec.ravel().tolist()
+            found += part.nvec.ravel().tolist()
         else:
             return None
-    strides = [int(np.prod(sizes[position + 1 :])) for position in range(len(sizes))]
-    weights = [stride * np.arange(size) for size, stride in zip(sizes, strides, strict=True)]
-    return int(np.prod(sizes)), np.concatenate(weights).astype(np.float64)
+    return found
+
+
+def numbering(space: gym.Space[Any]) -> tuple[int, NDArray[np.float64]] | None:
+    """The number of observations, and weights w such that x · w is the number of the flattened observation x.
+
+    None for spaces without `sizes`.
+    """
+    counts = sizes(space)
+    if counts is None:
+        return None
+    strides = [int(np.prod(counts[position + 1 :])) for position in range(len(counts))]
+    weights = [stride * np.arange(size) for size, stride in zip(counts, strides, strict=True)]
+    return int(np.prod(counts)), np.concatenate(weights).astype(np.float64)
