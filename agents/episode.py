@@ -126,8 +126,9 @@ def record(
 def _record(player: Player, max_steps: int, picture: Callable[[NDArray[np.uint8]], Any] | None) -> Episode:
     env, config = player.env, player.agent.config
     pictures: list[Any] = []
+    actions: list[int] = []
     observations, states, masks, found = [], [], [], []
-    actions, scores, learned, terminated = [], [0.0], [], []
+    scores, learned, terminated = [0.0], [], []
     while True:
         if picture is not None:
             pictures.append(picture(env.render()))

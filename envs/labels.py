@@ -1,5 +1,7 @@
 """Names of actions, and of the numbers of an observation, where an environment or its documentation has them."""
 
+from typing import Any
+
 from rlgen.envs.vector_env import VectorEnv
 
 ACTIONS = {  # by id without its version, as in the documentation of gymnasium
@@ -46,10 +48,10 @@ def base(name: str) -> str:
 
 def action_names(env: VectorEnv) -> list[str]:
     """The name of each action; `action 0`, `action 1`, ... where the environment has none."""
-    inner = env.environments
+    inner: Any = env.environments
     names = ACTIONS.get(base(env.name)) or getattr(inner, "action_names", None)
     if names is None:
-        game = getattr(getattr(inner, "envs", [None])[0], "unwrapped", None)
+        game: Any = getattr(getattr(inner, "envs", [None])[0], "unwrapped", None)
         if hasattr(game, "meaning"):
             names = [MINATAR[number] for number in game.meaning]
         elif hasattr(game, "get_action_meanings"):

@@ -42,7 +42,6 @@ class Numbers:
             frame = self._reals(env)
         else:
             frame = self._discrete(env, self.counts)
-        self.per_frame = len(frame)
         ages = range(self.stack - 1, -1, -1)
         self.described = [n._replace(name=n.name + _ago(age)) for age in ages for n in frame]
 
@@ -68,12 +67,12 @@ class Numbers:
             raise UserError("the numbers of an observation are finite")
         if self.counts is None:
             return x.astype(self.dtype).reshape(self.shape)
+        for value, number in zip(x, self.described, strict=True):
+            if not (number.low or 0.0) <= round(float(value)) <= (number.high or 0.0):
+                raise UserError(f"{number.name} lies between {number.low:g} and {number.high:g}, not {value:g}")
         rows = []
         for frame in x.reshape(self.stack, -1):
             places = [round(float(value)) for value in frame]
-            for place, number in zip(places, self.described, strict=False):
-                if number.low is None or number.high is None or not number.low <= place <= number.high:
-                    raise UserError(f"{number.name} lies between {number.low:g} and {number.high:g}, not {place}")
             if self.factors:
                 places = [int(np.ravel_multi_index(places, self.factors))]
             rows += [np.eye(size)[place] for place, size in zip(places, self.counts, strict=True)]
