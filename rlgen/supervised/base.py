@@ -31,6 +31,7 @@ class ImageClassifier(Stateful):
     """
 
     score: str | None = "eval_validation_accuracy"
+    axis: str = "seeds"  # meaning of the S axis: seeds, or the folds of cross-validation
     loss: Loss  # of logits and labels, without label smoothing
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None:
@@ -122,7 +123,7 @@ class ImageClassifier(Stateful):
 
     def report_of(self, images: data.Dataset, scores: Tensor) -> Report:
         """The report of scores (S, N, K) of images (N, C, H, W)."""
-        return report(scores, images, self.loss, self._validation_scores())
+        return report(scores, images, self.loss, self._validation_scores(), self.axis)
 
     def _validation_scores(self) -> tuple[Tensor, Tensor] | None:
         """Scores (S, M, K) and labels (M,) of validation images; None without any."""

@@ -104,7 +104,7 @@ class Classifier(ImageClassifier):
         )
         if config.folds:
             folds = splits.folds(labels, splits.hashes(self.train_set.images), config.folds, self.classes)
-            self.score = "eval_validation_accuracy"
+            self.score, self.axis = "eval_validation_accuracy", "folds"
             return ensembles.Folds(config.folds, training, folds)
         return (ensembles.KINDS[config.ensemble] if config.ensemble else ensembles.Networks)(config.members, training)
 

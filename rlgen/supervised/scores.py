@@ -27,11 +27,17 @@ class Confusion(NamedTuple):
     images: int
 
 
-def report(scores: Tensor, test: Dataset, loss: Loss, validation: tuple[Tensor, Tensor] | None = None) -> Report:
+def report(
+    scores: Tensor,
+    test: Dataset,
+    loss: Loss,
+    validation: tuple[Tensor, Tensor] | None = None,
+    networks: str = "seeds",
+) -> Report:
     """Accuracy with its 95 % interval, loss, calibration and the table of classes, from scores (S, N, K).
 
-    The interval is over images for one seed, over seeds for several. `validation` holds the scores (S, M, K) and
-    labels (M,) by which a temperature is fitted; without it there is none.
+    The interval is over images for one seed, over seeds for several, or over the `networks` of other names: folds.
+    `validation` holds the scores (S, M, K) and labels (M,) by which a temperature is fitted; without it there is none.
     """
     assert test.labels is not None
     (seeds, images), labels = scores.shape[:2], test.labels.numpy()
@@ -64,7 +70,7 @@ def report(scores: Tensor, test: Dataset, loss: Loss, validation: tuple[Tensor, 
         "top_losses": [_loss(worst, i, test.classes) for i in range(len(worst.index))],
         "calibration": {name: [_number(value) for value in column] for name, column in vars(bins).items()},
     }
-    lines = [*_summary(values), *_errors(pairs, seeds), *_table(rows, test.classes)]
+    lines = [*_summary(values, networks), *_errors(pairs, seeds, networks), *_table(rows, test.classes)]
     grids = {"top_losses.png": galleries.top_losses(test.images, test.classes, worst)}
     if (confused := galleries.confused(test.images, test.classes, most_confused, ranked)) is not None:
         grids["confused.png"] = confused
@@ -80,25 +86,25 @@ def _tempered(scores: Tensor, labels: Any, validation: tuple[Tensor, Tensor] | N
     return {"temperature": found, "tempered_ece": measures.calibration(p, labels).error}
 
 
-def _summary(values: Mapping[str, Any]) -> list[str]:
+def _summary(values: Mapping[str, Any], networks: str) -> list[str]:
     """Accuracy with its interval, loss and calibration as text."""
     seeds = len(values.get("per_seed", [0]))
     low, high = values["ci95"]
-    over = f"{seeds} seeds" if seeds > 1 else "images"
+    over = f"{seeds} {networks}" if seeds > 1 else "images"
     lines = [
         f"score   accuracy {values['accuracy']:.2%} on {values['images']:,} test images,"
         f" 95 % interval over {over} {low:.2%} to {high:.2%}"
     ]
     if seeds > 1:
-        lines.append(f"seeds   accuracy of each: {'  '.join(f'{value:.2%}' for value in values['per_seed'])}")
+        lines.append(f"{networks:<7} accuracy of each: {'  '.join(f'{value:.2%}' for value in values['per_seed'])}")
     loss = "infinite" if values["loss"] is None else f"{values['loss']:.4g}"
     tempered = ", {tempered_ece:.2%} at temperature {temperature:.3g}" if "temperature" in values else ""
     lines.append(f"loss    {loss}, calibration error {values['ece']:.2%}{tempered.format(**values)}")
     return lines
 
 
-def _errors(pairs: Sequence[Confusion], seeds: int) -> list[str]:
-    counted = "images" if seeds == 1 else f"images, summed over {seeds} seeds"
+def _errors(pairs: Sequence[Confusion], seeds: int, networks: str) -> list[str]:
+    counted = "images" if seeds == 1 else f"images, summed over {seeds} {networks}"
     words = (f"{pair.label} → {pair.prediction} ({pair.images:,})" for pair in pairs[:SHOWN_PAIRS])
     return [f"errors  label → prediction ({counted}): {'  '.join(words)}"] if pairs else []
 

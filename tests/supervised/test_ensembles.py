@@ -166,7 +166,9 @@ def test_out_of_fold_scores_are_of_the_network_that_never_had_the_image():
     folds = classifier.ensemble.folds[order]
     expected = members[:, order][folds, torch.arange(600)]
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-5)
-    found = classifier.report(0, 0).values["folds"]
+    report = classifier.report(0, 0)
+    assert "interval over 3 folds" in report.lines[0]
+    found = report.values["folds"]
     labels = classifier.train_set.labels[order]
     assert found["accuracy"] == pytest.approx((scores.argmax(1) == labels).double().mean().item())
     assert len(found["each"]) == 3
