@@ -1,0 +1,22 @@
+"""The static files of the page, in the order in which they are loaded."""
+
+STYLES = ("vendor/uplot.css", "style.css")
+SCRIPTS = (
+    "vendor/uplot.js",
+    "element.js",
+    "source.js",
+    "view.js",
+    "runs.js",
+    "draw.js",
+    "series.js",
+    "charts.js",
+    "table.js",
+    "clock.js",
+    "curves.js",
+    "pictures.js",
+    "compare.js",
+    "details.js",
+    "panels.js",
+    # a line for each file in panels/
+    "main.js",
+)
