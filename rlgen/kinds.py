@@ -69,6 +69,7 @@ class Kind:
     fallback: str = ""  # task in place of one that cannot be downloaded
     pictures: str = ""  # module that draws the numbers of a report by `draw`
     score: str = ",.1f"  # format of the score that ranks runs
+    findings: str = "findings"  # module of the package with the checks of `rlgen doctor`
 
     @property
     def tasks(self) -> Tasks:

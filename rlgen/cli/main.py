@@ -10,7 +10,19 @@ from typer.core import TyperGroup
 
 import rlgen
 from rlgen import catalog
-from rlgen.cli import explain, find_lr, housekeeping, inspect, lesson, listing, predict, stack, summary, training
+from rlgen.cli import (
+    doctor,
+    explain,
+    find_lr,
+    housekeeping,
+    inspect,
+    lesson,
+    listing,
+    predict,
+    stack,
+    summary,
+    training,
+)
 from rlgen.core import config
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.terminal import visible
@@ -50,6 +62,7 @@ predict.register(app, "Look at runs")
 explain.register(app, "Look at runs")
 lesson.register(app, "Learn")
 summary.register(app, "Look at runs")
+doctor.register(app, "Look at runs")
 housekeeping.register(app, "Keep runs in order")
 
 
