@@ -28,6 +28,17 @@ OLD_ATARI = re.compile(
 )
 
 
+PERMITTED: set[str] | None = None  # modules that a name may import; None: all. The page of foreign runs sets it
+
+
+class ModuleRefused(UserError):
+    """An environment whose module may not be imported without permission."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(f"the environment is registered by the import of the module {module!r}, which was not allowed")
+        self.module = module
+
+
 def listing() -> Iterator[tuple[str, str, str]]:
     """(short name, gymnasium id, family and installation) of every environment in FAMILIES."""
     for family, (names, installation) in FAMILIES.items():
@@ -77,9 +88,12 @@ def resolve(name: str) -> str:
 def specification(name: str) -> EnvSpec:
     """The registry entry of an id; for `module:Name-v0` the module, which registers it, is imported first.
 
-    Raises ImportError for the module, and gymnasium's errors for the id.
+    Raises ImportError for the module, and gymnasium's errors for the id; ModuleRefused where not every module may be
+    imported, and not this one.
     """
     module, _, identity = name.rpartition(":")
+    if module and PERMITTED is not None and module not in PERMITTED:
+        raise ModuleRefused(module)
     if module:
         import_module(module)
     return gym.spec(identity)

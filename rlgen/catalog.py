@@ -30,6 +30,7 @@ class Entry:
     task: str  # a task for its examples
     preset: Mapping[str, Any] = field(default_factory=dict)
     like: str = ""  # the entry whose presets it starts from
+    interactive: tuple[str, ...] = ()  # panels of the page that interact with its runs, besides those of its kind
     selects: tuple[str, ...] = ()  # settings whose values select further presets, `TASK --network lenet5`
 
     @property

@@ -70,6 +70,7 @@ class Kind:
     pictures: str = ""  # module that draws the numbers of a report by `draw`
     score: str = ",.1f"  # format of the score that ranks runs
     findings: str = "findings"  # module of the package with the checks of `rlgen doctor`
+    interactive: tuple[str, ...] = ()  # panels of the page that interact with a run of this kind
 
     @property
     def tasks(self) -> Tasks:

@@ -1,0 +1,77 @@
+"""Addresses of the page and what they answer: the same JSON for the server and for a report."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from rlgen.ui.logs import LOGS
+from rlgen.ui.reading import Missing
+from rlgen.ui.runs import Runs
+
+POINTS = 5_000  # rows of a thinned log, at most
+WHOLE = 2**53  # integers up to here are exact in JavaScript
+
+
+class Api:
+    """Answers below /api/ about the runs of a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.runs = Runs(root)
+
+    def json(self, path: str, query: str = "") -> dict[str, Any]:
+        """The JSON at a path. Raises Missing where there is nothing, ValueError for a query out of its range."""
+        match parts(path):
+            case ["api", "runs"]:
+                return {"runs": self.runs.summaries(), "folder": str(self.runs.root)}
+            case ["api", "runs", name]:
+                return self.runs.details(name)
+            case ["api", "runs", name, log] if log in LOGS:
+                given = parse_qs(query, max_num_fields=8)
+                numbers = {key: _whole(given, key) for key in ("after", "points")}
+                points = min(numbers["points"], POINTS)
+                return self.runs.log(name, log, numbers["after"], given.get("id", [""])[0], points)
+        raise Missing("there is nothing at this address")
+
+    def picture(self, path: str) -> Path | None:
+        """The file of the picture at a path; None for a path of another form. Raises Missing without the picture."""
+        match parts(path):
+            case ["api", "runs", name, "picture", picture]:
+                return self.runs.picture(name, picture)
+            case ["api", "runs", name, "picture", picture, time]:
+                return self.runs.picture(name, picture, time)
+        return None
+
+
+def parts(path: str) -> list[str]:
+    """The parts of a path, decoded once: `a%2Fb` is the part `a/b`. Raises Missing for what is no valid text."""
+    try:
+        return [unquote(part, errors="strict") for part in urlsplit(path).path.split("/")[1:]]
+    except ValueError:
+        raise Missing("there is nothing at this address") from None
+
+
+def dump(value: Any) -> bytes:
+    """Strict JSON: numbers that are not finite become null."""
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":")).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _whole(given: Mapping[str, list[str]], name: str) -> int:
+    """The integer `name` of a query, 0 where it is missing. Raises ValueError for anything else."""
+    text = given.get(name, ["0"])[0]
+    if not (text.isascii() and text.isdecimal() and len(text) < 17 and int(text) <= WHOLE):
+        raise ValueError(f"{name} must be a whole number")
+    return int(text)

@@ -1,0 +1,56 @@
+import json
+
+from tests.ui.conftest import make_run
+
+ROWS = [{"time": 10 * i, "loss": 1 / i, "return": [float(i), None]} for i in range(1, 6)]
+
+
+def test_the_page_and_its_files(client):
+    status, headers, body = client.request("/")
+    assert status == 200
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert b'<script src="/page/' in body
+    for name in (line.split('"')[1] for line in body.decode().splitlines() if "<script" in line):
+        status, headers, body = client.request(name)
+        assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+        assert body
+
+
+def test_runs_and_one_run(client, runs):
+    directory = make_run(runs, "one", ROWS, result={"score": 5.0})
+    (directory / "samples").mkdir()
+    for time in (0, 50):
+        (directory / "samples" / f"{time:09d}.png").write_bytes(b"\x89PNG")
+    listed = client.json("/api/runs")
+    assert [run["name"] for run in listed["runs"]] == ["one"]
+    assert listed["runs"][0] | {"status": "finished", "score": 5.0, "unit": "steps"} == listed["runs"][0]
+    run = client.json("/api/runs/one")
+    assert run["command"] == "rlgen dqn CartPole"
+    assert run["pictures"] == {"samples": [0, 50]}
+    assert run["metrics"] == ["loss", "return"]
+    assert run["axes"][0]["value"] == "return per episode"
+    status, headers, body = client.request("/api/runs/one/picture/samples/50")
+    assert (status, headers["Content-Type"], body) == (200, "image/png", b"\x89PNG")
+
+
+def test_a_log_is_read_from_where_it_ended(client, runs):
+    directory = make_run(runs, "one", ROWS)
+    first = client.json("/api/runs/one/log")
+    assert first["rows"] == ROWS
+    assert first["restart"]
+    with (directory / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"time": 60, "loss": 0.1}) + "\n")
+    second = client.json(f"/api/runs/one/log?after={first['offset']}&id={first['id']}")
+    assert (second["rows"], second["restart"]) == ([{"time": 60, "loss": 0.1}], False)
+    assert client.json("/api/runs/one/timing")["rows"] == []
+
+
+def test_an_action_on_a_run(client, runs):
+    import rlgen
+
+    rlgen.train("qlearning", "FrozenLake", runs=runs, name="lake", budget=500, progress=False)
+    status, answer = client.live("lake", "describe")
+    assert (status, answer) == (200, {"time": 520, "parameters": 64, "requests": 1})
+    assert client.live("lake", "describe")[1]["requests"] == 2
+    assert client.live("lake", "nothing") == (404, {"error": "no action 'nothing'"})
+    assert client.live("nobody", "describe")[0] == 404
