@@ -50,6 +50,7 @@ class DQN(Agent):
     state = (
         "env", "replay", "q", "target", "optimizer", "rng", "noise", "returns", "recurrent_state", "support", "time",
     )  # fmt: skip
+    learned = ("q", "support", "time")
 
     def __init__(self, task: str, config: settings.DQN, setup: Setup) -> None:
         super().__init__(task, config, setup, clip_reward=config.clip_reward, life_loss=config.life_loss)
@@ -84,7 +85,7 @@ class DQN(Agent):
         """The representation of action values."""
         config = self.config
         if self.support is not None:
-            return Categorical(config.atoms, *self.support.tensors(self.device))
+            return self.support.categorical(config.atoms, self.device)
         return Quantile(config.quantiles, self.device) if config.quantiles > 1 else Scalar(config.loss)
 
     def network(self) -> nn.Module:
@@ -196,7 +197,8 @@ class DQN(Agent):
         bonus = self.config.munchausen * (tau * chosen).clamp(CLIP, 0.0)  # (S, B, n)
         entropy = tau * torch.special.entr(log_policy[:, :, 1:].exp()).sum(-1)  # (S, B, n - 1)
         reward: Tensor = batch.reward + (steps.discount * bonus).sum(-1) + (steps.discount[:, :, 1:] * entropy).sum(-1)
-        return reward + batch.discount * tau * torch.special.entr(policy).sum(-1)
+        reward += batch.discount * tau * torch.special.entr(policy).sum(-1)
+        return reward
 
     @torch.no_grad()
     def update_target(self, times: int) -> None:
@@ -212,7 +214,7 @@ class DQN(Agent):
         assert isinstance(self.value, Categorical)
         former = self.value.z
         if self.support.update():
-            self.value.place(*self.support.tensors(self.device))
+            self.support.place()
             pairs = zip(former.view(-1, self.value.width), self.value.z.view(-1, self.value.width), strict=True)
             mixture, shift = map(torch.stack, zip(*(projection(*pair) for pair in pairs), strict=True))
             mix_atoms(self.q.network, mixture, shift, self.optimizer.rule)
@@ -284,8 +286,6 @@ class DQN(Agent):
             saved = {**saved, "support": self.support.state_dict()}
         super().load_state_dict(saved)
         self.replay.cut(self.env.restarted)
-        if isinstance(self.value, Categorical) and self.support is not None:
-            self.value.place(*self.support.tensors(self.device))
 
     def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """The Q-network of the first seed, and an observation."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlgen.agents import settings
-from rlgen.core.state import Stateful
+from rlgen.agents.values import Categorical
+from rlgen.core.state import State, Stateful
 from rlgen.envs import Step
 
 MARGIN = 0.25  # beyond the returns so far, as a share of their range
@@ -24,6 +25,7 @@ class Support(Stateful):
     """Lowest and highest atom of each seed, and the range of returns that they must contain."""
 
     state = ("rewards", "range", "bounds", "informed")
+    learned = ("bounds",)
 
     def __init__(self, seeds: int, num_envs: int, gamma: float, low: float | None, high: float | None) -> None:
         self.num_envs, self.gamma = num_envs, gamma
@@ -33,6 +35,7 @@ class Support(Stateful):
         self.informed = np.zeros(seeds, bool)  # whether the bounds follow from a return other than 0
         self.bounds = self._bounds()  # (S, 2)
         self.warned = False
+        self.values: Categorical | None = None
 
     def record(self, step: Step) -> None:
         """Add one step of every environment; an episode that ends adds the discounted return of each of its states."""
@@ -67,6 +70,26 @@ class Support(Stateful):
         """Low and high, () of one seed or (S,) of several."""
         low, high = (torch.tensor(x, dtype=torch.float32, device=device) for x in self.bounds.T)
         return (low[0], high[0]) if len(self.bounds) == 1 else (low, high)
+
+    def categorical(self, atoms: int, device: torch.device) -> Categorical:
+        """Action values on this support; a change of the bounds moves its atoms with `place`."""
+        self.values = Categorical(atoms, *self.tensors(device))
+        return self.values
+
+    def place(self) -> None:
+        """Move the atoms of the action values to the bounds."""
+        if self.values is not None:
+            self.values.place(*self.tensors(self.values.z.device))
+
+    def load_state_dict(self, saved: State) -> None:
+        """Restore the result of `state_dict`, and the atoms."""
+        super().load_state_dict(saved)
+        self.place()
+
+    def load_learned(self, saved: State) -> None:
+        """Restore the result of `learned_dict`, and the atoms."""
+        super().load_learned(saved)
+        self.place()
 
     def _extend(self, index: int, terminated: bool) -> None:
         """Extend the range by G_t = r_t + γ G_{t+1} of every step of the running episode of an environment.

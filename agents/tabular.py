@@ -27,6 +27,7 @@ class QLearning(Agent):
     Config = settings.QLearning
     config: settings.QLearning
     state = ("env", "q", "visits", "rng", "returns", "time")
+    learned = ("q", "visits", "time")
 
     def __init__(self, task: str, config: settings.QLearning, setup: Setup) -> None:
         super().__init__(task, config, setup)

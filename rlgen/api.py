@@ -45,12 +45,21 @@ def resume(
     return _train(session.reopen(_folder(run, runs), plan), progress)
 
 
-def load(run: str | Path | Folder = "latest", *, runs: str | Path | None = None, checkpoint: str = "last") -> Any:
+def load(
+    run: str | Path | Folder = "latest",
+    *,
+    runs: str | Path | None = None,
+    checkpoint: str = "last",
+    at: int | None = None,
+) -> Any:
     """What was trained, from the `last` or `best` checkpoint.
+
+    With `at`, in environment steps or images, its weights at the nearest evaluation of which a portrait was kept; the
+    `time` of what is returned is that of the portrait.
 
     An `Agent` has `predict` for actions, a `Model` has `sample`, a `Classifier` has `predict` for probabilities.
     """
-    return session.restore(_folder(run, runs), checkpoint)
+    return session.restore(_folder(run, runs), checkpoint, at)
 
 
 def _folder(run: str | Path | Folder, runs: str | Path | None) -> Folder:

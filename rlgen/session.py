@@ -232,11 +232,16 @@ def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
     return Session(entry, made, Run(folder.directory), plan, _count(entry, config))
 
 
-def restore(folder: Folder, checkpoint: str = "last") -> Algorithm:
-    """The trained algorithm of a run from its `last` or `best` checkpoint, on whatever device there is here."""
+def restore(folder: Folder, checkpoint: str = "last", at: int | None = None) -> Algorithm:
+    """The trained algorithm of a run from its `last` or `best` checkpoint, on whatever device there is here.
+
+    With `at` its weights from the portrait nearest to this time, which then is its `time`.
+    """
+    if at is not None and checkpoint != "last":
+        raise UserError(f"--at {at:,} is of a portrait and --checkpoint {checkpoint} of a checkpoint: leave one out")
     entry, config, setup = saved_settings(folder)
     algorithm = make(entry, folder.info["task"], config, replace(setup, device="auto"))
-    Run(folder.directory).load(algorithm, checkpoint)
+    Run(folder.directory).load(algorithm, checkpoint, at)
     return algorithm
 
 

@@ -69,7 +69,17 @@ def patience(train):
     assert max(returns[-2:]) <= max(returns[:-2])
 
 
-WIRED = {f.__name__: f for f in (seed, budget, stop_at, patience, log_every, eval_every, save_every)}
+def portraits(train):
+    kept, without = train(eval_every=500), train(eval_every=500, portraits=False)
+    assert {path.name for path in (kept.run.directory / "portraits").iterdir()} == {
+        "000000000",
+        "000000500",
+        "000001000",
+    }
+    assert not (without.run.directory / "portraits").exists()
+
+
+WIRED = {f.__name__: f for f in (seed, budget, stop_at, patience, log_every, eval_every, save_every, portraits)}
 ELSEWHERE = {"device", "threads"}  # the tests below
 
 

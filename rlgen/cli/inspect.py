@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from rlgen import kinds
-from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number, output, with_options
+from rlgen.cli.options import At, Checkpoint, Json, Run, Runs, Seed, examples, number, output, with_options
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
@@ -53,6 +53,7 @@ def evaluate(
     *,
     counts: dict[str, int],
     seed: Seed = 0,
+    at: At = None,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),
     json_: Json = False,
@@ -69,7 +70,8 @@ def evaluate(
             raise UserError(f"--{name}: {folder.name} is {kind.article}, which is scored on --{kind.counted}")
     count = counts.get(kind.counted, kind.fresh)
     with activity("loading"):
-        trained = session.restore(folder, checkpoint)
+        trained = session.restore(folder, checkpoint, at)
+    _report_age(trained, kind, at)
     with activity("scoring", count, kind.counted) as more:
         report = trained.report(count, seed, more)
     if json_:
@@ -83,11 +85,12 @@ def play(
     out: Annotated[Path | None, output("--out", "A GIF; by default play.gif in the folder of the run")] = None,
     episodes: Annotated[int, number("--episodes", "Number of episodes")] = 1,
     seed: Seed = 0,
+    at: At = None,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),
 ) -> None:
     """Record greedy episodes of a trained agent as a GIF."""
-    folder, load = load_for("play", runs, run, checkpoint)
+    folder, load = load_for("play", runs, run, checkpoint, at)
     from rlgen import evaluation
     from rlgen.report import pictures
     from rlgen.report.console import activity
@@ -114,13 +117,14 @@ def sample(
     npy: Annotated[Path | None, output("--npy", "Also the images as an array (N, C, H, W) in [0, 1]")] = None,
     scale: Annotated[int, number("--scale", "Factor of enlargement of images and captions, for slides")] = 1,
     seed: Seed = 0,
+    at: At = None,
     checkpoint: Checkpoint = "last",
     runs: Runs = Path("runs"),
 ) -> None:
     """Draw images from a trained model."""
     import numpy as np
 
-    folder, load = load_for("sample", runs, run, checkpoint)
+    folder, load = load_for("sample", runs, run, checkpoint, at)
     from rlgen import evaluation
     from rlgen.report import pictures
     from rlgen.report.console import activity
@@ -192,9 +196,9 @@ COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
     ),
     "eval": (
         with_options(evaluate, "counts", COUNTS),
-        ("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json", "rlgen eval gan-mnist-1"),
+        ("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json", "rlgen eval gan-mnist-1 --at 60000"),
     ),
-    "play": (play, ("rlgen play latest", "rlgen play dqn-CartPole-1 --episodes 3 --out cartpole.gif")),
+    "play": (play, ("rlgen play latest", "rlgen play dqn-CartPole-1 --at 10000 --out early.gif")),
     "sample": (
         sample,
         (
@@ -207,7 +211,7 @@ COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
-def load_for(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folder, Any]:
+def load_for(command: str, runs: Path, run: str, checkpoint: str, at: int | None = None) -> tuple[Folder, Any]:
     """The folder of a run that `command` takes, and what loads its algorithm. Raises UserError for another kind."""
     from rlgen.report.console import activity
 
@@ -227,9 +231,17 @@ def load_for(command: str, runs: Path, run: str, checkpoint: str) -> tuple[Folde
 
     def load() -> Any:
         with activity("loading"):
-            return session.restore(folder, checkpoint)
+            trained = session.restore(folder, checkpoint, at)
+        _report_age(trained, kind, at)
+        return trained
 
     return folder, load
+
+
+def _report_age(trained: Any, kind: kinds.Kind, at: int | None) -> None:
+    """Print the time of the weights on stderr where they are those nearest to a time."""
+    if at is not None:
+        print(f"weights at {trained.time:,} {kind.unit}, the nearest portrait to --at {at:,}", file=sys.stderr)
 
 
 def _suffix(path: Path, suffix: str) -> Path:

@@ -59,6 +59,16 @@ def output(flag: str, help: str) -> Any:
 
 
 Seed = Annotated[int, number("--seed", "Seed of fresh episodes, samples or classifiers", 0)]
+At = Annotated[
+    int | None,
+    typer.Option(
+        "--at",
+        parser=at_least(0),
+        metavar="STEP",
+        help="Weights at the evaluation nearest to this step or image, in place of a checkpoint",
+        show_default=False,
+    ),
+]
 
 
 def examples(*lines: str) -> str:

@@ -25,11 +25,11 @@ from rlgen.core.state import State
 SCHEMA = 2  # of new checkpoints; those of schema 1 have former names, see `former_names`
 
 
-def save(folder: Path, state: State) -> None:
+def save(folder: Path, state: State, *, durable: bool = True) -> None:
     """Write `state`, nested dicts of tensors and plain values, as `folder`, unless it is there undamaged.
 
-    Raises NotFinite, before anything is written, where a value is not finite; OSError, with nothing left behind, where
-    the disk is full.
+    Where it is not `durable` it is not flushed to the disk, and a loss of power may damage it. Raises NotFinite, before
+    anything is written, where a value is not finite; OSError, with nothing left behind, where the disk is full.
     """
     tensors: dict[str, Tensor] = {}
     plain = {name: _split(value, name, tensors) for name, value in state.items()}
@@ -49,10 +49,11 @@ def save(folder: Path, state: State) -> None:
         save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, partial / "tensors.safetensors")
         (partial / "state.json").write_text(json.dumps(plain, allow_nan=False))
         (partial / "manifest.json").write_bytes(_manifest(partial, SCHEMA))
-        for path in (*partial.iterdir(), partial):
+        for path in (*partial.iterdir(), partial) if durable else ():
             sync(path)
         partial.rename(folder)
-        sync(folder.parent)
+        if durable:
+            sync(folder.parent)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, SafetensorError):  # raised where the disk is full

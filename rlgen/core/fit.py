@@ -28,6 +28,8 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
         if not algorithm.time and not ended:  # curves and pictures begin with the untrained algorithm
             progress.phase = "evaluating"
             run.record(0, algorithm.evaluate())
+            if plan.portraits:
+                run.portray(algorithm)
             progress.phase = "drawing"
             run.draw(0, algorithm.draw())
         while not ended:
@@ -44,6 +46,8 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
                 run.record(now, algorithm.evaluate(), algorithm.score)
                 if algorithm.score is not None and hasattr(algorithm, "scored"):
                     algorithm.scored(run.score)
+                if plan.portraits:
+                    run.portray(algorithm)
                 ended = ended or _solved(run, plan)
                 progress.phase = "drawing"
                 run.draw(now, algorithm.draw())

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import torch
 
-from rlgen.core import checkpoint, former_names
+from rlgen.core import checkpoint, former_names, portraits
 from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
 from rlgen.core.files import PARTIAL, replacing, sync
@@ -30,7 +30,7 @@ LOGS = ("metrics.jsonl", "timing.jsonl", "episodes.jsonl")
 class Run(Folder, Stateful):
     """A run folder that is written to: rows of metrics between checkpoints, and the scores so far."""
 
-    state = ("pending", "score", "best", "best_time", "waited", "seconds", "flushed")
+    state = ("pending", "score", "best", "best_time", "waited", "seconds", "flushed", "portraits")
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -39,6 +39,7 @@ class Run(Folder, Stateful):
         self.best: float | None = None  # highest score so far
         self.best_time: int | None = None  # time of the highest score
         self.waited = 0  # evaluations since the highest score
+        self.portraits: list[list[int]] = []  # number and time of the evaluations whose weights are kept
         self.saved: tuple[float | None, int | None] = (None, None)  # best and best_time of the newest checkpoint
         self.seconds = 0.0  # of training, up to `started`
         self.started = clock.perf_counter()
@@ -110,6 +111,10 @@ class Run(Folder, Stateful):
                 file = name if name.endswith(".png") else f"{name}/{time:09d}.png"
                 self.write_grid(grid, self.directory / file, time)
 
+    def portray(self, algorithm: Algorithm) -> None:
+        """Keep the weights alone, as `rlgen.core.portraits` thins them. Raises Diverged where one is not finite."""
+        self.portraits = portraits.add(self.directory, algorithm, self.portraits)
+
     def elapsed(self) -> float:
         """Seconds of training, including those before a resume."""
         return self.seconds + clock.perf_counter() - self.started
@@ -173,10 +178,18 @@ class Run(Folder, Stateful):
         unfinished = (*self.directory.glob(f"{PARTIAL}*"), *self.directory.glob(f"*/{PARTIAL}*"))
         for path in (*(p for p in dated if int(p.stem) > algorithm.time), *unfinished):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        portraits.thin(self.directory, self.portraits)
         self.started = clock.perf_counter()
 
-    def load(self, algorithm: Algorithm, which: str = "last") -> None:
-        """Restore `algorithm` from the `last` or `best` checkpoint; the folder is unchanged. Raises CheckpointError."""
+    def load(self, algorithm: Algorithm, which: str = "last", at: int | None = None) -> None:
+        """Restore `algorithm` from the `last` or `best` checkpoint; the folder is unchanged. Raises CheckpointError.
+
+        With `at` its weights and `time` alone, from the portrait nearest to this time.
+        """
+        if at is not None:
+            portraits.restore(self.directory, algorithm, at)
+            self._check_fingerprint(algorithm)
+            return
         saved = self.best_checkpoint(type(algorithm)) if which == "best" else self.newest(type(algorithm))
         self._check_fingerprint(algorithm)
         if saved is None:
@@ -235,7 +248,7 @@ class Run(Folder, Stateful):
         torch.set_rng_state(streams["cpu"])
         if streams["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(streams["cuda"])
-        super().load_state_dict({"waited": 0, **saved})  # earlier versions did not count
+        super().load_state_dict({"waited": 0, "portraits": [], **saved})  # earlier versions had neither
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
 
     def _check_fingerprint(self, algorithm: Algorithm) -> None:

@@ -43,3 +43,4 @@ class Plan:
     log_every: Duration = 1_000  # steps or images between lines of the log
     eval_every: Duration = 10_000  # steps or images between evaluations
     save_every: Duration = 10_000  # steps or images between checkpoints
+    portraits: bool = True  # weights of at most 32 evaluations, kept for `rlgen play --at STEP` and for maps over time

@@ -20,6 +20,7 @@ class Stateful:
     """
 
     state: ClassVar[tuple[str, ...]] = ()
+    learned: ClassVar[tuple[str, ...]] = ()  # those that evaluations and predictions depend on; of a part, () is all
 
     def state_dict(self) -> State:
         """The current values of the attributes in `state`; tensors and arrays are not copied."""
@@ -31,6 +32,28 @@ class Stateful:
             raise KeyError(f"{type(self).__name__} has the state {sorted(self.state)}, the checkpoint {sorted(saved)}")
         for name, value in saved.items():
             setattr(self, name, _load(getattr(self, name), value))
+
+    def learned_dict(self) -> State:
+        """The current values of the attributes in `learned`; tensors and arrays are not copied."""
+        parts = ((name, getattr(self, name)) for name in self.learned)
+        return {name: part.learned_dict() if _partly(part) else _save(part) for name, part in parts}
+
+    def load_learned(self, saved: State) -> None:
+        """Restore the result of `learned_dict`; everything else stays. Raises as `load_state_dict` does."""
+        if set(saved) != set(self.learned):
+            raise KeyError(
+                f"{type(self).__name__} has the weights {sorted(self.learned)}, the portrait {sorted(saved)}"
+            )
+        for name, value in saved.items():
+            if _partly(part := getattr(self, name)):
+                part.load_learned(value)
+            else:
+                setattr(self, name, _load(part, value))
+
+
+def _partly(value: Any) -> bool:
+    """Whether a part of its state suffices for evaluations."""
+    return isinstance(value, Stateful) and bool(value.learned)
 
 
 def _save(value: Any) -> Any:

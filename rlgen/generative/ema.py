@@ -27,6 +27,7 @@ class EMAModel(Generative):
     """
 
     state = ("data", "noise", "network", "ema", "optimizer", "steps", "time")
+    learned = ("ema", "time")
     outputs: int = 1  # outputs of the network per channel of a pixel
     network: Any
     ema: Any

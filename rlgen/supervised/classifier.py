@@ -47,6 +47,7 @@ class Classifier(ImageClassifier):
     state = (
         "order", "augmenting", "dropping", "network", "ema", "optimization", "steps", "ensemble", "time", "mean", "std",
     )  # fmt: skip
+    learned = ("ema", "ensemble", "time", "mean", "std")
 
     def __init__(self, task: str, config: settings.Classifier, setup: Setup) -> None:
         super().__init__(task, config, setup)

@@ -96,6 +96,7 @@ class Successive(Average):
     """Members one after the other, each with an equal part of the training; the finished ones predict."""
 
     state: ClassVar[tuple[str, ...]] = ("finished", "done", "start")
+    learned: ClassVar[tuple[str, ...]] = ("finished", "done")
 
     def __init__(self, count: int, training: Training) -> None:
         super().__init__(count, training)
@@ -128,6 +129,7 @@ class Boosting(Successive):
     """SAMME: each member is trained on images drawn by their weights, which grow where members before it were wrong."""
 
     state = (*Successive.state, "weights", "votes", "lists")
+    learned = (*Successive.learned, "votes")
 
     def __init__(self, count: int, training: Training) -> None:
         super().__init__(count, training)

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from rlgen.core.errors import CheckpointError
 from tests.cli.small import SMALL
 
 
@@ -183,3 +185,33 @@ def test_a_likelihood_is_printed_with_its_protocol(rlgen, monkeypatch):
     assert scores["protocol"] == "dynamic"
     assert scores["eval_nats"] < 2 * scores["uniform_nats"]
     assert re.search(r"^own metrics, dynamic  eval_nats", rlgen("eval", "latest", "--samples", 20)[1], re.MULTILINE)
+
+
+# ---- portraits
+
+
+def test_the_portrait_nearest_to_a_step_is_evaluated_and_named(rlgen, trained):
+    rows = [json.loads(line) for line in Path(trained["run"], "metrics.jsonl").read_text().splitlines()]
+    logged = {row["time"]: row["eval_return"] for row in rows if "eval_return" in row}
+    assert set(logged) == {0, 300, 600}
+    for typed, time in (("0", 0), ("1e2", 0), ("290", 300), ("99999", 600)):
+        code, out, err = rlgen("eval", "latest", "--at", typed, "--episodes", "3", "--json")
+        assert code == 0
+        assert f"weights at {time:,} steps, the nearest portrait to --at" in err
+        assert json.loads(out)["episodes"] == 3
+    assert rlgen("play", "latest", "--at", "0", "--out", "early.gif")[0] == 0
+    assert Path("early.gif").exists()
+
+
+def test_a_portrait_that_cannot_be_had_is_one_clear_line(rlgen, trained):
+    assert rlgen("eval", "latest", "--at", "-1")[0] == 2
+    code, _, err = rlgen("eval", "latest", "--at", "3", "--checkpoint", "best")
+    assert (code, "leave one out" in err) == (2, True)
+    for path in Path(trained["run"], "portraits").glob("*/*"):
+        path.unlink()
+    code, _, err = rlgen("eval", "latest", "--at", "3")
+    assert code == CheckpointError.code
+    assert "the portrait of dqn-CartPole-1 at 0" in err
+    shutil.rmtree(Path(trained["run"], "portraits"))
+    code, _, err = rlgen("eval", "latest", "--at", "3")
+    assert (code, "has no portraits" in err) == (2, True)

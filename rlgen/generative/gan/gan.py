@@ -50,6 +50,7 @@ class GAN(Generative):
         "data", "noise", "regularization_stream", "augment", "generator", "ema", "discriminator",
         "generator_optimizer", "discriminator_optimizer", "steps", "time",
     )  # fmt: skip
+    learned = ("ema", "discriminator", "time")
 
     def __init__(self, task: str, config: settings.GAN, setup: Setup) -> None:
         super().__init__(task, config, setup)
