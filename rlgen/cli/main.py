@@ -23,6 +23,7 @@ from rlgen.cli import (
     summary,
     training,
     ui,
+    watch,
 )
 from rlgen.core import config
 from rlgen.core.errors import UserError, did_you_mean
@@ -63,6 +64,7 @@ predict.register(app, "Look at runs")
 explain.register(app, "Look at runs")
 lesson.register(app, "Learn")
 summary.register(app, "Look at runs")
+watch.register(app, "Look at runs")
 doctor.register(app, "Look at runs")
 ui.register(app, "Look at runs")
 housekeeping.register(app, "Keep runs in order")

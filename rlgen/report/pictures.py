@@ -153,7 +153,7 @@ def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str 
     times = _spread(list(paths), ROWS, np.geomspace)
     rows = []
     for time in times:
-        picture, layout = _read(paths[time], columns)
+        picture, layout = read_grid(paths[time], columns)
         rows.append(picture[layout.top : layout.top + layout.height, layout.left :])
     rows.append(np.full_like(rows[0][: layout.gap], GAP))
     labels = [_short(time) if time else "untrained" for time in times]
@@ -166,7 +166,7 @@ def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str 
     title = f"samples by {unit} seen, each column from the same noise"
     write_png(_above(_bar(title, picture.shape[1], TITLE), picture), png)
     spread = _spread(list(paths), FRAMES, np.linspace)
-    frames = (_read(paths[time], columns) for time in spread)
+    frames = (read_grid(paths[time], columns) for time in spread)
     titled = (
         picture if layout.top else _above(_bar(f"{time:,} {unit}", picture.shape[1], TITLE), picture)
         for time, (picture, layout) in zip(spread, frames, strict=True)
@@ -278,7 +278,7 @@ def _indexed(frame: Pixels) -> Image.Image:
     return image if image.mode == "L" else image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
-def _read(path: Path, columns: int) -> tuple[Pixels, Layout]:
+def read_grid(path: Path, columns: int) -> tuple[Pixels, Layout]:
     """A grid and its layout; without a layout in the file, that of square images without captions."""
     with Image.open(path) as image:
         text = image.info.get(KEY)

@@ -19,6 +19,7 @@ def found(agent=None, config=(), time=1000, **metrics):
     ("name", "bad", "good"),
     [
         ("nothing learned", {"eval_return": [20, 9, 20]}, {"eval_return": [20, 9, 21]}),
+        ("nothing learned", {"eval_return": [20, 9, 20]}, {"eval_return": [20, 300, 19]}),
         ("forgotten", {"eval_return": [10, 500, 100]}, {"eval_return": [10, 500, 400]}),
         ("still exploring", {"epsilon": [1.0, 0.5]}, {"epsilon": [1.0, 0.05]}),
         ("too few seeds", {"config": {"seeds": 1}}, {"config": {"seeds": 3}}),

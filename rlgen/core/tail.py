@@ -1,0 +1,40 @@
+"""The rows of a log that grows: only what was appended since the last look is read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rlgen.core.former_names import current_metrics
+
+
+class Tail:
+    """The rows of a log so far, by current names of metrics. A log that was replaced or cut is read from its start."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self._offset, self._file = 0, 0
+
+    def update(self) -> bool:
+        """Read the whole lines that were appended; returns whether there were any, or the log was cut."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            changed, self.rows, self._offset = bool(self.rows), [], 0
+            return changed
+        changed = status.st_ino != self._file or status.st_size < self._offset
+        if changed:
+            self.rows, self._offset, self._file = [], 0, status.st_ino
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(row, dict) and isinstance(row.get("time"), int | float):
+                self.rows.append(current_metrics(row))
+        return changed or bool(whole)
