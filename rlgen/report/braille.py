@@ -59,8 +59,8 @@ def chart(
     ends = {0: high, tall - 1: low}
     lines = [legend]
     for i in range(tall):
-        number = _number(ends[i], log) if i in ends else ""
-        line = Text(f"{number:>{LABEL - 1}} "[:LABEL], "bright_black", no_wrap=True)
+        label = _number(ends[i], log) if i in ends else ""
+        line = Text(f"{label:>{LABEL - 1}} "[:LABEL], "bright_black", no_wrap=True)
         for cell, style in zip(shown[i], styles[i], strict=True):
             line.append(str(cell), STYLES[style] if style >= 0 else None)
         lines.append(line)

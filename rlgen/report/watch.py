@@ -97,7 +97,7 @@ class View:
     def _panels(self) -> list[tuple[kinds.Panel, list[Curve]]]:
         """The panels of the kind for which the log has values, with their curves."""
         columns = _columns(self.metrics.rows)
-        found = []
+        found: list[tuple[kinds.Panel, list[Curve]]] = []
         for panel in self.kind.panels:
             curves = [
                 Curve(label, *columns[metric], metric.startswith("eval_"))
@@ -133,7 +133,7 @@ def _columns(rows: list[dict[str, Any]]) -> Mapping[str, tuple[Any, Any]]:
             numbers = [x for x in (value if isinstance(value, list) else [value]) if isinstance(x, int | float)]
             if numbers and name != "time":
                 found.setdefault(name, []).append((row["time"], sum(numbers) / len(numbers)))
-    return {name: tuple(np.array(points, float).T) for name, points in found.items()}  # type: ignore[misc]
+    return {name: tuple(np.array(points, float).T) for name, points in found.items()}
 
 
 def capabilities(console: Console) -> dict[str, bool]:
