@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 class Tasks(Protocol):
@@ -40,6 +40,7 @@ class Panel:
     compared: tuple[str, ...] = ()  # metrics drawn where several experiments are compared; all by default
     fall: float = 0.0  # share of the training whose values may lie outside the picture: the fall of a loss at its start
     last_resort: bool = False  # only for runs without a metric of another panel
+    better: Literal["higher", "lower", ""] = ""  # direction in which its metrics improve; none for opposed ones
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Kind:
     score: str = ",.1f"  # format of the score that ranks runs
     findings: str = "findings"  # module of the package with the checks of `rlgen doctor`
     interactive: tuple[str, ...] = ()  # panels of the page that interact with a run of this kind
+    units: Mapping[str, str] = field(default_factory=dict)  # further metrics, and the label of their axis with its unit
 
     @property
     def tasks(self) -> Tasks:
@@ -91,8 +93,17 @@ AGENT = Kind(
             {"return": "training", "eval_return": "greedy evaluation"},
             references={"optimum": "optimum"},
             episodes="return",
+            compared=("eval_return",),
+            better="higher",
         ),
     ),
+    units={
+        "return_100": "return per episode, mean of 100",
+        "q": "largest Q-value, mean over a minibatch",
+        "loss": "TD loss",
+        "epsilon": "epsilon (probability of a random action)",
+        "gradient_norm": "norm of the gradient",
+    },
     verbs=("plot", "play", "eval"), also=(),
     counted="episodes", counts="Fresh greedy episodes of an agent", final=100, fresh=100,
 )  # fmt: skip
@@ -113,18 +124,57 @@ MODEL = Kind(
             "nats per image",
             {"nats": "training", "eval_nats": "test"},
             ("likelihood", "binarise", "conditional"),
+            references={"uniform_nats": "uniform distribution"},
             fall=0.1,
+            better="lower",
         ),
         Panel(
             "squared error per pixel",
             {"mse": "training", "eval_mse": "test", "eval_denoised_mse": "test, from corrupted images"},
             references={"eval_pca_mse": "PCA of as many components, test"},
             fall=0.1,
+            better="lower",
         ),
-        Panel("loss of the discriminator", {"discriminator_loss": "discriminator"}, ("loss",), fall=0.1),
-        Panel("loss of the generator", {"generator_loss": "generator"}, ("loss",), fall=0.1),
-        Panel("loss", {"loss": "training loss"}, fall=0.1, last_resort=True),
+        Panel(
+            "loss of the discriminator",
+            {"discriminator_loss": "discriminator"},
+            ("loss",),
+            references={"discriminator_loss_undecided": "discriminator that cannot decide"},
+            fall=0.1,
+        ),
+        Panel(
+            "loss of the generator",
+            {"generator_loss": "generator"},
+            ("loss",),
+            references={"generator_loss_undecided": "against one that cannot decide"},
+            fall=0.1,
+        ),
+        Panel(
+            "logit of the discriminator",
+            {"eval_real_logit": "real test images", "eval_fake_logit": "samples"},
+            ("loss",),
+            references={"undecided_logit": "decision threshold"},
+            gap=("eval_real_logit", "eval_fake_logit"),
+            fall=0.1,
+        ),
+        Panel(
+            "images classified right by the discriminator",
+            {"eval_accuracy": "test images and samples"},
+            references={"undecided_accuracy": "chance"},
+            axis="accuracy",
+        ),
+        Panel("loss", {"loss": "training loss"}, fall=0.1, last_resort=True, better="lower"),
     ),
+    units={
+        "kl": "KL divergence (nats per image)",
+        "eval_kl": "KL divergence (nats per image)",
+        "eval_reconstruction": "reconstruction (nats per image)",
+        "eval_bits": "bits per dimension",
+        "eval_psnr": "peak signal-to-noise ratio (dB)",
+        "eval_active_units": "active units of the code",
+        "eval_perplexity": "perplexity of the codes",
+        "gradient_norm": "norm of the gradient",
+    },
     verbs=("sample", "plot", "eval"), also=("probe",),
     counted="samples", counts="Samples of a model, at most as many as there are test images", final=0, fresh=10_000,
 )  # fmt: skip
@@ -152,6 +202,7 @@ CLASSIFIER = Kind(
                 "eval_test_accuracy": "test",
             },
             axis="accuracy",
+            better="higher",
             gap=("eval_train_accuracy", "eval_validation_accuracy"),
             compared=("eval_validation_accuracy", "eval_test_accuracy"),
         ),
@@ -166,6 +217,7 @@ CLASSIFIER = Kind(
             ("loss",),
             references={"eval_uniform_loss": "loss of equal scores for all classes"},
             axis="log",
+            better="lower",
             gap=("eval_train_loss", "eval_validation_loss"),
             compared=("loss", "eval_validation_loss", "eval_test_loss"),
         ),
@@ -173,5 +225,6 @@ CLASSIFIER = Kind(
     verbs=("eval", "plot"), also=("predict", "explain"),
     counted="images", counts="Test images of a classifier, drawn at random; 0: all", final=0, fresh=0,
     pictures="rlgen.report.classification", score=".2%",
+    units={"lr": "learning rate", "grad_norm": "norm of the gradient"},
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in (AGENT, MODEL, CLASSIFIER)}

@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rlgen import catalog, provenance
 from rlgen.catalog import Entry
-from rlgen.core.algorithm import Algorithm, Initialised, Report
+from rlgen.core.algorithm import Algorithm, HasBaselines, Initialised, Report
 from rlgen.core.config import check_names, resolve
 from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
@@ -25,6 +25,7 @@ from rlgen.preparation import changed, check_methods, make, plain, preset_names,
 
 if TYPE_CHECKING:
     from rlgen.report.console import Display
+    from rlgen.report.lines import Axis
 
 
 class TrainedRun(Folder):
@@ -40,12 +41,13 @@ class TrainedRun(Folder):
         """The final score that ranks runs, higher being better; None without one."""
         return self.result.get("score")
 
-    def plot(self, out: str | Path | None = None, x: Literal["steps", "seconds"] = "steps") -> Path:
+    def plot(self, out: str | Path | None = None, x: "Axis" = "steps") -> Path:
         """Draw the learning curves to `out`, by default `curves.png` in the folder; returns the path."""
         from rlgen.report import plots
+        from rlgen.report.lines import View
 
         path = Path(out) if out else self.directory / "curves.png"
-        plots.curves([self.directory], path, x=x)
+        plots.curves([self.directory], path, View(x))
         return path
 
     def __repr__(self) -> str:
@@ -202,6 +204,7 @@ def prepare(
         plan=plain(plan),
         changed=changed(config) | changed(plan),
         parameters=made.parameter_count(),
+        baselines=dict(made.baselines()) if isinstance(made, HasBaselines) else {},
         device=describe(getattr(made, "device", torch.device("cpu"))),
         threads=torch.get_num_threads(),
         versions=provenance.versions(),

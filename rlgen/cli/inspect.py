@@ -1,4 +1,4 @@
-"""The commands that take a run: plot, eval, play, sample, probe."""
+"""The commands that take a run: eval, play, sample, probe."""
 
 import json
 import sys
@@ -22,30 +22,6 @@ def register(app: typer.Typer, panel: str) -> None:
     """Add the commands of this file."""
     for name, (command, lines) in COMMANDS.items():
         app.command(name, rich_help_panel=panel, epilog=examples(*lines))(command)
-
-
-def plot(
-    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, names in the folder of runs, or latest")],
-    out: Annotated[
-        Path | None, output("--out", "png, svg, pdf or csv; by default curves.png, in the folder of a single run")
-    ] = None,
-    x: Annotated[
-        Literal["steps", "seconds"], typer.Option("--x", help="Horizontal axis: steps (or images), or seconds")
-    ] = "steps",
-    runs: Runs = Path("runs"),
-) -> None:
-    """Draw learning curves; seeds of one configuration become one line with a band.
-
-    Without --out, the pictures of the final report of a single run are drawn as well.
-    """
-    from rlgen.report import final, plots
-
-    folders = [Folder.find(runs, name).directory for name in names]
-    path = out or (folders[0] / "curves.png" if len(folders) == 1 else Path("curves.png"))
-    plots.curves(folders, path, x=x)
-    print(path)
-    for drawn in final.draw(folders[0]) if len(folders) == 1 and not out else ():
-        print(drawn)
 
 
 def evaluate(
@@ -190,10 +166,6 @@ COUNTS = {
     for kind in kinds.KINDS.values()
 }
 COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "plot": (
-        plot,
-        ("rlgen plot latest", "rlgen plot dqn-CartPole-1 dqn-CartPole-2 --out both.png --x seconds"),
-    ),
     "eval": (
         with_options(evaluate, "counts", COUNTS),
         ("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json", "rlgen eval gan-mnist-1 --at 60000"),

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 import rlgen
 from rlgen import catalog
 from rlgen.cli import (
+    curves,
     doctor,
     explain,
     find_lr,
@@ -59,6 +60,7 @@ training.register(app, "Train")
 stack.register(app, "Train")
 find_lr.register(app, "Train")
 listing.register(app, "Look at runs")
+curves.register(app, "Look at runs")
 inspect.register(app, "Look at runs")
 predict.register(app, "Look at runs")
 explain.register(app, "Look at runs")

@@ -149,6 +149,15 @@ class HasNetworks(Protocol):
 
 
 @runtime_checkable
+class HasBaselines(Protocol):
+    """An algorithm with known values to compare its metrics with."""
+
+    def baselines(self) -> Mapping[str, float]:
+        """Values by name, from the settings and the data alone: the panels of plots refer to them."""
+        ...
+
+
+@runtime_checkable
 class Initialised(Protocol):
     """An algorithm that may start from another run."""
 

@@ -67,6 +67,10 @@ class EMAModel(Generative):
         nats = uniform(self.likelihood, dims)
         return {"uniform_nats": nats, "uniform_bits": bits_per_dim(nats, dims)}
 
+    def baselines(self) -> dict[str, float]:
+        """The values of `uniform_baseline` for a model with a likelihood."""
+        return {name: float(v) for name, v in self.uniform_baseline().items()} if hasattr(self, "likelihood") else {}
+
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
         """One gradient step on images (B, C, H, W), with labels (B,) for a conditional model."""
         loss, metrics = self.loss(x, y)

