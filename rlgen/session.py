@@ -79,6 +79,7 @@ class Session:
         that can be resumed.
         """
         from rlgen.report.console import Display
+        from rlgen.report.event_files import EventFiles
 
         run, info, kind = self.run, self.run.info, self.entry.kind
         with run:  # the lock comes first: another process may be writing to this log
@@ -94,6 +95,8 @@ class Session:
             with display:
                 display.start(f"{self.entry.name} on {info['task']}", self.facts())
                 run.row_callbacks.append(display)
+                if self.plan.tensorboard:
+                    run.row_callbacks.append(EventFiles(run))
                 run.describe(plan=plain(self.plan), result=None)
                 torch.manual_seed(info["seed"])  # of every draw without a stream of its own
                 try:

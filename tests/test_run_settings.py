@@ -79,7 +79,15 @@ def portraits(train):
     assert not (without.run.directory / "portraits").exists()
 
 
-WIRED = {f.__name__: f for f in (seed, budget, stop_at, patience, log_every, eval_every, save_every, portraits)}
+def tensorboard(train):
+    files, without = train(tensorboard=True), train()
+    assert len(list((files.run.directory / "tensorboard").iterdir())) == 1
+    assert not (without.run.directory / "tensorboard").exists()
+
+
+WIRED = {
+    f.__name__: f for f in (seed, budget, stop_at, patience, log_every, eval_every, save_every, portraits, tensorboard)
+}
 ELSEWHERE = {"device", "threads"}  # the tests below
 
 

@@ -14,6 +14,7 @@ from rlgen.cli import (
     curves,
     doctor,
     explain,
+    export,
     find_lr,
     housekeeping,
     inspect,
@@ -69,6 +70,7 @@ summary.register(app, "Look at runs")
 watch.register(app, "Look at runs")
 doctor.register(app, "Look at runs")
 ui.register(app, "Look at runs")
+export.register(app, "Keep runs in order")
 housekeeping.register(app, "Keep runs in order")
 
 

@@ -44,3 +44,4 @@ class Plan:
     eval_every: Duration = 10_000  # steps or images between evaluations
     save_every: Duration = 10_000  # steps or images between checkpoints
     portraits: bool = True  # weights of at most 32 evaluations, kept for `rlgen play --at STEP` and for maps over time
+    tensorboard: bool = False  # metrics and samples also as event files of TensorBoard, in the folder tensorboard

@@ -15,6 +15,8 @@ EXTRAS = {  # extra of the installation -> the module it brings
     "box2d": "Box2D",
     "explain": "captum",
     "minatar": "minatar",
+    "parquet": "pyarrow",
+    "tensorboard": "tensorboard",
 }
 
 
