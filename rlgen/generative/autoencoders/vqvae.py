@@ -17,8 +17,9 @@ from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.autoencoders.codebook import Codebook, perplexity
 from rlgen.generative.autoencoders.coders import Shape, conv3x3, halvable
-from rlgen.generative.autoregressive.base import nll, sample_pixels
+from rlgen.generative.autoregressive.base import nll
 from rlgen.generative.autoregressive.masked import MaskedNetwork, ResidualStack
+from rlgen.generative.autoregressive.sampler import sample_pixels
 from rlgen.generative.base import evaluating
 from rlgen.generative.ema import EMAModel
 from rlgen.generative.grids import COLUMNS, ROWS, comparison_grid, interpolation_grid, sample_grid

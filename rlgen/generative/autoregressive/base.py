@@ -1,6 +1,7 @@
 """Autoregressive models: p(x) = Π p(xᵢ | x₁, …, xᵢ₋₁) over the pixels, trained by maximum likelihood."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,8 +13,8 @@ from rlgen.core.errors import UserError
 from rlgen.core.images import Grid
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
-from rlgen.generative.autoregressive.cache import incremental_mode
 from rlgen.generative.autoregressive.causal import PixelNetwork
+from rlgen.generative.autoregressive.sampler import PixelSampler
 from rlgen.generative.base import evaluating
 from rlgen.generative.ema import EMAModel
 from rlgen.generative.grids import ROWS, sample_grid
@@ -83,6 +84,17 @@ class Autoregressive(EMAModel):
         `known` is boolean, (H, W) or (N, H, W). A sampled pixel depends on the earlier pixels, known and sampled, and
         on no later one. Raises UserError where a shape does not fit.
         """
+        images = []
+        for sampler in self.samplers(x, known, seed=seed, labels=labels):
+            while not sampler.done:
+                sampler.sample_row()
+            images.append(sampler.x.cpu())
+        return torch.cat(images)
+
+    def samplers(
+        self, x: Tensor, known: Tensor, *, seed: int = 0, labels: Labels | None = None
+    ) -> Iterator[PixelSampler]:
+        """What `complete` does for a chunk of the images at a time, to be finished in this order: a row at a time."""
         if tuple(x.shape[1:]) != self.shape:
             raise UserError(f"images of shape {tuple(x.shape[1:])}: this model completes images of shape {self.shape}")
         if tuple(known.shape) not in (tuple(x.shape[2:]), (len(x), *x.shape[2:])):
@@ -93,13 +105,9 @@ class Autoregressive(EMAModel):
         _, given = self.labels_for(len(x), labels)
         noise = torch_stream(seed, "samples")
         known = known.expand(len(x), *x.shape[2:])
-        images = []
-        with evaluating(self.ema):
-            for i in torch.split(torch.arange(len(x)), CHUNK_SIZE):
-                y = None if given is None else given[i].to(self.device)
-                completed = sample_pixels(self.ema, self.likelihood, x[i].to(self.device), known[i], y, noise)
-                images.append(completed.cpu())
-        return torch.cat(images)
+        for i in torch.split(torch.arange(len(x)), CHUNK_SIZE):
+            y = None if given is None else given[i].to(self.device)
+            yield PixelSampler(self.ema, self.likelihood, x[i].to(self.device), known[i], y, noise)
 
     def grids(self, seed: int) -> dict[str, Grid]:
         """Samples, with a column per class for a conditional model; test images completed from their upper halves."""
@@ -123,26 +131,3 @@ def nll(likelihood: Likelihood, out: Tensor, x: Tensor) -> Tensor:
     """-log p(x) in nats of each image: outputs of a network (B, C · K, H, W), images (B, C, H, W) -> (B,)."""
     out = out.reshape(len(x), x.shape[1], -1, *x.shape[2:]).movedim(2, -1)
     return -likelihood.log_prob(out, x).flatten(1).sum(1)
-
-
-def sample_pixels(
-    network: PixelNetwork, likelihood: Likelihood, x: Tensor, known: Tensor, y: Tensor | None, noise: torch.Generator
-) -> Tensor:
-    """Images x (B, C, H, W) with every pixel that is not `known`, (B, H, W), replaced by a sample, in raster order.
-
-    A channel of a pixel costs one column of the network, as the activations at earlier pixels are cached.
-    """
-    batch, channels, height, width = x.shape
-    x, known = x.clone(), known.to(x.device)
-    with incremental_mode(network, height, width) as cache:
-        for cache.row in range(height):
-            cache.column = 0
-            network.begin_row(x, y)
-            for cache.column in range(width):
-                pixel, given = x[:, :, cache.row, cache.column], known[:, cache.row, cache.column]  # views
-                for c in range(channels):  # a channel depends on the earlier channels of its pixel
-                    out = network(pixel, y).view(batch, channels, -1)[:, c]  # (B, K)
-                    u = torch.rand(batch, generator=noise, dtype=x.dtype).to(x.device)
-                    pixel[:, c] = torch.where(given, pixel[:, c], likelihood.sample(out, u))
-                network.append_pixel(pixel)
-    return x

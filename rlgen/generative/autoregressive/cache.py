@@ -5,7 +5,7 @@ Ramachandran et al. 2017, arXiv:1704.06001.
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -34,14 +34,18 @@ class CausalModule(nn.Module):
         return self.cache
 
 
-@contextmanager
-def incremental_mode(network: nn.Module, height: int, width: int) -> Iterator[SamplingCache]:
+def incremental_mode(network: nn.Module, height: int, width: int) -> AbstractContextManager[SamplingCache]:
     """Within the context, the inputs of `network` are successive pixels (B, C) or rows (B, C, 1, W) of H x W images.
 
     The caller moves `row` and `column` of the cache. Gradients are off.
     """
+    return attached(network, SamplingCache(height, width))
+
+
+@contextmanager
+def attached(network: nn.Module, cache: SamplingCache) -> Iterator[SamplingCache]:
+    """The incremental mode with a cache of earlier pixels, which may be used again after the context."""
     modules = [module for module in network.modules() if isinstance(module, CausalModule)]
-    cache = SamplingCache(height, width)
     try:
         for module in modules:
             module.cache = cache

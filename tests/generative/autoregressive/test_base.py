@@ -7,8 +7,9 @@ import torch
 from rlgen.core.errors import UserError
 from rlgen.core.seeds import torch_stream
 from rlgen.generative.autoregressive import base
-from rlgen.generative.autoregressive.base import nll, sample_pixels
+from rlgen.generative.autoregressive.base import nll
 from rlgen.generative.autoregressive.pixelrnn import PixelRNN
+from rlgen.generative.autoregressive.sampler import PixelSampler, sample_pixels
 from rlgen.generative.likelihoods import Bernoulli, Categorical, LogisticMixture
 from tests.generative.autoregressive.cases import CASES, CNN, binary_images, build_model, build_network
 
@@ -181,9 +182,9 @@ def test_the_ema_network_makes_the_samples_of_the_labels(monkeypatch):
 
     def spy(network, likelihood, x, known, y, noise):
         given.append((network, y.tolist()))
-        return x
+        return PixelSampler(network, likelihood, x, known, y, noise)
 
-    monkeypatch.setattr(base, "sample_pixels", spy)
+    monkeypatch.setattr(base, "PixelSampler", spy)
     monkeypatch.setattr(base, "CHUNK_SIZE", 2)
     model.sample(3, labels=torch.tensor([4, 7, 1]))
     assert given == [(model.ema, [4, 7]), (model.ema, [1])]
