@@ -1,4 +1,4 @@
-"""Sampling pixel by pixel, in raster order: a row at a time, so that a caller can show the rows and stop between two."""
+"""Sampling pixel by pixel, in raster order, a row at a time: a caller can show the rows and stop between two."""
 
 import torch
 from torch import Tensor
