@@ -15,11 +15,12 @@ from rlgen.core.settings import Setup
 from rlgen.data import Dataset
 from rlgen.generative import settings
 from rlgen.generative.autoencoders.coders import EncoderDecoder
-from rlgen.generative.autoencoders.latent import CHUNK_SIZE, LatentModel
+from rlgen.generative.autoencoders.latent import CHUNK_SIZE, LatentModel, Units
 from rlgen.generative.base import evaluating
 from rlgen.generative.grids import COLUMNS, ROWS, comparison_grid
 
 PRIOR_IMAGES = 10_000  # training images to whose codes the prior of samples is fitted
+ACTIVE_SHARE = 1e-3  # of the largest variance among the dimensions of the code, above which a dimension is active
 JITTER = 1e-5  # added to the covariance of codes, as a share of their mean variance: constant dimensions have none
 
 
@@ -85,6 +86,12 @@ class Autoencoder(LatentModel):
         shift = JITTER * covariance.diagonal().mean().clamp(min=1e-6)
         root = torch.linalg.cholesky(covariance + shift * torch.eye(len(covariance), dtype=z.dtype))
         return z.mean(0).float(), root.float()
+
+    def units(self, x: Tensor, labels: Tensor | None = None) -> Units:
+        """By the variance between images; there is no prior from which a code could diverge."""
+        codes = self.encode(x, labels)
+        variance = codes.var(0, correction=min(1, len(x) - 1))
+        return Units(codes, variance, "variance over test images", variance > ACTIVE_SHARE * variance.max())
 
     def _error(self, corrupt: bool) -> Tensor:
         """Mean over test images and their pixels of the squared error."""

@@ -1,6 +1,7 @@
 """Models with a latent vector per image: the base of the autoencoder and the variational autoencoder."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +28,24 @@ from rlgen.generative.grids import (
 CHUNK_SIZE = 500  # images encoded or decoded at once, to bound the memory
 
 
+class Units(NamedTuple):
+    """How much each dimension of the code is used for some images."""
+
+    codes: Tensor  # (N, Z)
+    use: Tensor  # (Z,)
+    measure: str  # what `use` is, with its unit
+    active: Tensor  # (Z,) bool
+
+    @property
+    def order(self) -> Tensor:
+        """(Z,): the dimensions by falling use."""
+        return self.use.argsort(descending=True, stable=True)
+
+
 class LatentModel(EMAModel):
     """A model with a latent code of `latent` dimensions per image, an encoder and a decoder.
 
-    A model implements `latent_code`, `decoded_mean` and `prior`, besides `loss` and `measure`.
+    A model implements `latent_code`, `decoded_mean`, `prior` and `units`, besides `loss` and `measure`.
     """
 
     config: settings.Coder
@@ -60,6 +75,10 @@ class LatentModel(EMAModel):
 
     def prior(self) -> tuple[Tensor, Tensor]:
         """The Gaussian that codes of samples are drawn from: mean (Z,) and lower root (Z, Z) of its covariance."""
+        raise NotImplementedError
+
+    def units(self, x: Tensor, labels: Tensor | None = None) -> Units:
+        """The use of each dimension of the code for images (N, C, H, W) by the EMA network, on the CPU."""
         raise NotImplementedError
 
     def encode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:

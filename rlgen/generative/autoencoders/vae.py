@@ -16,7 +16,7 @@ from rlgen.core.seeds import derive, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
 from rlgen.generative.autoencoders.coders import EncoderDecoder
-from rlgen.generative.autoencoders.latent import CHUNK_SIZE, LatentModel
+from rlgen.generative.autoencoders.latent import CHUNK_SIZE, LatentModel, Units
 from rlgen.generative.base import evaluating
 from rlgen.generative.likelihoods import bits_per_dim
 
@@ -82,6 +82,13 @@ class VAE(LatentModel):
     def prior(self) -> tuple[Tensor, Tensor]:
         """p(z) = N(0, I)."""
         return torch.zeros(self.config.latent), torch.eye(self.config.latent)
+
+    def units(self, x: Tensor, labels: Tensor | None = None) -> Units:
+        """By the mean divergence KL(q(zⱼ|x) ‖ p(zⱼ)); active where the posterior mean varies between images."""
+        mean = self.encode(x, labels)
+        log_variance = self._chunked(lambda network, x, y: self.posterior(network, x, y)[1], x, labels)
+        active = mean.var(0, correction=min(1, len(x) - 1)) > ACTIVE_VARIANCE
+        return Units(mean, kl_divergence(mean, log_variance).mean(0), "KL divergence in nats", active)
 
     def measure(self) -> Metrics:
         """Bounds on -log p(x) of the test images at β = 1."""

@@ -198,18 +198,32 @@ class GAN(Generative):
 
     def grids(self, seed: int) -> dict[str, Grid]:
         """Samples, for a conditional model a column per class and a noise vector per row; interpolations; manifold."""
-        z = torch.randn(ROWS * COLUMNS, self.config.latent, generator=torch_stream(seed, "samples"))
-        labels = None
-        if self.conditional:
-            labels = torch.arange(self.columns).repeat(ROWS)
-            z = z[:ROWS].repeat_interleave(self.columns, 0)
         grids = {
-            "samples": sample_grid(self._generate(z, labels), self.shown_classes),
+            "samples": sample_grid(self._generate(*self.fixed_noise(seed)), self.shown_classes),
             "interpolations": interpolation_grid(self.interpolate(seed=seed)),
         }
         if self.config.latent == 2:
             grids["manifold"] = manifold_grid(self.manifold())
         return grids
+
+    def fixed_noise(self, seed: int) -> tuple[Tensor, Tensor | None]:
+        """Noise (N, Z) and, for a conditional model, labels (N,) of the grid of samples of `seed`, row by row."""
+        z = torch.randn(ROWS * COLUMNS, self.config.latent, generator=torch_stream(seed, "samples"))
+        if not self.conditional:
+            return z, None
+        return z[:ROWS].repeat_interleave(self.columns, 0), torch.arange(self.columns).repeat(ROWS)
+
+    def fixed_samples(self) -> tuple[Tensor, Tensor | None]:
+        """Images (N, C, H, W) and labels (N,) of the sample grids of this run, whose noise is the same at all times."""
+        z, labels = self.fixed_noise(derive(self.seed, "sheet"))
+        return self._generate(z, labels), labels
+
+    def logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits of the discriminator for images (N, C, H, W) in [0, 1], labels (N,): (N,) on the CPU; high is real."""
+        with evaluating(self.discriminator):
+            y = None if labels is None else labels.to(self.device)
+            logits: Tensor = self.discriminator(x.to(self.device), y).cpu()
+        return logits
 
     def _generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Images of the EMA generator on the CPU: noise (N, Z), labels (N,) -> (N, C, H, W)."""
