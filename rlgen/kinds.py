@@ -177,6 +177,7 @@ MODEL = Kind(
     },
     verbs=("sample", "plot", "eval"), also=("probe",),
     counted="samples", counts="Samples of a model, at most as many as there are test images", final=0, fresh=10_000,
+    interactive=("nearest",),
 )  # fmt: skip
 CLASSIFIER = Kind(
     name="classifier", article="a classifier", plural="classifiers", package="rlgen.supervised", presets="presets",

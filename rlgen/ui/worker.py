@@ -8,7 +8,7 @@ import os
 import sys
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,7 +31,7 @@ class Loaded:
 
     algorithm: Any
     stamp: tuple[Any, ...]  # of the checkpoint it was loaded from
-    session: Session = field(default_factory=dict)
+    session: Session
 
 
 class Worker:
@@ -80,7 +80,7 @@ class Worker:
         key, stamp = (run, at), _stamp(Path(run), at)
         known = self.loaded.get(key)
         if known is None or (known.stamp != stamp and not (at is None and known.session)):
-            known = self.loaded[key] = Loaded(_load(Path(run), at), stamp)
+            known = self.loaded[key] = Loaded(_load(Path(run), at), stamp, Session(Path(run)))
         self.loaded.move_to_end(key)
         while len(self.loaded) > LOADED:
             self.loaded.popitem(last=False)

@@ -3,10 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-Session = dict[str, Any]  # of a run at one time: what lives between requests, such as an environment
+
+
+class Session(dict[str, Any]):
+    """What lives between requests on a run at one time, such as an environment; and the folder of the run."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+
 Function = Callable[[Any, Json, Session], Json]
 
 
@@ -28,4 +38,14 @@ class Action:
 
 ACTIONS: dict[str, Action] = {
     "describe": Action("loaded:describe"),
+    "latent-units": Action("latent:units", "latent", 60),
+    "latent-decode": Action("latent:decode", "latent"),
+    "latent-encode": Action("latent:encode", "latent"),
+    "pixels-image": Action("pixels:image", "pixels", 60),
+    "pixels-pixel": Action("pixels:pixel", "pixels", 60),
+    "pixels-complete": Action("pixels:complete", "pixels"),
+    "opinion-over-time": Action("opinion:over_time", "opinion", 120),
+    "opinion-at-time": Action("opinion:at_time", "opinion"),
+    "nearest-samples": Action("samples:draw", "nearest", 300),
+    "nearest-search": Action("samples:nearest", "nearest", 120),
 }

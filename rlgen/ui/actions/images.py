@@ -96,10 +96,11 @@ def urls(images: Tensor) -> list[str]:
 
 
 def about(model: Generative) -> dict[str, Any]:
-    """What a panel has to know about the images of a model: their shape, number and classes."""
+    """Facts for a panel: shape, number and classes of the images, time of the weights in images of training."""
     return {
         "shape": list(model.shape),
         "images": len(model.test_set),
         "classes": list(model.classes),
         "conditional": model.conditional,
+        "time": model.time,
     }

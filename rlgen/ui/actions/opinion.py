@@ -78,7 +78,6 @@ def at_time(algorithm: Any, request: Request, session: Session) -> dict[str, Any
         samples, labels = model.fixed_samples()
         return {
             **images.about(model),
-            "time": model.time,
             "images": images.urls(samples),
             "labels": None if labels is None else labels.tolist(),
             "real": images.urls(real),

@@ -29,7 +29,6 @@ def draw(algorithm: Any, request: Request, session: Session) -> dict[str, Any]:
         **images.about(model),
         "samples": images.urls(found),
         "labels": None if labels is None else labels.tolist(),
-        "time": model.time,
     }
 
 

@@ -1,6 +1,6 @@
 """The static files of the page, in the order in which they are loaded."""
 
-STYLES = ("vendor/uplot.css", "style.css")
+STYLES = ("vendor/uplot.css", "style.css", "models.css")
 SCRIPTS = (
     "vendor/uplot.js",
     "element.js",
@@ -17,6 +17,11 @@ SCRIPTS = (
     "compare.js",
     "details.js",
     "panels.js",
-    # a line for each file in panels/
+    # a line for each file in panels/, and for what several of them use
+    "subject.js",
+    "panels/latent.js",
+    "panels/pixels.js",
+    "panels/opinion.js",
+    "panels/nearest.js",
     "main.js",
 )
