@@ -154,8 +154,10 @@
 
   /* A picture enlarged without smoothing, with a caption. */
   rlgen.shown = function (caption, side = 140) {
-    const img = element("img", { class: "pixels shown", alt: caption, style: { "--side": `${side}px` } });
+    const img = element("img", { class: "pixels shown", alt: caption });
     const text = element("figcaption", { text: caption });
-    return { element: element("figure", { class: "figure" }, img, text), img, text };
+    const made = element("figure", { class: "figure", hidden: true, style: { "--side": `${side}px` } }, img, text);
+    img.addEventListener("load", () => { made.hidden = false; });
+    return { element: made, img, text };
   };
 })(window.rlgen);

@@ -183,7 +183,7 @@
         if (first) fillEncoder();
         draw();
         moved();
-        line.textContent = `${at === null ? "Newest weights" : `Weights at ${format.number(at)} images`}; ${format.number(about.codes.length)} codes of test images. Drag, or use the arrow keys.`;
+        line.textContent = `Weights at ${format.number(about.time)} images; the codes of ${format.number(about.codes.length)} test images. Drag, or use the arrow keys.`;
       } catch (error) {
         fail(error);
       }
