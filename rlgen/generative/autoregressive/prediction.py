@@ -14,7 +14,7 @@ GRADIENTS = 64  # images of a backward pass, each for the gradient of one output
 
 def pixel_outputs(network: PixelNetwork, x: Tensor, y: Tensor | None) -> Tensor:
     """The outputs for each channel of each pixel of images (N, C, H, W), labels (N,): (N, C, H, W, K)."""
-    out = network(x, y)
+    out: Tensor = network(x, y)
     return out.reshape(len(x), x.shape[1], -1, *x.shape[2:]).movedim(2, -1)
 
 
@@ -73,4 +73,4 @@ def blind_spot(field: Tensor, row: int, column: int) -> Tensor:
     within = torch.zeros_like(seen)
     if len(rows):
         within[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-    return within & earlier(*field.shape, row, column).to(seen.device) & ~seen
+    return within & earlier(len(field), field.shape[1], row, column).to(seen.device) & ~seen

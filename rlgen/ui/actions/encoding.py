@@ -10,7 +10,7 @@ import binascii
 import io
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from rlgen.core.errors import UserError
 from rlgen.data.folder import Unreadable, decode
@@ -64,10 +64,10 @@ def picture(url: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     return np.broadcast_to(pixels, (height, width, channels)).transpose(2, 0, 1).copy()
 
 
-def finite(value: float) -> float | None:
+def finite(value: SupportsFloat) -> float | None:
     """A number, or None where it is infinite or not a number, which JSON has no words for."""
-    value = float(value)
-    return value if math.isfinite(value) else None
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def numbers(values: Any) -> Any:

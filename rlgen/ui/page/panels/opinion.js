@@ -76,18 +76,18 @@
       try {
         if (!logits) text.textContent = "The discriminators of all portraits are loaded …";
         logits = await call("opinion-over-time", frozen && shown ? { judged: shown.time } : {});
-        if (!logits.portraits) note.textContent = "The run has no portraits: the newest weights alone are shown.";
+        if (!logits.portraits) note.textContent = "The run has no portraits, the weights at its evaluations: the newest weights alone are shown.";
         await show();
       } catch (error) {
         text.textContent = error.message;
       }
     });
 
-    const note = element("p", { class: "small faint" });
+    const note = element("p", { class: "small faint", text: "Border of an image: solid blue where its logit is above the threshold (real), dotted orange below (generated)." });
     const keep = element("input", { type: "checkbox", on: { change: (event) => { frozen = event.target.checked; load(); } } });
     const line = (name, color) => element("span", { class: "entry" }, element("i", { class: "line", style: { "--series": `var(--${color})` } }), name);
     parent.append(chart,
-      element("div", { class: "legend small" }, line("mean of the samples", "c1"), line("mean of real test images", "c0"), line("the chosen image", "ink"), line("each sample", "line")),
+      element("div", { class: "legend small" }, line("mean of the samples", "c1"), line("mean of real test images", "c0"), line("the chosen image", "ink"), line("each sample", "line"), element("span", { class: "faint", text: "dotted: decision threshold" })),
       text,
       element("div", { class: "choices" }, rlgen.labelled("every discriminator on the samples shown below, not on those of its own time", keep, { class: "control check" }), button("Update", load)),
       heading, samples, element("h4", { text: "Real test images" }), reals, note);
