@@ -95,14 +95,14 @@ window.rlgen = window.rlgen || {};
     return `${Math.floor(seconds / 3600)}:${two((seconds / 60) % 60)}:${two(seconds % 60)} h`;
   };
 
-  /* How long ago a moment was: "3 min ago". */
-  format.ago = function (moment) {
+  /* How long ago a moment was: "3 min". */
+  format.age = function (moment) {
     const seconds = (Date.now() - Date.parse(moment)) / 1000;
     if (!Number.isFinite(seconds)) return "–";
     const units = [["s", 60], ["min", 60], ["h", 24], ["d", 365], ["y", Infinity]];
     let n = Math.max(0, seconds);
     for (const [unit, size] of units) {
-      if (n < size) return `${Math.floor(n)} ${unit} ago`;
+      if (n < size) return `${Math.floor(n)} ${unit}`;
       n /= size;
     }
     return "–";
@@ -122,7 +122,7 @@ window.rlgen = window.rlgen || {};
 
   /* "top_losses.png" -> "Top losses". */
   format.title = function (name) {
-    const words = name.replace(/\.png$/, "").replace(/[_-]+/g, " ");
+    const words = name.replace(/\.(png|gif)$/, "").replace(/[_-]+/g, " ");
     return words.charAt(0).toUpperCase() + words.slice(1);
   };
 })(window.rlgen);

@@ -8,7 +8,7 @@
     ["name", "Run", (r) => r.name, null, ""],
     ["status", "Status", (r) => r.status, null, "extra"],
     ["score", "Score", (r) => r.score ?? r.best, (r) => score(r.score ?? r.best, r), "number"],
-    ["started", "Started", (r) => r.started, (r) => format.ago(r.started), "number"],
+    ["started", "Age", (r) => r.started, (r) => format.age(r.started), "number"],
     ["algorithm", "Algorithm", (r) => r.algorithm, (r) => r.algorithm, "extra"],
     ["task", "Task", (r) => r.task, (r) => r.task, "extra"],
     ["preset", "Preset", (r) => r.preset, (r) => r.preset || "–", "extra"],
