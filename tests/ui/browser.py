@@ -29,6 +29,7 @@ FLAGS = (
     "--hide-scrollbars",
 )
 SECONDS = 15  # to wait for anything, at most: the machine may be busy
+NETWORK = ("http", "https", "ws", "wss", "ftp")
 LOCAL = ("127.0.0.1", "localhost")
 
 
@@ -127,8 +128,8 @@ class Page:
         """Fail for an error in the console, or for a request to anywhere but this machine."""
         assert not (errors := self.errors()), errors
         addresses = map(urlsplit, self.requests())
-        network = [a for a in addresses if a.scheme not in ("data", "blob", "about", "file") and a.hostname not in LOCAL]
-        assert not network, network
+        elsewhere = [a.geturl() for a in addresses if a.scheme in NETWORK and a.hostname not in LOCAL]
+        assert not elsewhere, elsewhere
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def chromium(tmp_path_factory):
         pytest.skip("needs Chromium: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "about:blank"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     started = webdriver.Chrome(options=options, service=Service(driver))

@@ -6,6 +6,7 @@ import pytest
 
 from rlgen.core.folder import Folder
 from rlgen.ui.server import Server
+from tests.ui.browser import browser, chromium, open_page  # noqa: F401  # fixtures
 
 
 class Client:

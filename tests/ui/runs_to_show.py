@@ -35,7 +35,10 @@ def write(runs, name, rows, status="finished", result=None, episodes=(), **facts
     folder = Folder.create(runs, "run", name, **{**known, **facts})
     folder.describe(status=status, **({"result": result} if result else {}))
     log(folder.directory / "metrics.jsonl", rows)
-    log(folder.directory / "timing.jsonl", [{"time": t, "seconds": t / 100, "rate": 100.0} for t in range(100, end + 1, 100)])
+    log(
+        folder.directory / "timing.jsonl",
+        [{"time": t, "seconds": t / 100, "rate": 100.0} for t in range(100, end + 1, 100)],
+    )
     if episodes:
         log(folder.directory / "episodes.jsonl", episodes)
     if result:

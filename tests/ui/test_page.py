@@ -88,10 +88,11 @@ def test_the_horizontal_axis_in_seconds_and_episodes(open_page, runs):
     episodes = [{"time": 50 * i, "seed": 0, "return": float(i), "length": 50} for i in range(1, 21)]
     agent(runs, "timed", ramp(), episodes=episodes)
     page = open_page(runs)
-    last = "const c = rlgen.series.curve([{name: 'timed'}], 'eval_return', {axis: arguments[0], smoothing: 0}); return c.x.at(-1)"
+    curve = "rlgen.series.curve([{name: 'timed'}], 'eval_return', {axis: arguments[0], smoothing: 0})"
     for axis, end in (("seconds", 10), ("episodes", 20), ("steps", 1000)):
         page.js("rlgen.view.set('x', arguments[0])", axis)
-        page.wait(lambda axis=axis: page.js(last, axis) == pytest.approx(end), axis)
+        page.wait(lambda axis=axis: page.js(f"return {curve} !== null", axis), axis)
+        assert page.js(f"return {curve}.x.at(-1)", axis) == pytest.approx(end)
     assert page.js("return rlgen.series.episodes('timed', 'return')[0].mean.at(-1)") == pytest.approx(19.5)
 
 
@@ -123,7 +124,7 @@ def test_one_slider_moves_pictures_and_marks_of_all_runs(open_page, runs):
     page.wait(lambda: "time=100" in page.driver.current_url, "the time in the address")
     page.driver.refresh()
     page.wait(lambda: page.js("return rlgen.view.time") == 100, "the time of the address")
-    assert page.js("return document.querySelector('.film img').naturalWidth") == 16
+    page.wait(lambda: page.js("return document.querySelector('.film img').naturalWidth") == 16, "the picture")
     assert page.texts(".single h3") == ["Evolution"]
 
 
@@ -153,7 +154,9 @@ def test_the_command_is_shown_and_copied(open_page, runs):
     agent(runs, "run", ramp(), seed=7)
     page = open_page(runs)
     assert page.text(".command code") == "rlgen dqn CartPole --seed 7"
-    page.driver.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
+    page.driver.execute_cdp_cmd(
+        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    )
     page.click(".command button")
     page.wait(lambda: "Copied" in page.text("#notices"), "the notice")
     assert page.js("return navigator.clipboard.readText()") == "rlgen dqn CartPole --seed 7"

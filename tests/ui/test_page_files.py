@@ -9,7 +9,9 @@ import pytest
 from rlgen.ui import page
 
 FOLDER = Path(page.__file__).parent
-OURS = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".js", ".css", ".html") and "vendor" not in path.parts)
+OURS = sorted(
+    path for path in FOLDER.rglob("*") if path.suffix in (".js", ".css", ".html") and "vendor" not in path.parts
+)
 LIMIT = 150_000  # bytes that the page adds to the wheel
 LINES = 300
 
@@ -38,7 +40,13 @@ def test_text_reaches_the_page_as_text_alone(path):
     text = path.read_text("utf-8")
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|createContextualFragment"
     assert not re.findall(forbidden, text)
-    assert not re.findall(r"<!--|</script|</style|\sstyle=", text.replace("<!-- styles -->", "").replace("<!-- data -->", "").replace("<!-- scripts -->", "")) or path.suffix == ".html"
+    assert (
+        not re.findall(
+            r"<!--|</script|</style|\sstyle=",
+            text.replace("<!-- styles -->", "").replace("<!-- data -->", "").replace("<!-- scripts -->", ""),
+        )
+        or path.suffix == ".html"
+    )
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)

@@ -82,7 +82,10 @@ def test_hostile_names_are_text(open_page, runs):
     shutil.copytree(directory, runs / "a b&c=d#e,f%2F'\"")
     model(runs, "m", [0, 10])
     (runs / "m" / "evolution.png").replace(runs / "m" / "'onerror=x.png")
-    page = open_page(runs, "runs=" + ",".join(("%3Cimg%20src%3Dx%20onerror%3Dwindow.broken%3D1%3E", "a%20b%26c%3Dd%23e%2Cf%252F'%22")))
+    page = open_page(
+        runs,
+        "runs=" + ",".join(("%3Cimg%20src%3Dx%20onerror%3Dwindow.broken%3D1%3E", "a%20b%26c%3Dd%23e%2Cf%252F'%22")),
+    )
     assert bad in page.texts("td .name.link")
     assert len(page.all(".chart canvas")) == 1
     assert len(page.all(".legend button")) == 4
@@ -108,7 +111,10 @@ def test_torn_lines_and_foreign_files_do_not_stop_the_page(open_page, runs):
     (directory / "bad.png").write_bytes(b"no picture")
     page = open_page(runs)
     assert page.js(COUNT) == 11
-    page.wait(lambda: page.js("return document.querySelector('.single img').alt") == "This picture cannot be read.", "the text")
+    page.wait(
+        lambda: page.js("return document.querySelector('.single img').alt") == "This picture cannot be read.",
+        "the text",
+    )
 
 
 def describe(directory, **facts):

@@ -151,12 +151,8 @@
         axes: [{ ...axis, label: spec.unit, values: (u, s) => short(s), space: 64, size: 30 },
           { ...axis, values: ticks, filter: (u, found) => found, size: (u, texts) => 14 + 7 * Math.max(3, ...(texts || []).map((text) => String(text ?? "").length)), ...(splits ? { splits } : {}) }],
         series: made.drawn, bands: made.bands, focus: { alpha: 0.3 },
-        cursor: { sync: { key: sync.key, scales: ["x", null], setSeries: false }, focus: { prox: 20 }, drag: { x: true, y: false }, points: { size: 7 },
-          bind: { click: (u, target, handler) => (event) => {
-            handler(event);
-            click(event);
-          } } },
-        hooks: { setCursor: [() => values()], draw: [place], ready: [(u) => u.over.append(mark)], setSeries: [(u, i) => {
+        cursor: { sync: { key: sync.key, scales: ["x", null], setSeries: false }, focus: { prox: 20 }, drag: { x: true, y: false }, points: { size: 7 } },
+        hooks: { setCursor: [() => values()], draw: [place], ready: [ready], setSeries: [(u, i) => {
           const entry = i === null ? null : made.entries.find(({ index }) => index === i);
           hovered = entry ? entry.curve.run : "";
           view.set("hover", hovered);
@@ -164,10 +160,17 @@
       };
     }
     let hovered = "";
+    let pressed = 0;
+
+    function ready(made) {
+      made.over.append(mark);
+      made.over.addEventListener("mousedown", (event) => (pressed = event.clientX));
+      made.over.addEventListener("click", click);
+    }
 
     /* A click sets the time; on a curve it goes to its run as well. */
     function click(event) {
-      if (chart.select.width > 2) return;
+      if (Math.abs(event.clientX - pressed) > 3) return;  // the end of a drag
       if (hovered) view.set("focus", hovered);
       const left = event.clientX - chart.over.getBoundingClientRect().left;
       const time = spec.time(chart.posToVal(left, "x"));

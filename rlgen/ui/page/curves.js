@@ -54,9 +54,9 @@
           if (!has(metric) || (compared && !compared.includes(metric) && compared.some(has))) continue;
           any = true;
           const scale = scaleOf(axis, run);
-          const title = [axis.label, tasks.size > 1 ? run.task : ""].filter(Boolean).join(" · ");
+          const title = [axis.value, tasks.size > 1 ? run.task : ""].filter(Boolean).join(" · ");
           scales.set(title, (scales.get(title) || new Set()).add(scale));
-          add(JSON.stringify([run.kind, run.task, axis.label, scale]), title, { ...axis, scale }, { group, metric, legend });
+          add(JSON.stringify([run.kind, run.task, axis.value, scale]), title, { ...axis, scale }, { group, metric, legend });
         }
       }
       for (const metric of view.more.split(",").filter(Boolean))

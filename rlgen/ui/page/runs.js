@@ -103,12 +103,12 @@
     runs.byName = new Map(runs.list.map((run) => [run.name, run]));
     const first = !runs.loaded;
     runs.loaded = true;
-    if (view.runs === null) {
+    if (view.runs === null && runs.list.length) {
       const newest = [...runs.list].sort((a, b) => String(b.started).localeCompare(String(a.started)));
       const alike = source.live ? newest.filter((run) => run.kind === newest[0].kind).slice(0, NEWEST) : newest.slice(0, MOST);
       view.runs = alike.map((run) => run.name).reverse();
     }
-    const gone = view.runs.filter((name) => !runs.byName.has(name));
+    const gone = (view.runs || []).filter((name) => !runs.byName.has(name));
     if (gone.length) {
       if (!first) rlgen.notice(`${gone.join(", ")}: no longer in the folder of runs.`);
       for (const name of gone) forget(name);
@@ -116,10 +116,11 @@
     }
     assign();
     if (first || before !== JSON.stringify(runs.list)) view.emit("list");
-    const results = await Promise.allSettled(view.runs.map((name) => refresh(name, runs.byName.get(name))));
+    const chosen = view.runs || [];
+    const results = await Promise.allSettled(chosen.map((name) => refresh(name, runs.byName.get(name))));
     results.forEach((result, i) => {
       if (result.status === "rejected" && result.reason.status !== 404)
-        rlgen.notice(`${view.runs[i]}: ${result.reason.message}`);
+        rlgen.notice(`${chosen[i]}: ${result.reason.message}`);
     });
     if (first || results.some((result) => result.value)) runs.announce();
   }
