@@ -163,6 +163,16 @@ MODEL = Kind(
             references={"undecided_accuracy": "chance"},
             axis="accuracy",
         ),
+        Panel(
+            "Fréchet distance of features (feature classifier)",
+            {"eval_lenet_fid": "samples", "eval_random_fid": "samples, untrained classifier"},
+            references={
+                "lenet_fid_floor": "floor: as many real test images",
+                "random_fid_floor": "floor, untrained classifier",
+            },
+            axis="log",
+            better="lower",
+        ),
         Panel("loss", {"loss": "training loss"}, fall=0.1, last_resort=True, better="lower"),
     ),
     units={
@@ -173,6 +183,11 @@ MODEL = Kind(
         "eval_psnr": "peak signal-to-noise ratio (dB)",
         "eval_active_units": "active units of the code",
         "eval_perplexity": "perplexity of the codes",
+        "eval_kid": "kernel distance of features",
+        "eval_precision": "precision of samples",
+        "eval_recall": "recall of real images",
+        "eval_density": "density of real images around samples",
+        "eval_coverage": "coverage of real images",
         "gradient_norm": "norm of the gradient",
     },
     verbs=("sample", "plot", "eval"), also=("probe",),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from rlgen.cli.options import Json, Runs, examples, output
+from rlgen.cli.options import Json, Runs, examples, number, output
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 from rlgen.core.tables import table
@@ -54,10 +54,11 @@ Width = Annotated[
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the commands of this file."""
-    lines = (
+    lines: tuple[str, ...] = (
         "rlgen plot latest",
         "rlgen plot dqn-CartPole-1 dqn-CartPole-2 --out both.pdf --x episodes",
         "rlgen plot latest --metric loss,q,epsilon --log --out losses.svg",
+        "rlgen plot gan-mnist-1 --quality 1000",
     )
     app.command("plot", rich_help_panel=panel, epilog=examples(*lines))(plot)
     lines = (
@@ -82,6 +83,10 @@ def plot(
     log: Log = False,
     band: Band = "mean",
     width: Width = None,
+    quality: Annotated[
+        int,
+        number("--quality", "Samples of a model whose quality is measured at each portrait, once; 0: none", 0),
+    ] = 0,
     runs: Runs = Path("runs"),
 ) -> None:
     """Draw learning curves; seeds of one configuration become one line with a band.
@@ -93,6 +98,8 @@ def plot(
 
     folders = _found(names, runs)
     path = out or (folders[0] / "curves.png" if len(folders) == 1 else Path("curves.png"))
+    if quality:
+        _measure(folders, quality)
     plots.curves(folders, path, View(x, _metrics(metric), band, log), width)
     print(visible(str(path)))
     for drawn in final.draw(folders[0]) if len(folders) == 1 and not out and not metric else ():
@@ -208,6 +215,26 @@ def _improvement(found: dict[str, Any]) -> list[str]:
 def _letters(experiments: list[dict[str, Any]]) -> list[str]:
     """A, B, ..., Z, 27, 28, ...: a column head for each experiment."""
     return [chr(ord("A") + i) if i < 26 else str(i + 1) for i in range(len(experiments))]
+
+
+def _measure(folders: list[Path], samples: int) -> None:
+    """Measure the quality of samples of models at their portraits, as far as it is not known."""
+    from rlgen.core import portraits
+    from rlgen.report.console import activity
+
+    with activity("loading"):
+        from rlgen import preparation, session
+        from rlgen.generative.quality import course
+    for directory in folders:
+        folder = Folder(directory)
+        kind = preparation.entry_of(folder).kind
+        if "sample" not in kind.verbs:
+            raise UserError(f"--quality is of samples: {folder.name} is {kind.article}, which has none")
+        times = portraits.times(directory)
+        with activity("loading"):
+            model = session.restore(folder, at=times[0] if times else None)
+        with activity("scoring", len(times), "portraits") as more:
+            course.measure(directory, model, samples, progress=more)
 
 
 def _found(names: list[str], runs: Path) -> list[Path]:

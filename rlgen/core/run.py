@@ -24,7 +24,7 @@ from rlgen.core.state import State, Stateful
 
 Row = dict[str, Any]  # metric -> a number, or a list of one number or None per seed
 log = logging.getLogger("rlgen")
-LOGS = ("metrics.jsonl", "timing.jsonl", "episodes.jsonl")
+LOGS = ("metrics.jsonl", "timing.jsonl", "episodes.jsonl", "quality.jsonl")
 
 
 class Run(Folder, Stateful):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LETTERS = 17  # of a legend, in an inch
 MARK = 7  # letters in the width of a line or marker and the space beside it
 ROW = 0.17  # inches of a line of the legend
-REFERENCE: dict[str, Any] = {"color": "0.2", "linestyle": (0, (4, 3)), "linewidth": 0.8}
+DASHES = ((4, 3), (1, 1.5), (7, 2, 1, 2), (7, 2), (4, 1, 1, 1, 1, 1))  # of known values, in points
 Styles = Mapping[tuple[str, str], dict[str, Any]]  # by label of the experiment and metric
 
 
@@ -51,7 +51,7 @@ def entries(
             found.append(Line2D([], [], color="0.4", linestyle="", marker="|", markersize=7, label=label))
     for known in references(lines):
         where = f", {outside[known]}" if known in outside else ""
-        found.append(Line2D([], [], label=f"{known[0]} {known[1]:,.4g}{where}", **REFERENCE))
+        found.append(Line2D([], [], label=f"{known[0]} {known[1]:,.4g}{where}", **known_style(lines, known)))
     notes = dict.fromkeys(note for line in lines for note in line.notes)
     return [*found, *(Line2D([], [], linestyle="", label=note) for note in notes)]
 
@@ -73,6 +73,12 @@ def place(figure: "Figure", handles: Sequence["Artist"]) -> None:
 def references(lines: Iterable[Line]) -> list[tuple[str, float]]:
     """Known values to compare with, each once."""
     return list(dict.fromkeys(reference for line in lines for reference in line.references))
+
+
+def known_style(lines: Iterable[Line], known: tuple[str, float]) -> dict[str, Any]:
+    """The style of a known value, another one for each of the figure with `lines`."""
+    dashes = DASHES[references(lines).index(known) % len(DASHES)]
+    return {"color": "0.2", "linestyle": (0, dashes), "linewidth": 0.8}
 
 
 def _words(line: Line, several: bool) -> str:

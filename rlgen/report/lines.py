@@ -5,13 +5,14 @@ Interquartile mean and bootstrap: Agarwal et al. 2021, arXiv:2108.13264.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from rlgen.core.errors import UserError, did_you_mean
+from rlgen.core.errors import UserError
 from rlgen.kinds import Kind, Panel
+from rlgen.report import panels
 from rlgen.report.experiments import Experiment
 from rlgen.report.logs import RunLog, Series, shown
 from rlgen.report.statistics import Floats, bootstrap, iqm, running_mean, smooth
@@ -24,7 +25,6 @@ WINDOW = 100  # episodes in a running mean, the number of the console, or a tent
 RESOLUTION = 400  # points of a mean over seeds
 BAND = 4  # seeds from which on there is a band
 NORMAL = 1.96  # standard errors on each side of a mean that cover it in 95 % of all cases
-LISTED = 30  # metrics in a message
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def lines(groups: Sequence[Experiment], view: View | None = None) -> list[Line]:
     found = [
         line
         for experiment in groups
-        for panel in (_chosen(kind, runs, view.metrics) if view.metrics else _panels(kind, experiment.runs))
+        for panel in (
+            panels.chosen(kind, runs, view.metrics) if view.metrics else panels.present(kind, experiment.runs)
+        )
         for metric in panel.metrics
         if (line := _line(panel, metric, experiment, window if metric == panel.episodes else 0, view)) is not None
     ]
@@ -135,35 +137,6 @@ def lines(groups: Sequence[Experiment], view: View | None = None) -> list[Line]:
     return sorted(found, key=lambda line: line.is_evaluation)  # evaluations are drawn on top
 
 
-def _chosen(kind: Kind, runs: Sequence[RunLog], names: Sequence[str]) -> list[Panel]:
-    """A panel for each metric by its name. Raises UserError for one that no run has, with those there are."""
-    present = sorted({name for run in runs for name in run.metrics})
-    chosen = []
-    for name in dict.fromkeys(names):
-        own = next((panel for panel in kind.panels if name in panel.metrics), None)
-        if name not in present and not (own and own.episodes == name and any(run.episodes for run in runs)):
-            rest = f" and {len(present) - LISTED} more" if len(present) > LISTED else ""
-            which = runs[0].name if len(runs) == 1 else f"the {len(runs)} runs"
-            verb = "has" if len(runs) == 1 else "have"
-            listed = f"{which} {verb} {', '.join(present[:LISTED])}{rest}"
-            raise UserError(f"no metric {name!r}{did_you_mean(name, present)}; {listed}")
-        if own is None:
-            words = "evaluation" if name.startswith("eval_") else "training"
-            label = kind.units.get(name, name.removeprefix("eval_").replace("_", " "))
-            chosen.append(Panel(label, {name: words}))
-        else:
-            alone = len(own.metrics) == 1 or sum(other in own.metrics for other in names) == 1
-            value = own.value if alone else f"{own.value}, {own.metrics[name]}"
-            chosen.append(replace(own, value=value, metrics={name: own.metrics[name]}, last_resort=False))
-    return chosen
-
-
-def _panels(kind: Kind, members: Sequence[RunLog]) -> list[Panel]:
-    """The panels an experiment has a metric for; those of last resort only where there is no other."""
-    present = [panel for panel in kind.panels if any(panel.metrics.keys() & run.metrics.keys() for run in members)]
-    return [panel for panel in present if not panel.last_resort] or present
-
-
 def _line(panel: Panel, metric: str, experiment: Experiment, window: int, view: View) -> Line | None:
     found = [curve for run in experiment.runs for curve in _curves(run, metric, window, view.x)]
     if not found:
@@ -172,8 +145,8 @@ def _line(panel: Panel, metric: str, experiment: Experiment, window: int, view: 
     config, known = experiment.config, experiment.runs[0].known
     scale = ", ".join(f"{name}={shown(config[name])}" for name in panel.scale if name in config)
     references = tuple((words, known[name]) for name, words in panel.references.items() if name in known)
-    notes = (*_notes(curves, found), *_damage(experiment.runs, metric))
     summary = _summary(curves, view.band)
+    notes = (*_notes(curves, found), *_damage(experiment.runs, metric), *_unplaced(metric, summary[1], view))
     return Line(experiment, panel, scale, metric, curves, view.band, *summary, window, notes, references)
 
 
@@ -265,6 +238,14 @@ def _damage(runs: Sequence[RunLog], metric: str) -> Iterator[str]:
     without = [run.name for run in runs if metric not in run.metrics and not run.episodes]
     if without:
         yield f"without {metric}: {', '.join(without[:3])}" + (f" and {len(without) - 3} more" * (len(without) > 3))
+
+
+def _unplaced(metric: str, mean: Floats, view: View) -> Iterator[str]:
+    """What a logarithmic axis leaves out."""
+    if view.log and (mean <= 0).all():
+        yield f"{metric} is nowhere above 0: its axis is linear"
+    elif view.log and (mean <= 0).any():
+        yield f"{metric} of 0 and less is not on the logarithmic axis"
 
 
 def _summary(curves: Sequence[Curve], band: Band) -> tuple[Floats, Floats, Floats, Floats, Floats]:

@@ -80,35 +80,31 @@ def read(directory: Path) -> RunLog:
             f"{directory} cannot be plotted: its run.json has no algorithm and task of a kind in the catalog"
         )
     metrics, damaged = columns(directory / "metrics.jsonl")
+    quality, _ = columns(directory / "quality.jsonl")
     if not metrics:
         if not directory.is_dir():
             raise UserError(f"{directory} was removed while its log was read")
         raise UserError(f"{directory} has no metrics yet: plot it once the first line of its log is written")
+    metrics |= {name: series for name, series in quality.items() if name.startswith("eval_") or name.endswith("_floor")}
     return RunLog(directory, _checked(info), metrics, _episodes(directory / "episodes.jsonl"), damaged)
 
 
 def columns(path: Path) -> tuple[dict[str, Series], int]:
     """Each metric of a log by its current name, the last value of each time; and the number of damaged lines.
 
-    Values that are no numbers are NaN. A file that does not exist has no metrics.
+    Values that are no numbers are NaN, and a metric of no other values is left out. A missing file has none.
     """
     parts: dict[str, list[Series]] = defaultdict(list)
     lines = 0
-    for rows, unreadable in _blocks(path):
+    for table, unreadable in _tables(path):
+        found = {name: _floats(values) for name, values in table.items()}
+        times = found.pop("time", np.zeros((0, 0)))
+        if times.ndim == 1:
+            for name, values in found.items():
+                parts[METRICS.get(name, name)].append((times, values))
         lines += unreadable
-        groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-        for row in rows:
-            groups[tuple(row)].append(row)
-        for names, alike in groups.items():
-            values = zip(*map(_values, alike), strict=True)
-            found = {name: _floats(column) for name, column in zip(names, values, strict=True)}
-            times = found.pop("time", np.zeros((0, 0)))
-            if times.ndim == 1:
-                for name, column in found.items():
-                    parts[METRICS.get(name, name)].append((times, column))
-            else:
-                lines += len(alike)
-    return {shown(name): series for name, some in parts.items() if len((series := _joined(some))[0])}, lines
+    joined = {shown(name): _joined(some) for name, some in parts.items()}
+    return {name: series for name, series in joined.items() if np.isfinite(series[1]).any()}, lines
 
 
 def shown(value: object) -> str:
@@ -117,8 +113,15 @@ def shown(value: object) -> str:
     return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
 
 
-def _values(row: Row) -> Any:
-    return row.values()
+def _tables(path: Path) -> Iterator[tuple[dict[str, tuple[Any, ...]], int]]:
+    """The rows of a log in groups with equal names: name -> values; and the number of unreadable lines before."""
+    for rows, unreadable in _blocks(path):
+        groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[tuple(row)].append(row)
+        yield {}, unreadable
+        for names, alike in groups.items():
+            yield dict(zip(names, zip(*[row.values() for row in alike], strict=True), strict=True)), 0
 
 
 def _blocks(path: Path) -> Iterator[tuple[list[Row], int]]:
@@ -161,14 +164,22 @@ def _parsed(block: bytes) -> tuple[list[Row], int]:
 
 
 def _floats(values: Sequence[Any]) -> Floats:
-    """Numbers (P,), or lists of S numbers (P, S); NaN for what is neither."""
+    """Numbers (P,), or lists of S numbers (P, S), as the last value is; NaN for what has another form."""
     try:
         found = np.array(values, np.float64)
         if found.ndim <= 2:
             return found
     except (ValueError, TypeError, OverflowError):
         pass
-    return np.array([float(value) if _is_number(value) else np.nan for value in values])
+    if not isinstance(values[-1], list):
+        return np.array([_number(value) for value in values])
+    seeds = len(values[-1])
+    fits = (isinstance(value, list) and len(value) == seeds for value in values)
+    return np.array([[*map(_number, v)] if fit else [np.nan] * seeds for v, fit in zip(values, fits, strict=True)])
+
+
+def _number(value: Any) -> float:
+    return float(value) if _is_number(value) else np.nan
 
 
 def _is_number(value: object) -> bool:
@@ -180,8 +191,8 @@ def _joined(parts: Sequence[Series]) -> Series:
     shape = parts[-1][1].shape[1:]
     alike = [(times, values) for times, values in parts if values.shape[1:] == shape]
     times, values = np.concatenate([t for t, _ in alike]), np.concatenate([y for _, y in alike])
-    if not (np.diff(times) > 0).all():
-        finite = np.isfinite(times)
+    finite = np.isfinite(times)
+    if not (finite.all() and (np.diff(times) > 0).all()):
         times, values = times[finite], values[finite]
         order = np.argsort(times, kind="stable")
         times, values = times[order], values[order]
@@ -192,24 +203,17 @@ def _joined(parts: Sequence[Series]) -> Series:
 
 def _episodes(path: Path) -> dict[int, Series]:
     """Times and returns of the training episodes of each seed, in the order in which they ended."""
-    parts: dict[int, list[Floats]] = defaultdict(list)
-    for rows, _ in _blocks(path):
-        found: dict[Any, list[tuple[float, float]]] = defaultdict(list)
-        for row in rows:
-            seed, time, value = row.get("seed"), row.get("time"), row.get("return")
-            if isinstance(seed, int) and _is_number(time) and _is_number(value):
-                found[seed].append((float(time), float(value)))  # type: ignore[arg-type]
-        for seed, pairs in found.items():
-            parts[seed].append(np.array(pairs))
-    returns = {}
-    for seed, some in sorted(parts.items()):
-        pairs = np.concatenate(some)
-        pairs = pairs[np.isfinite(pairs).all(1)]
-        if (np.diff(pairs[:, 0]) < 0).any():
-            pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
-        if len(pairs):
-            returns[seed] = (pairs[:, 0], pairs[:, 1])
-    return returns
+    parts: list[Floats] = []
+    for table, _ in _tables(path):
+        found = [_floats(table[name]) for name in ("seed", "time", "return") if name in table]
+        if len(found) == 3 and all(column.ndim == 1 for column in found):
+            parts.append(np.stack(found, axis=1))
+    rows = np.concatenate([np.zeros((0, 3)), *parts])
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    if (np.diff(rows[:, 1]) < 0).any():
+        rows = rows[np.argsort(rows[:, 1], kind="stable")]
+    seeds = rows[:, 0]
+    return {int(seed): (rows[seeds == seed, 1], rows[seeds == seed, 2]) for seed in np.unique(seeds)}
 
 
 def _checked(info: dict[str, Any]) -> dict[str, Any]:

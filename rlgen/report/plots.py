@@ -3,9 +3,8 @@
 Matplotlib is imported where it draws, through its objects: no window, no pyplot, no settings left behind.
 """
 
-import csv
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
-from rlgen.report import legends, scales
+from rlgen.report import legends, numbers, scales
 from rlgen.report.experiments import experiments
 from rlgen.report.lines import Line, View, lines
 from rlgen.report.logs import read
@@ -95,7 +94,7 @@ def curves(
     found = lines(experiments([read(directory) for directory in unique.values()], apart), view)
     with replacing(out) as partial:
         if suffix == "csv":
-            _write_numbers(found, view, partial)
+            numbers.write(found, view, partial)
             return
         import matplotlib
 
@@ -142,7 +141,7 @@ def figure(lines: Sequence[Line], view: View | None = None, width: float | None 
             panel.set_title(_wrapped(title, width / columns))
         panel.set_xlabel(_time(here[0], view))
         panel.set_ylabel(fill(value, int(16 * height)))
-        outside |= _scale(panel, here, width / columns, view)
+        outside |= _scale(panel, here, lines, width / columns, view)
     steps = max((_every(line) for line in lines if line.window and line.n == 1), default=1)
     legends.place(picture, [*legends.entries(lines, styles, steps, outside), *gaps])
     return picture
@@ -249,15 +248,17 @@ def _title(here: Sequence[Line], lines: Sequence[Line]) -> str:
     return f"{algorithm} on {task}" + (f"\n{here[0].scale}" if len(alike - {""}) > 1 else "")
 
 
-def _scale(panel: "Axes", lines: Sequence[Line], width: float, view: View) -> dict[tuple[str, float], str]:
+def _scale(
+    panel: "Axes", here: Sequence[Line], lines: Sequence[Line], width: float, view: View
+) -> dict[tuple[str, float], str]:
     """From zero to the end; ticks with thousands separators, as many as `width` (inches) has room for.
 
     Draws known values, and returns those that lie far from the curves, `above` or `below` the panel.
     """
     from matplotlib.ticker import MaxNLocator
 
-    end = max(line.x[-1] for line in lines) or 1  # 0: evaluated before training, and no more
-    start = min(0, *(line.x[0] for line in lines))
+    end = max(line.x[-1] for line in here) or 1  # 0: evaluated before training, and no more
+    start = min(0, *(line.x[0] for line in here))
     panel.set_xlim(start - 0.02 * (end - start), end + 0.02 * (end - start))
     ticks = max(2, min(5, int((width - 0.6) * 10 / len(f"{end:,.0f}"))))
     panel.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
@@ -265,7 +266,7 @@ def _scale(panel: "Axes", lines: Sequence[Line], width: float, view: View) -> di
     # An outlier among the faint points may lie outside the picture, and so may the fall of a loss at its start, beside
     # which everything later would be a flat line.
     shown = []
-    for line in lines:
+    for line in here:
         counts = line.x >= line.x[-1] * line.panel.fall
         shown += [line.low[counts], line.high[counts]]
         for x, y in ((c.x, c.y) if line.n > 1 else c.raw or (c.x, c.y) for c in line.curves):
@@ -273,31 +274,12 @@ def _scale(panel: "Axes", lines: Sequence[Line], width: float, view: View) -> di
     values = np.concatenate(shown)
     low, high = values.min(), values.max()
     room, outside = FAR * (high - low) or abs(high) or 1, {}
-    axis = "log" if view.log else lines[0].panel.axis
-    for name, known in legends.references(lines):
+    axis = "log" if view.log else here[0].panel.axis
+    for name, known in legends.references(here):
         if axis != "linear" or low - room <= known <= high + room:
             values = np.append(values, known)
-            panel.axhline(known, **legends.REFERENCE)
+            panel.axhline(known, **legends.known_style(lines, (name, known)))
         else:
             outside[name, known] = "above" if known > high else "below"
     scales.fit(panel, axis, values)
     return outside
-
-
-def _write_numbers(lines: Sequence[Line], view: View, path: Path) -> None:
-    """One row per point: mean and interquartile mean over n seeds, and the drawn interval, over seeds or episodes."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        head = ["task", "experiment", "metric", "statistic", "n", "interval_over", view.x]
-        table.writerow([*head, "mean", "ci95_low", "ci95_high", "iqm"])
-        for line in lines:
-            name = [line.experiment.title, line.label, line.metric, line.words, line.n, line.interval]
-            for row in _numbers(line):
-                table.writerow([*name, *row])
-
-
-def _numbers(line: Line) -> Iterator[list[str]]:
-    for at, mean, low, high, iqm in zip(line.x, line.mean, line.low, line.high, line.iqm, strict=True):
-        interval = (low, high) if line.interval else ("", "")
-        values = (at, mean, *interval, iqm if line.n > 1 else "")
-        yield [value if isinstance(value, str) else f"{value:.10g}" for value in values]

@@ -45,9 +45,9 @@ def bootstrap(
     draws = np.concatenate([place[random.integers(len(place), size=(repeats, len(place)))] for place in places], axis=1)
     if statistic is np.mean:  # as one product with the number of times each slice was drawn
         counts = np.stack([np.bincount(draw, minlength=n) for draw in draws]) / n  # (repeats, n)
-        again: ArrayLike = np.moveaxis(x @ counts.T, -1, 0)
+        again = np.moveaxis(x @ counts.T, -1, 0)
     else:
-        again = [np.asarray(statistic(x[..., draw], axis=-1)) for draw in draws]  # one at a time: small in memory
+        again = np.stack([np.asarray(statistic(x[..., draw], axis=-1)) for draw in draws])  # each small in memory
     low, high = np.quantile(again, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
 

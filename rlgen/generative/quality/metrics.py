@@ -80,7 +80,7 @@ def evaluate(
     real_features = classifier.test_features[:count]
     real_logits = classifier.classify(real_features)
     left_out = {}
-    scores, reference = _distances(classifier, features), _distances(classifier, real_features)
+    scores, reference = distances_of(classifier, features), distances_of(classifier, real_features)
     if not scores:
         left_out["distances"] = f"{count} images are too few for {FEATURES} features: {2 * FEATURES} are needed"
     if classifier.accuracy is None:
@@ -107,7 +107,7 @@ def evaluate(
     }
 
 
-def _distances(classifier: FeatureClassifier, features: Tensor) -> dict[str, float]:
+def distances_of(classifier: FeatureClassifier, features: Tensor) -> dict[str, float]:
     """Distances of features (N, 128) to those of training images; none where N is too small for a covariance."""
     if len(features) < 2 * FEATURES:
         return {}
