@@ -52,7 +52,8 @@ class Live:
     @property
     def pid(self) -> int | None:
         """The number of the process; None while there is none."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
 
     def answer(self, directory: Path, info: Mapping[str, Any], name: str, body: bytes) -> Json:
         """The result of the action `name` on a run for a request, a JSON object with `at`: a time, or null.

@@ -4,7 +4,6 @@ import threading
 
 import pytest
 
-from rlgen.core.folder import Folder
 from rlgen.ui.server import Server
 from tests.ui.browser import browser, chromium, open_page  # noqa: F401  # fixtures
 
@@ -51,8 +50,11 @@ class Client:
 
 
 def make_run(runs, name, rows=(), **facts):
-    """A run folder with a log."""
+    """The folder of a run with a log, `facts` in its run.json."""
     known = {
+        "name": name,
+        "status": "finished",
+        "created": "2026-01-01T00:00:00.000+00:00",
         "kind": "agent",
         "algorithm": "dqn",
         "task": "CartPole",
@@ -62,11 +64,10 @@ def make_run(runs, name, rows=(), **facts):
         "changed": {"lr": 0.001},
         "argv": ["rlgen", "dqn", "CartPole"],
     }
-    folder = Folder.create(runs, "run", name, **{**known, **facts})
-    folder.describe(**{"status": "finished", **{key: facts[key] for key in ("status",) if key in facts}})
-    with (folder.directory / "metrics.jsonl").open("w") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-    return folder.directory
+    (runs / name).mkdir(parents=True)
+    (runs / name / "run.json").write_text(json.dumps({**known, **facts}))
+    (runs / name / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return runs / name
 
 
 @pytest.fixture
