@@ -1,18 +1,23 @@
 """`rlgen ui` and `rlgen report`: runs on a page, in a browser or as one file. Imports no torch."""
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rlgen.cli.options import Runs, at_least, examples
+from rlgen.cli.options import Runs, at_least, examples, output
 from rlgen.core.errors import UserError
+from rlgen.core.folder import Folder
 
 
 def register(app: typer.Typer, panel: str) -> None:
     """Add the commands of this file."""
     end = examples("rlgen ui", "rlgen ui --open", "rlgen ui --runs runs/lessons --port 9000")
     app.command("ui", rich_help_panel=panel, epilog=end)(serve)
+    end = examples("rlgen report latest", "rlgen report dqn-CartPole-1 dqn-CartPole-2 --out both.html")
+    app.command("report", rich_help_panel=panel, epilog=end)(report)
 
 
 def serve(
@@ -41,7 +46,31 @@ def serve(
             import webbrowser
 
             webbrowser.open(server.address)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            print()
+            pass
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def report(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Paths, names in the folder of runs, or latest")],
+    out: Annotated[Path, output("--out", "An HTML file of at most 5 MB \\[default: report.html]")] = Path(
+        "report.html"
+    ),
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write the page of some runs as one file to send: curves, pictures with their slider, settings and scores.
+
+    The file needs no server and no network. Panels that load a model are in `rlgen ui` alone.
+    """
+    from rlgen.ui import inlining
+
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {out}: its name must end in .html")
+    notes = inlining.write([Folder.find(runs, name).directory for name in names], out)
+    for note in notes:
+        print(f"left out: {note}", file=sys.stderr)
+    print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")

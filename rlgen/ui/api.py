@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from rlgen.ui import comparing
 from rlgen.ui.logs import LOGS
 from rlgen.ui.reading import Missing
 from rlgen.ui.runs import Runs
@@ -26,6 +27,9 @@ class Api:
         match parts(path):
             case ["api", "runs"]:
                 return {"runs": self.runs.summaries(), "folder": str(self.runs.root)}
+            case ["api", "compare"]:
+                names = parse_qs(query, max_num_fields=50).get("run", [])
+                return comparing.compare(self.runs.root, [self.runs.directory(name) for name in names])
             case ["api", "runs", name]:
                 return self.runs.details(name)
             case ["api", "runs", name, log] if log in LOGS:

@@ -24,8 +24,10 @@ def linked() -> str:
     )
 
 
-def inlined(title: str, data: str) -> str:
-    """The page as one file with `data`, the JSON of its element `data`; its policy allows no request and no other code.
+def inlined(title: str, data: str, footer: str) -> str:
+    """The page as one file with `data`, the escaped JSON of its element `data`, and a line of text at its end.
+
+    Its policy allows no request and no other code.
 
     Raises ValueError for a script or style sheet that would end its own element.
     """
@@ -38,7 +40,8 @@ def inlined(title: str, data: str) -> str:
         title=title,
         styles=f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n'
         + "\n".join(f"<style>{text}</style>" for text in styles),
-        data=f'<script type="application/json" id="data">{escaped(data)}</script>',
+        data=f'<footer class="report">{html.escape(footer)}</footer>\n'
+        f'<script type="application/json" id="data">{data}</script>',
         scripts="\n".join(f"<script>{text}</script>" for text in scripts),
     )
 

@@ -22,7 +22,10 @@ ACTIVE = ("created", "running")  # states of a run that only its lock can confir
 LOCK_SECONDS = 5.0  # from one look at the lock of a run to the next
 LETTERS = 2_000  # of a text of a run, at most
 PICTURES = (".png", ".gif")
-FACTS = ("argv", "config", "setup", "plan", "changed", "versions", "device", "threads", "git", "parameters", "result")
+FACTS = (
+    "argv", "config", "setup", "plan", "changed", "versions", "device", "threads", "git", "parameters", "memory",
+    "result",
+)  # fmt: skip
 
 
 class Runs:
@@ -50,17 +53,20 @@ class Runs:
         """The content of run.json, its texts shortened and its numbers finite. Raises Missing."""
         return plain(reading.read_json(self.root, self.directory(name) / "run.json"))  # type: ignore[no-any-return]
 
-    def details(self, name: str) -> Json:
-        """Everything about a run but its logs and pictures. Raises Missing."""
-        directory = self.directory(name)
-        info = self.info(name)
-        summary = self._summary(name, (directory / "run.json").stat(follow_symlinks=False))
+    def summary(self, name: str) -> Json:
+        """The summary of a run. Raises Missing."""
+        summary = self._summary(name, (self.directory(name) / "run.json").stat(follow_symlinks=False))
         if summary is None:
             raise Missing(f"run.json of {name} does not describe a run")
+        return summary
+
+    def details(self, name: str) -> Json:
+        """Everything about a run but its logs and pictures. Raises Missing."""
+        directory, info, summary = self.directory(name), self.info(name), self.summary(name)
         kind = KINDS.get(str(info.get("kind")))
-        report: Json | None = None
+        report = dict(_object(info.get("result")))
         with suppress(Missing):
-            report = plain(reading.read_json(self.root, directory / "report.json"))
+            report |= plain(reading.read_json(self.root, directory / "report.json"))
         metrics: list[str] = []
         with suppress(Missing):
             metrics = logs.names(self.root, directory / "metrics.jsonl")

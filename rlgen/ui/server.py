@@ -41,6 +41,9 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def __init__(self, root: Path, port: int = PORT, live: Live | None = None) -> None:
+        self.api = Api(root)
+        self.live = live or Live()
+        self._room = threading.BoundedSemaphore(THREADS)
         try:
             super().__init__((HOSTS[0], port), Handler)
         except OSError as error:
@@ -50,10 +53,7 @@ class Server(ThreadingHTTPServer):
             raise UserError(
                 f"port {port} {reason}: choose another with --port N, or a free one with --port 0"
             ) from None
-        self.api = Api(root)
         self.guard = Guard(self.server_address[1])
-        self.live = live or Live()
-        self._room = threading.BoundedSemaphore(THREADS)
 
     @property
     def address(self) -> str:

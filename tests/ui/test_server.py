@@ -54,3 +54,21 @@ def test_an_action_on_a_run(client, runs):
     assert client.live("lake", "describe")[1]["requests"] == 2
     assert client.live("lake", "nothing") == (404, {"error": "no action 'nothing'"})
     assert client.live("nobody", "describe")[0] == 404
+
+
+def test_what_differs_between_runs(client, runs):
+    rows = [{"time": 10 * i, "eval_return": float(i)} for i in range(1, 6)]
+    for name, lr in (("one", 0.1), ("two", 0.2)):
+        make_run(runs, name, rows, config={"lr": lr, "seeds": 1}, changed={"lr": lr})
+    found = client.json("/api/compare?run=one&run=two")
+    assert found["differences"] == {"lr": ["0.1", "0.2"]}
+    assert [e["runs"] for e in found["experiments"]] == [["one"], ["two"]]
+    assert client.request("/api/compare?run=one&run=three")[0] == 404
+    assert client.request("/api/compare")[0] == 400
+    assert client.request("/api/compare?run=../runs/one")[0] == 404
+    (runs / "two" / "metrics.jsonl").write_text('{"loss": "x"}\n{"time": []}\n')
+    status, _, body = client.request("/api/compare?run=one&run=two")
+    assert (status, "error" in json.loads(body)) == (400, True)
+    (runs / "two" / "metrics.jsonl").unlink()
+    (runs / "two" / "metrics.jsonl").symlink_to(runs / "one" / "metrics.jsonl")
+    assert client.request("/api/compare?run=one&run=two")[0] == 404
