@@ -52,7 +52,7 @@ def test_a_port_in_use_is_one_line(start, tmp_path):
         process = start("ui", "--port", str(taken.getsockname()[1]), "--runs", str(tmp_path))
         _, err = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert re.fullmatch(r"error: port \d+ is in use: choose another with --port N, any free one with --port 0\n", err)
+    assert re.fullmatch(r"error: port \d+ is in use: choose another with --port N, or a free one with --port 0\n", err)
 
 
 @pytest.mark.parametrize(
