@@ -13,6 +13,7 @@ from rlgen.envs.vector_env import LIMIT
 LARGEST = 10**8  # numbers in `transition`, 800 MB: larger tables are not converted
 
 Outcome = tuple[float, int, float, bool]  # probability, next state, reward, terminated
+Table = dict[int, dict[int, list[Outcome]]]
 
 
 class MDP(NamedTuple):
@@ -32,13 +33,10 @@ def mdp(name: str) -> MDP | None:
 
     Also None for an environment with wrappers, which may contradict the table, and for one with a larger table.
     """
-    name = resolve(name)
-    spec = specification(name)
-    env: Any = gym.make(spec, disable_env_checker=True)
-    table, start = (getattr(env.unwrapped, attribute, None) for attribute in ("P", "initial_state_distrib"))
-    env.close()
-    if table is None or start is None or spec.additional_wrappers:
+    found = outcomes(name)
+    if found is None:
         return None
+    table, start, limit = found
     states, actions = len(table), len(table[0])
     if states * actions * states > LARGEST:
         return None
@@ -46,11 +44,26 @@ def mdp(name: str) -> MDP | None:
     transition, reward = np.zeros((states, actions, states)), np.zeros((states, actions))
     for state in range(states):
         for action in range(actions):
-            outcomes: list[Outcome] = table[state][action]
-            for probability, successor, value, terminated in outcomes:
+            for probability, successor, value, terminated in table[state][action]:
                 reward[state, action] += probability * value
                 transition[state, action, successor] += probability * (not terminated)
-    return MDP(transition, reward, start / start.sum(), spec.max_episode_steps or LIMIT)
+    return MDP(transition, reward, start / start.sum(), limit)
+
+
+def outcomes(name: str) -> tuple[Table, Any, int] | None:
+    """The table `P`, probabilities of first states, and the time limit of an environment as in gymnasium's toy text.
+
+    P[state][action] lists what may happen. None for an environment without one, and for one with wrappers, which may
+    contradict it.
+    """
+    name = resolve(name)
+    spec = specification(name)
+    env: Any = gym.make(spec, disable_env_checker=True)
+    table, start = (getattr(env.unwrapped, attribute, None) for attribute in ("P", "initial_state_distrib"))
+    env.close()
+    if table is None or start is None or spec.additional_wrappers:
+        return None
+    return table, start, spec.max_episode_steps or LIMIT
 
 
 def sizes(space: gym.Space[Any]) -> list[int] | None:

@@ -104,7 +104,7 @@ AGENT = Kind(
         "epsilon": "epsilon (probability of a random action)",
         "gradient_norm": "norm of the gradient",
     },
-    verbs=("plot", "play", "eval"), also=(),
+    verbs=("plot", "play", "eval"), also=(), interactive=("value_map",),
     counted="episodes", counts="Fresh greedy episodes of an agent", final=100, fresh=100,
 )  # fmt: skip
 MODEL = Kind(

@@ -48,4 +48,6 @@ ACTIONS: dict[str, Action] = {
     "opinion-at-time": Action("opinion:at_time", "opinion"),
     "nearest-samples": Action("samples:draw", "nearest", 300),
     "nearest-search": Action("samples:nearest", "nearest", 120),
+    "value-map": Action("value_maps:value_map", "value_map"),
+    "value-map-backup": Action("value_maps:backup", "value_map"),
 }

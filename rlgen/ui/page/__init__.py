@@ -23,5 +23,7 @@ SCRIPTS = (
     "panels/pixels.js",
     "panels/opinion.js",
     "panels/nearest.js",
+    "panels/value_map.js",
+    "panels/backup.js",
     "main.js",
 )
