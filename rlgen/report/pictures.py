@@ -196,20 +196,20 @@ def _captioned(images: Pixels, captions: Sequence[str], columns: int, scale: int
         below = Image.new("L", (width, bar), BAR)
         pen = ImageDraw.Draw(below)
         for i, line in enumerate(text):
-            pen.text((width / 2, 1.4 * size * (i + 0.5)), _fitting(line, size, width), INK, _font(size), "mm")
+            pen.text((width / 2, 1.4 * size * (i + 0.5)), fitting(line, size, width), INK, font(size), "mm")
         cells.append(np.concatenate([_enlarged(image, times), _like(image, np.asarray(below))]))
     return np.stack(cells)
 
 
 def _size(labels: Sequence[str], scale: int, room: float) -> float:
     """The size of the letters with which all labels fit into `room` pixels, between `SMALLEST` and `LABEL`."""
-    longest = max(_font(LABEL * scale).getlength(label) for label in labels)
+    longest = max(font(LABEL * scale).getlength(label) for label in labels)
     return max(SMALLEST * scale, LABEL * scale * min(1, room / max(1, longest)))
 
 
-def _fitting(label: str, size: float, room: float) -> str:
+def fitting(label: str, size: float, room: float) -> str:
     """The label, cut short where it is wider than `room` pixels."""
-    while len(label) > 1 and _font(size).getlength(label) > room:
+    while len(label) > 1 and font(size).getlength(label) > room:
         label = label.rstrip("…")[:-1] + "…" if len(label.rstrip("…")) > 1 else label[:1]
     return label
 
@@ -218,11 +218,11 @@ def _row_labels(labels: Sequence[str], height: int, scale: int, like: Sequence[s
     """Labels one under the other, each in the middle of `height` pixels; as wide as the longest, or that of `like`."""
     size = min(LABEL * scale, height)
     margin = size // 2
-    width = round(max(_font(size).getlength(label) for label in like or labels)) + 2 * margin
+    width = round(max(font(size).getlength(label) for label in like or labels)) + 2 * margin
     picture = Image.new("L", (width, height * len(labels)), BAR)
     pen = ImageDraw.Draw(picture)
     for i, label in enumerate(labels):
-        pen.text((width - margin, height * (i + 0.5)), label, fill=INK, font=_font(size), anchor="rm")
+        pen.text((width - margin, height * (i + 0.5)), label, fill=INK, font=font(size), anchor="rm")
     return np.asarray(picture)
 
 
@@ -233,17 +233,17 @@ def _column_labels(labels: Sequence[str], left: float, width: int, total: int, s
     picture = Image.new("L", (total, height), BAR)
     pen = ImageDraw.Draw(picture)
     for i, label in enumerate(labels):
-        text = _fitting(label, size, room)
-        pen.text((left + width * (i + 0.5), height / 2), text, fill=INK, font=_font(size), anchor="mm")
+        text = fitting(label, size, room)
+        pen.text((left + width * (i + 0.5), height / 2), text, fill=INK, font=font(size), anchor="mm")
     return np.asarray(picture)
 
 
 def _bar(text: str, width: int, size: float, height: int = 0) -> Pixels:
     """A line of text in a dark bar (height, width), in letters of `size` or as large as the width allows."""
     height = height or round(1.8 * size)
-    size *= min(1, (width - height / 2) / max(1, _font(size).getlength(text)))
+    size *= min(1, (width - height / 2) / max(1, font(size).getlength(text)))
     picture = Image.new("L", (width, height), BAR)
-    ImageDraw.Draw(picture).text((height / 4, height / 2), text, fill=INK, font=_font(size), anchor="lm")
+    ImageDraw.Draw(picture).text((height / 4, height / 2), text, fill=INK, font=font(size), anchor="lm")
     return np.asarray(picture)
 
 
@@ -261,7 +261,7 @@ def _like(picture: Pixels, grey: Pixels) -> Pixels:
 
 
 def _enlarged(picture: Pixels, times: int) -> Pixels:
-    return picture.repeat(times, axis=0).repeat(times, axis=1)
+    return picture if times == 1 else picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _short(count: int) -> str:
@@ -288,8 +288,8 @@ def read_grid(path: Path, columns: int) -> tuple[Pixels, Layout]:
 
 
 @cache
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib: Pillow's own font has no ε."""
+def font(size: float) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans in letters of `size` pixels, which comes with matplotlib: Pillow's own font has no ε."""
     import matplotlib
 
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)
