@@ -1,4 +1,4 @@
-"""The commands that take a run: eval, play, sample, probe."""
+"""The commands that take a run: eval, sample, probe."""
 
 import json
 import sys
@@ -56,29 +56,6 @@ def evaluate(
         _print(report.lines)
 
 
-def play(
-    run: Run = "latest",
-    out: Annotated[Path | None, output("--out", "A GIF; by default play.gif in the folder of the run")] = None,
-    episodes: Annotated[int, number("--episodes", "Number of episodes")] = 1,
-    seed: Seed = 0,
-    at: At = None,
-    checkpoint: Checkpoint = "last",
-    runs: Runs = Path("runs"),
-) -> None:
-    """Record greedy episodes of a trained agent as a GIF."""
-    folder, load = load_for("play", runs, run, checkpoint, at)
-    from rlgen import evaluation
-    from rlgen.report import pictures
-    from rlgen.report.console import activity
-
-    path = _suffix(out or folder.directory / "play.gif", ".gif")
-    agent = load()
-    with activity("recording"):
-        frames, returns, fps = evaluation.record(agent, episodes, seed)
-        pictures.gif(frames, path, fps=fps)
-    print(f"{path}  return {', '.join(f'{x:,.1f}' if abs(x) >= 10 else f'{x:.3f}' for x in returns)}")
-
-
 def sample(
     run: Run = "latest",
     count: Annotated[int, number("--count", "Number of images")] = 64,
@@ -105,7 +82,7 @@ def sample(
     from rlgen.report import pictures
     from rlgen.report.console import activity
 
-    path = _suffix(out or folder.directory / ("grid.png" if what == "samples" else f"{what}.png"), ".png")
+    path = suffixed(out or folder.directory / ("grid.png" if what == "samples" else f"{what}.png"), ".png")
     if what != "samples" and (label or npy):
         raise UserError(f"--what {what} is one picture: leave out --label and --npy")
     model, shown = load(), []
@@ -170,7 +147,6 @@ COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
         with_options(evaluate, "counts", COUNTS),
         ("rlgen eval latest", "rlgen eval dqn-CartPole-1 --episodes 1000 --json", "rlgen eval gan-mnist-1 --at 60000"),
     ),
-    "play": (play, ("rlgen play latest", "rlgen play dqn-CartPole-1 --at 10000 --out early.gif")),
     "sample": (
         sample,
         (
@@ -216,9 +192,10 @@ def _report_age(trained: Any, kind: kinds.Kind, at: int | None) -> None:
         print(f"weights at {trained.time:,} {kind.unit}, the nearest portrait to --at {at:,}", file=sys.stderr)
 
 
-def _suffix(path: Path, suffix: str) -> Path:
-    if path.suffix.lower() != suffix:
-        raise UserError(f"--out {path}: its name must end in {suffix}")
+def suffixed(path: Path, *suffixes: str) -> Path:
+    """The path. Raises UserError where it ends in none of these."""
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"--out {path}: its name must end in {' or '.join(suffixes)}")
     return path
 
 

@@ -20,6 +20,7 @@ from rlgen.cli import (
     inspect,
     lesson,
     listing,
+    play,
     predict,
     stack,
     summary,
@@ -63,6 +64,7 @@ find_lr.register(app, "Train")
 listing.register(app, "Look at runs")
 curves.register(app, "Look at runs")
 inspect.register(app, "Look at runs")
+play.register(app, "Look at runs")
 predict.register(app, "Look at runs")
 explain.register(app, "Look at runs")
 lesson.register(app, "Learn")

@@ -150,7 +150,7 @@ def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str 
     if not paths:
         raise UserError(f"{samples} has no samples yet: they are drawn at each evaluation")
     # Most happens early, so the rows of the picture are spread evenly over the logarithm of time.
-    times = _spread(list(paths), ROWS, np.geomspace)
+    times = spread(list(paths), ROWS, np.geomspace)
     rows = []
     for time in times:
         picture, layout = read_grid(paths[time], columns)
@@ -165,16 +165,16 @@ def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str 
         picture = _above(_column_labels(layout.labels, left, layout.width, picture.shape[1], 1), picture)
     title = f"samples by {unit} seen, each column from the same noise"
     write_png(_above(_bar(title, picture.shape[1], TITLE), picture), png)
-    spread = _spread(list(paths), FRAMES, np.linspace)
-    frames = (read_grid(paths[time], columns) for time in spread)
+    chosen = spread(list(paths), FRAMES, np.linspace)
+    frames = (read_grid(paths[time], columns) for time in chosen)
     titled = (
         picture if layout.top else _above(_bar(f"{time:,} {unit}", picture.shape[1], TITLE), picture)
-        for time, (picture, layout) in zip(spread, frames, strict=True)
+        for time, (picture, layout) in zip(chosen, frames, strict=True)
     )
     gif(titled, gif_, fps=5, hold=2)
 
 
-def _spread(times: Sequence[int], count: int, spacing: Callable[[float, float, int], NDArray[np.float64]]) -> list[int]:
+def spread(times: Sequence[int], count: int, spacing: Callable[[float, float, int], NDArray[np.float64]]) -> list[int]:
     """At most `count` of `times`, the first and the last among them, spaced by `spacing`; 0 besides, if it is one."""
     if len(times) <= count:
         return list(times)

@@ -141,7 +141,9 @@ class Thinking:
             pen.line((at, top + 10, at + 14, top + 10), colour, 1 if dashed else 2)
             pen.text((at + 18, top + 10), label, FAINT, font(10), "lm")
             at += 26 + font(10).getlength(label)
-        pen.text((GAP, size[1] - 14), fitting(f"Q and V: {episode.units}", 10, size[0] - 2 * GAP), FAINT, font(10), "lm")
+        pen.text(
+            (GAP, size[1] - 14), fitting(f"Q and V: {episode.units}", 10, size[0] - 2 * GAP), FAINT, font(10), "lm"
+        )
         return picture
 
     def _to(self, t: int, value: float) -> tuple[float, float]:
@@ -189,9 +191,7 @@ def _histogram(
             pen.rectangle((at - half, floor - tall, at + half, floor), colour)
 
 
-def _steps(
-    pen: ImageDraw.ImageDraw, x: NDArray[Any], floor: float, height: float, right: float, colour: str
-) -> None:
+def _steps(pen: ImageDraw.ImageDraw, x: NDArray[Any], floor: float, height: float, right: float, colour: str) -> None:
     """The distribution function of K equally likely returns at the pixels x (K,), in steps of 1 / K."""
     points, k = [(float(x[0]), floor)], len(x)
     for i, at in enumerate(x.tolist()):
@@ -201,4 +201,3 @@ def _steps(
 
 def _number(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.2e}"
-
