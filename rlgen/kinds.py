@@ -106,6 +106,7 @@ AGENT = Kind(
     },
     verbs=("plot", "play", "eval"), also=(), interactive=("value_map",),
     counted="episodes", counts="Fresh greedy episodes of an agent", final=100, fresh=100,
+    interactive=("thinking", "takeover", "whatif"),
 )  # fmt: skip
 MODEL = Kind(
     name="model", article="a model", plural="models", package="rlgen.generative", presets="presets",

@@ -32,7 +32,7 @@ def play(
     episodes: Annotated[int, number("--episodes", "Number of episodes")] = 1,
     thinking: Annotated[
         bool,
-        typer.Option("--thinking", help="Show the Q-values in each step, and V(s) against the return that followed"),
+        typer.Option("--thinking", help="Q-values of each step, and V(s) against the return that followed"),
     ] = False,
     seed: Seed = 0,
     at: Annotated[

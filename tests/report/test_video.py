@@ -52,7 +52,7 @@ def test_the_ending_chooses_the_format(tmp_path, ffmpeg):
 
 def test_a_failure_of_ffmpeg_is_one_line(tmp_path, ffmpeg):
     ffmpeg(fails=True)
-    with pytest.raises(UserError, match="could not write .*a.mp4: no such codec"):
+    with pytest.raises(UserError, match=r"could not write .*a.mp4: no such codec"):
         video.write(frames(), tmp_path / "a.mp4", 10)
     assert not list(tmp_path.glob("*.mp4"))
 
@@ -60,7 +60,7 @@ def test_a_failure_of_ffmpeg_is_one_line(tmp_path, ffmpeg):
 def test_without_ffmpeg_there_is_a_way_out(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    with pytest.raises(UserError, match="name the file .gif"):
+    with pytest.raises(UserError, match=r"name the file .gif"):
         video.write(frames(), tmp_path / "a.mp4", 10)
 
 

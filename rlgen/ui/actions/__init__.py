@@ -50,4 +50,8 @@ ACTIONS: dict[str, Action] = {
     "nearest-search": Action("samples:nearest", "nearest", 120),
     "value-map": Action("value_maps:value_map", "value_map"),
     "value-map-backup": Action("value_maps:backup", "value_map"),
+    "episode": Action("agents:episode", "thinking", 120),
+    "frames": Action("agents:frames", "thinking", 120),
+    "take-over": Action("take_over:take_over", "takeover", 60),
+    "what-if": Action("what_if:what_if", "whatif", 120),
 }

@@ -1,6 +1,6 @@
 """The static files of the page, in the order in which they are loaded."""
 
-STYLES = ("vendor/uplot.css", "style.css", "models.css")
+STYLES = ("vendor/uplot.css", "style.css", "models.css", "agents.css")
 SCRIPTS = (
     "vendor/uplot.js",
     "element.js",
@@ -25,5 +25,9 @@ SCRIPTS = (
     "panels/nearest.js",
     "panels/value_map.js",
     "panels/backup.js",
+    "values.js",
+    "panels/thinking.js",
+    "panels/takeover.js",
+    "panels/whatif.js",
     "main.js",
 )

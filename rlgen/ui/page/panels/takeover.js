@@ -94,7 +94,8 @@
           ` · in ${lost.length} of your actions ${format.number(all)}`;
       } else if (before) regret.textContent = `the agent: ${game.names[before.taken]}`;
       else regret.textContent = "Each of your actions shows its regret: what the agent expects to lose by it.";
-      values.show(answer);
+      if (answer.ended) values.clear();
+      else values.show(answer);
       const step = answer.step;
       const own = game.scores.length ? game.scores[Math.min(step, game.scores.length) - 1] || 0 : 0;
       rlgen.fill(scores, element("table", { class: "compared" },
