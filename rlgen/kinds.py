@@ -104,9 +104,8 @@ AGENT = Kind(
         "epsilon": "epsilon (probability of a random action)",
         "gradient_norm": "norm of the gradient",
     },
-    verbs=("plot", "play", "eval"), also=(), interactive=("value_map",),
+    verbs=("plot", "play", "eval"), also=(), interactive=("thinking", "takeover", "whatif", "value_map"),
     counted="episodes", counts="Fresh greedy episodes of an agent", final=100, fresh=100,
-    interactive=("thinking", "takeover", "whatif"),
 )  # fmt: skip
 MODEL = Kind(
     name="model", article="a model", plural="models", package="rlgen.generative", presets="presets",
