@@ -161,9 +161,9 @@
         }
       });
       chosen = rlgen.subject(about, ["test", "picture"], encoded);
-      rlgen.fill(encoder, element("h4", { text: "Encode a picture" }), chosen.element,
-        element("div", { class: "figures" }, given.element, again.element),
-        element("div", { class: "choices" }, button("Encode", () => encoded(chosen.request()))), error);
+      rlgen.fill(encoder, element("h4", { text: "Encode a picture" }), element("div", { class: "columns2" },
+        element("div", { class: "stack" }, chosen.element, element("div", { class: "choices" }, button("Encode", () => encoded(chosen.request())))),
+        element("div", { class: "stack" }, element("div", { class: "figures" }, given.element, again.element), error)));
     }
 
     const load = rlgen.newest(async (wanted) => {

@@ -4,6 +4,11 @@
   const { element, button, format, labelled, source } = rlgen;
   const LAYERS = [["image", "image"], ["nats", "nats of each pixel"], ["field", "receptive field of the pixel"]];
   const FLOOR = 4;  // orders of magnitude of the gradient that the palette covers
+  const MEANING = {
+    image: "Click a pixel, or move with the arrow keys.",
+    nats: "Bright: many nats, a value that the model did not expect; dark: an expected one.",
+    field: "Gradient of the prediction by each earlier pixel, logarithmic over four orders of magnitude, bright: large; orange: blind spot; empty: no effect.",
+  };
 
   function mount(parent, run, view) {
     const canvas = element("canvas", { class: "plane" });
@@ -12,6 +17,7 @@
     const chart = element("canvas", { class: "chart-small", role: "img", "aria-label": "Predicted distribution of the pixel" });
     const text = element("p", { role: "status" });
     const total = element("p", { class: "small faint" });
+    const meaning = element("p", { class: "small faint" });
     const chooser = element("div");
     const results = element("div", { class: "figures" });
     const progress = element("progress", { max: 1, value: 0, hidden: true, "aria-label": "Rows sampled" });
@@ -35,6 +41,7 @@
 
     function draw() {
       if (!about) return;
+      meaning.textContent = editing ? "Coloured pixels are sampled, the others are kept; drag or press Space to change them." : MEANING[layer];
       const [, rows, columns] = about.shape;
       const width = canvas.clientWidth || 320;
       const cell = width / columns;
@@ -77,8 +84,18 @@
       const p = found.probabilities[channel];
       const level = found.levels[channel];
       const many = p.length > 12;
-      rlgen.draw.histogram(chart, { values: p, highlight: level, labels: many ? null : p.map((v) => format.percent(v)),
-        x: p.map((_, k) => k), xlabel: many ? "level, 0 black to 255 white" : "0 black, 1 white", ylabel: "probability" });
+      const to = rlgen.draw.histogram(chart, { values: p, highlight: level, color: rlgen.colors.c6, labels: many ? null : p.map((v) => format.percent(v)),
+        x: p.map((_, k) => k), xlabel: many ? "level, 0 black to 255 white; marked: the value" : "0 black, 1 white; marked: the value", ylabel: "probability" });
+      if (many) {  // a bar of one level is thin
+        const context = chart.getContext("2d");
+        const [x, y] = [to.x(level), to.y(0)];
+        context.fillStyle = rlgen.colors.accent;
+        context.beginPath();
+        context.moveTo(x, y - 1);
+        context.lineTo(x - 5, y - 11);
+        context.lineTo(x + 5, y - 11);
+        context.fill();
+      }
       const share = found.earlier ? `${format.percent(found.seen / found.earlier)} of its ${format.number(found.earlier)} earlier pixels reach it` : "no earlier pixel";
       const blind = !found.earlier ? "" : found.blind_pixels
         ? `; blind spot: ${found.blind_pixels} pixel${found.blind_pixels > 1 ? "s" : ""} within the reach of the network have no effect`
@@ -201,7 +218,7 @@
     const channels3 = labelled("Channel", rlgen.select([["0", "red"], ["1", "green"], ["2", "blue"]], "0", (c) => { channel = Number(c); if (found) describe(); }), { hidden: true });
     parent.append(
       element("div", { class: "columns2" },
-        element("div", { class: "stack" }, element("div", { class: "choices" }, layers, channels3), pad, total),
+        element("div", { class: "stack" }, element("div", { class: "choices" }, layers, channels3), pad, meaning, total),
         element("div", { class: "stack" }, chart, text, chooser)),
       element("h4", { text: "Complete the image" }),
       element("div", { class: "choices" },
