@@ -22,7 +22,7 @@ def lesson(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME",
+            metavar="LESSON",
             help="A lesson, or the path of a lesson file; without it, the list of lessons",
             show_default=False,
         ),

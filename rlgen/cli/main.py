@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 import rlgen
 from rlgen import catalog
 from rlgen.cli import (
+    completion,
     curves,
     doctor,
     explain,
@@ -52,6 +53,7 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -74,6 +76,7 @@ doctor.register(app, "Look at runs")
 ui.register(app, "Look at runs")
 export.register(app, "Keep runs in order")
 housekeeping.register(app, "Keep runs in order")
+completion.register(app, "Learn")
 
 
 def _version(shown: bool) -> None:
