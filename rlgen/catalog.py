@@ -32,11 +32,19 @@ class Entry:
     like: str = ""  # the entry whose presets it starts from
     interactive: tuple[str, ...] = ()  # panels of the page that interact with its runs, besides those of its kind
     selects: tuple[str, ...] = ()  # settings whose values select further presets, `TASK --network lenet5`
+    forms: Mapping[str, str] = field(default_factory=dict)  # tasks of another form -> where the class for them lives
 
     @property
     def algorithm(self) -> Any:
         """The class. Imports torch."""
-        module, name = self.lives.split(":")
+        return self._class(self.lives)
+
+    def algorithm_for(self, task: str) -> Any:
+        """The class for a task by its full name. Imports torch."""
+        return self._class(self.forms.get(task, self.lives))
+
+    def _class(self, lives: str) -> Any:
+        module, name = lives.split(":")
         return getattr(import_module(f"{self.kind.package}.{module}"), name)
 
     @property
@@ -78,6 +86,7 @@ def _scores(package: str) -> dict[str, dict[str, str]]:
     return scores
 
 
+POINTS = dict.fromkeys(("ring", "grid", "spiral"), "gan.points:PointGAN")  # datasets in two dimensions
 CATALOG = {
     entry.name: entry
     for entry in (
@@ -102,17 +111,18 @@ CATALOG = {
         Entry("vqvae", MODEL, "autoencoders.vqvae:VQVAE", "VQVAE",
               "Codebook autoencoder, PixelCNN prior (van den Oord 2017)", "mnist"),
         Entry("gan", MODEL, "gan.gan:GAN", "GAN",
-              "Generative adversarial network (Goodfellow 2014)", "mnist", interactive=("opinion",)),
+              "Generative adversarial network (Goodfellow 2014)", "mnist",
+              interactive=("opinion",), forms=POINTS),
         Entry("lsgan", MODEL, "gan.gan:GAN", "GAN",
               "GAN with the least-squares loss (Mao 2017)", "mnist", {"loss": "lsgan"}, like="gan",
-              interactive=("opinion",)),
+              interactive=("opinion",), forms=POINTS),
         Entry("hinge", MODEL, "gan.gan:GAN", "GAN",
               "GAN with the hinge loss (Lim & Ye 2017, Miyato 2018)", "mnist", {"loss": "hinge"}, like="gan",
-              interactive=("opinion",)),
+              interactive=("opinion",), forms=POINTS),
         Entry("wgan-gp", MODEL, "gan.gan:GAN", "GAN",
               "Wasserstein GAN with gradient penalty (Gulrajani 2017)", "mnist",
               {"loss": "wgan", "spectral_norm": False, "gradient_penalty_weight": 10.0, "critic_steps": 5,
-               "beta1": 0.0}, like="gan", interactive=("opinion",)),
+               "beta1": 0.0}, like="gan", interactive=("opinion",), forms=POINTS),
         Entry("pixelcnn", MODEL, "autoregressive.pixelcnn:PixelCNN", "PixelCNN",
               "Autoregressive masked convolutions (van den Oord 2016)", "mnist", interactive=("pixels",)),
         Entry("gated-pixelcnn", MODEL, "autoregressive.pixelcnn:PixelCNN", "PixelCNN",
@@ -148,6 +158,7 @@ def find(name: str) -> Entry:
         ) from None
 
 
-def first(kind: Kind) -> Entry:
-    """The first algorithm of a kind, for an example."""
-    return next(entry for entry in CATALOG.values() if entry.kind is kind)
+def first(kind: Kind, task: str = "") -> Entry:
+    """The first algorithm of a kind, for an example; for a task that has a class of its own, the first with one."""
+    entries = [entry for entry in CATALOG.values() if entry.kind is kind]
+    return next((entry for entry in entries if task in entry.forms), entries[0])

@@ -45,9 +45,16 @@ def grid(model: Model, name: str, seed: int = 0) -> Grid:
 
 
 def grid_of_samples(model: Any, images: NDArray[np.float32], label: str | None = None) -> Grid:
-    """Samples (N, C, H, W) of one class or, of a conditional model, of its classes in turn, each in a column."""
+    """Samples (N, C, H, W) of one class or, of a conditional model, of its classes in turn, each in a column.
+
+    A model of points draws them into one picture.
+    """
     from rlgen.generative.grids import sample_grid
 
+    if hasattr(model, "sample_picture"):
+        title = "generated points" + (f" of class {model.classes[model.label(label)]}" if label is not None else "")
+        points: Grid = model.sample_picture(torch.from_numpy(images), title)
+        return points
     if label is not None:
         title = f"samples of class {model.classes[model.label(label)]}"
         return sample_grid(torch.from_numpy(images))._replace(title=title)

@@ -173,6 +173,11 @@ MODEL = Kind(
             axis="log",
             better="lower",
         ),
+        Panel(
+            "share of generated points",
+            {"eval_high_quality": "within 3 standard deviations of a mode"},
+        ),
+        Panel("modes", {"eval_modes": "modes with a generated point"}),
         Panel("loss", {"loss": "training loss"}, fall=0.1, last_resort=True, better="lower"),
     ),
     units={

@@ -33,7 +33,7 @@ def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: boo
             if found := _resolved(other, task):
                 raise UserError(
                     f"{found} is {other.task}, and {entry.name} trains on {kind.task}:"
-                    f" try `rlgen {catalog.first(other).name} {task}` or `rlgen {entry.name} {entry.task}`"
+                    f" try `rlgen {catalog.first(other, found).name} {task}` or `rlgen {entry.name} {entry.task}`"
                 ) from None
         raise
 
@@ -116,7 +116,7 @@ def make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str,
         refuse_unused(config, given)
         if hasattr(config, "check"):
             config.check(given)
-    made: Algorithm = entry.algorithm(task, config, setup)
+    made: Algorithm = entry.algorithm_for(entry.kind.tasks.resolve(task))(task, config, setup)
     return made
 
 

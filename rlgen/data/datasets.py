@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rlgen.core.errors import DataError, UserError, did_you_mean
-from rlgen.data import cifar, digits, folder, idx, objects
+from rlgen.data import cifar, digits, folder, idx, objects, points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +25,10 @@ NAMES = {
     "cifar10": "60,000 photographs in ten classes, 32x32 pixels, colour; a download of 170 MB",
     "objects": "60,000 objects on textures in ten classes, 32x32 pixels, colour; drawn in seconds, no download",
     "digits": "1,797 handwritten digits, 8x8 pixels, grey; bundled with scikit-learn",
+    **points.NAMES,
     "folder:PATH": "png and jpg files of your own in PATH, or in one folder per class within PATH",
 }
+PLACES = {"digits": "scikit-learn", "objects": "drawn", **dict.fromkeys(points.NAMES, "drawn")}  # without files
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def listing(data: str | None = None) -> Iterator[tuple[str, str, str]]:
             paths = [idx.find(source, file, data) for files in source.files.values() for file in files]
             yield name, about, str(paths[0].parent) if paths[0] and all(paths) else "not downloaded"
         else:
-            yield name, about, {"digits": "scikit-learn", "objects": "drawn"}.get(name, "PATH")
+            yield name, about, PLACES.get(name, "PATH")
 
 
 def load(
@@ -104,12 +106,13 @@ def load(
 ) -> Dataset:
     """The images of one split of `task`, scaled to `size` x `size` pixels if given.
 
-    Raises DataError where a file is missing, truncated or not the true one; `skip_bad` leaves the unreadable images
-    of a folder out, with a warning.
+    Raises DataError where a file is missing, truncated or not the true one, UserError for points; `skip_bad` leaves the
+    unreadable images of a folder out, with a warning.
     """
     import torch
 
     task = resolve(task)
+    points.refuse(task)
     if task.startswith("folder:"):
         return _folder(task, split, size, skip_bad)
     if task == "digits":

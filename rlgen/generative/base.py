@@ -35,6 +35,11 @@ class Generative(Stateful):
         self.config, self.seed, self.time = config, setup.seed, 0
         self.device = device.choose(setup, accelerate=True)
         self.task = data.resolve(task)
+        self.load_data(setup)
+        self.half = config.precision == "bfloat16" or (config.precision == "auto" and device.half(self.device))
+
+    def load_data(self, setup: Setup) -> None:
+        """The minibatches of the training images, the test images, and facts about them."""
         dataset, self.test_set = self.load("train"), self.load("test")
         self.task_facts = data.describe(dataset, self.test_set)
         self.classes = dataset.classes
@@ -47,8 +52,7 @@ class Generative(Stateful):
         self.columns = len(self.shown_classes) or COLUMNS
         channels, height, width = dataset.images.shape[1:]
         self.shape = (channels, height, width)
-        self.data = Minibatches(dataset, config.batch, setup.seed, self.device)
-        self.half = config.precision == "bfloat16" or (config.precision == "auto" and device.half(self.device))
+        self.data = Minibatches(dataset, self.config.batch, setup.seed, self.device)
 
     @property
     def conditional(self) -> bool:

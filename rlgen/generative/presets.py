@@ -17,6 +17,11 @@ AE_COLOUR = {"network": "convolutional", "latent": 128, **_annealed(500_000, 10_
 VAE_COLOUR = {"likelihood": "logistic", "kl_warmup": 50_000, **AE_COLOUR}
 VQVAE = _annealed(300_000, 10_000, 100_000, 100_000)
 GAN = _plan(300_000, 5_000, 25_000, 25_000)
+POINTS = {  # R1 at every step, as in the convergence proofs of Mescheder et al. 2018
+    "architecture": "dense", "latent": 2, "width": 128, "discriminator_width": 128, "batch": 256, "beta2": 0.9,
+    "ema": 0.99, "spectral_norm": False, "r1_weight": 0.1, "r1_interval": 1,
+    **_plan(1_000_000, 10_000, 50_000, 250_000),
+}  # fmt: skip
 GAN_COLOUR = _plan(1_000_000, 5_000, 50_000, 50_000)
 PIXEL_INTERVALS = (5_000, 100_000, 25_000)
 GREY = {"likelihood": "mixture"}
@@ -51,6 +56,9 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
         "cifar10": GAN_COLOUR,
         "objects": GAN_COLOUR,
         "digits": {"size": 28, **_plan(150_000, 5_000, 25_000, 25_000)},
+        "ring": POINTS,
+        "grid": POINTS,
+        "spiral": POINTS,
     },
     "pixelcnn": {
         "mnist": _annealed(240_000, *PIXEL_INTERVALS),

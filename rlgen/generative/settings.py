@@ -163,11 +163,11 @@ class GAN(Model):
     augment: Literal["none", "diffaugment", "adaptive"] = "none"  # augmentation of the discriminator's images
     augment_images: PositiveInt = 100_000  # images over which adaptive augmentation can go from none to full
     # Network
-    architecture: Literal["dcgan", "residual"] = "dcgan"  # strided convolutions, or residual blocks
+    architecture: Literal["dcgan", "residual", "dense"] = "dcgan"  # convolutions, residual blocks; for points: dense
     discriminator: NetworkName | None = None  # network of the discriminator, such as resnet20; none: --architecture
     latent: PositiveInt = 64  # dimensions of the noise; 2: a manifold is drawn
-    width: PositiveInt = 32  # channels of the generator at half of the images' size, twice as many at a quarter
-    discriminator_width: PositiveInt = 24  # channels of the discriminator at half of the images' size
+    width: PositiveInt = 32  # channels of the generator at half of the images' size; dense: features of a layer
+    discriminator_width: PositiveInt = 24  # channels of the discriminator at half of the images' size; or features
 
     def unused(self) -> dict[str, str]:
         """Options without an effect beside the others, and the reason."""

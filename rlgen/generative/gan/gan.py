@@ -54,17 +54,9 @@ class GAN(Generative):
 
     def __init__(self, task: str, config: settings.GAN, setup: Setup) -> None:
         super().__init__(task, config, setup)
-        channels, height, width = self.shape
-        if height != width or height % 4 or not 8 <= height <= 64:
-            raise DataError(f"{task} holds images of {width}x{height} pixels: give a --size, such as 32")
         self.adversarial_loss = LOSSES[config.loss]
-        generator_type, own_type = ARCHITECTURES[config.architecture]
-        discriminator_type = partial(NetworkDiscriminator, config.discriminator) if config.discriminator else own_type
         with initial_weights(setup.seed):
-            generator = generator_type(config.latent, channels, height, config.width, self.num_classes)
-            discriminator = discriminator_type(
-                channels, height, config.discriminator_width, self.num_classes, config.spectral_norm
-            )
+            generator, discriminator = self.build_networks()
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
         self.ema = average_of(self.generator)
         if config.compile:
@@ -80,6 +72,20 @@ class GAN(Generative):
             "adaptive": AdaptiveAugment(self.regularization_stream, config.augment_images),
         }[config.augment]
         self.steps = 0  # gradient steps of the discriminator
+
+    def build_networks(self) -> tuple[nn.Module, nn.Module]:
+        """A new generator and a new discriminator. Raises UserError where they do not fit the images."""
+        config, (channels, height, width) = self.config, self.shape
+        if height != width or height % 4 or not 8 <= height <= 64:
+            raise DataError(f"{self.task} holds images of {width}x{height} pixels: give a --size, such as 32")
+        if config.architecture not in ARCHITECTURES:
+            raise UserError(f"--architecture {config.architecture}: it is for points: take {' or '.join(ARCHITECTURES)}")
+        generator_type, own_type = ARCHITECTURES[config.architecture]
+        discriminator_type = partial(NetworkDiscriminator, config.discriminator) if config.discriminator else own_type
+        generator = generator_type(config.latent, channels, height, config.width, self.num_classes)
+        return generator, discriminator_type(
+            channels, height, config.discriminator_width, self.num_classes, config.spectral_norm
+        )
 
     def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """The generator with noise, the discriminator with an image."""

@@ -58,9 +58,9 @@ LOSSES = {
 def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, y: Tensor | None, mix: Tensor) -> Tensor:
     """E[(‖∇D(x̂)‖ - 1)²] at x̂ = mix · real + (1 - mix) · fake. Gulrajani et al. 2017, arXiv:1704.00028.
 
-    Images are (B, C, H, W); `mix` (B,) in [0, 1] is one weight per image.
+    Images are (B, C, H, W) or points (B, 2); `mix` (B,) in [0, 1] is one weight per image.
     """
-    gradient = _image_gradient(critic, torch.lerp(fake, real, mix.view(-1, 1, 1, 1)), y)
+    gradient = _image_gradient(critic, torch.lerp(fake, real, mix.view(-1, *[1] * (real.ndim - 1))), y)
     norm: Tensor = torch.linalg.vector_norm(gradient, dim=1)
     return (norm - 1).square().mean()
 
