@@ -104,8 +104,9 @@ AGENT = Kind(
         "epsilon": "epsilon (probability of a random action)",
         "gradient_norm": "norm of the gradient",
     },
-    verbs=("plot", "play", "eval"), also=(), interactive=("thinking", "takeover", "whatif", "value_map"),
+    verbs=("plot", "play", "eval"), also=("explain",),
     counted="episodes", counts="Fresh greedy episodes of an agent", final=100, fresh=100,
+    interactive=("thinking", "takeover", "whatif", "value_map"),
 )  # fmt: skip
 MODEL = Kind(
     name="model", article="a model", plural="models", package="rlgen.generative", presets="presets",
@@ -176,8 +177,9 @@ MODEL = Kind(
         Panel(
             "share of generated points",
             {"eval_high_quality": "within 3 standard deviations of a mode"},
+            better="higher",
         ),
-        Panel("modes", {"eval_modes": "modes with a generated point"}),
+        Panel("modes", {"eval_modes": "modes with a generated point"}, better="higher"),
         Panel("loss", {"loss": "training loss"}, fall=0.1, last_resort=True, better="lower"),
     ),
     units={
@@ -195,7 +197,7 @@ MODEL = Kind(
         "eval_coverage": "coverage of real images",
         "gradient_norm": "norm of the gradient",
     },
-    verbs=("sample", "plot", "eval"), also=("probe",),
+    verbs=("sample", "plot", "eval"), also=("probe", "explain"),
     counted="samples", counts="Samples of a model, at most as many as there are test images", final=0, fresh=10_000,
     interactive=("nearest",),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command `rlgen explain`: why a trained classifier decides as it does."""
+"""The command `rlgen explain`: why a trained network decides as it does."""
 
 import json
 from pathlib import Path
@@ -18,6 +18,8 @@ LINES = (
     "rlgen explain classify-mnist-1 --method saliency,gradcam --images 16",
     "rlgen explain classify-mnist-1 --file seven.png --class 1 --method occlusion",
     "rlgen explain classify-mnist-1 --method ascent,strongest --unit conv2:5",
+    "rlgen explain dqn-Catch-1 --class left",
+    "rlgen explain gan-mnist-1 --network features --method gradcam",
 )
 
 
@@ -31,20 +33,29 @@ def explain(
     method: Annotated[
         str, typer.Option("--method", metavar="NAMES", help=f"Methods, comma-separated: {', '.join(METHODS)}; or all")
     ] = "all",
-    images: Annotated[int, number("--images", "Number of test images, drawn at random, each class in turn")] = 8,
+    images: Annotated[int, number("--images", "Test images or observations, drawn at random, each class in turn")] = 8,
     file: Annotated[
         list[Path] | None,
         typer.Option("--file", metavar="FILE", help="Picture of your own in place of test images; may be repeated"),
     ] = None,
     class_: Annotated[
         str | None,
-        typer.Option("--class", help="Class whose logit is explained, by name or number; by default the predicted one"),
+        typer.Option("--class", help="Class or action to explain, by name or number; by default the predicted one"),
     ] = None,
     unit: Annotated[
         str | None,
         typer.Option("--unit", metavar="BLOCK:INDEX", help="Unit for ascent and strongest, such as conv2:5"),
     ] = None,
     member: Annotated[int, number("--member", "Seed or member of the run, counted from 0", 0)] = 0,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            metavar="NAME",
+            help="Network of a generative model: discriminator, or features, the classifier of its samples' quality",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of the pictures; by default explain/ in that of the run"),
@@ -54,18 +65,18 @@ def explain(
     runs: Runs = Path("runs"),
     json_: Json = False,
 ) -> None:
-    """Show why a classifier decides as it does: maps beside those of random weights, units, features."""
+    """Show why a network decides as it does: maps beside those of random weights, units, features."""
     from rlgen.report.console import activity
 
     methods = _methods(method)
     folder, load = load_for("explain", runs, run, checkpoint)
-    classifier = load()
+    algorithm = load()
     with activity("loading"):
         from rlgen.explain import explanation
 
         request = explanation.request(
-            classifier, folder.name, images=images, files=file or (), class_=class_, unit=unit, member=member,
-            seed=seed, out=out or folder.directory / "explain",
+            algorithm, folder.name, images=images, files=file or (), class_=class_, unit=unit, member=member,
+            network=network, seed=seed, out=out or folder.directory / "explain",
         )  # fmt: skip
     with activity("explaining", explanation.work(request, methods), "networks") as more:
         results = list(explanation.explain(request, methods, every=method == "all", progress=more))

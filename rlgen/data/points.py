@@ -61,7 +61,7 @@ class Points:
         return self.line[index] + self.std * noise, self.mode[index]
 
     def nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """The nearest mode (N,) of points (N, 2), and the distance (N,) to its centre or section in standard deviations."""
+        """The nearest mode (N,) of points (N, 2), and its distance (N,) in standard deviations of the noise."""
         import torch
 
         found = [torch.cdist(chunk.double(), self.line.double()).min(1) for chunk in torch.split(points, CHUNK_SIZE)]

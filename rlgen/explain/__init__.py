@@ -1,1 +1,1 @@
-"""Explanations of a classifier's decisions, each beside that of randomised weights: maps, units, features."""
+"""Explanations of what networks decide, each beside that of randomised weights: maps, units, features."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rlgen.core.errors import UserError
-from rlgen.core.images import from_bytes
+from rlgen.core.images import from_bytes, to_bytes
 from rlgen.core.seeds import torch_stream
 from rlgen.explain import embedding
 from rlgen.explain.ascent import Objective, Prior, ascend, class_scores, unit_mean
@@ -49,7 +49,7 @@ def ascent(request: Request, progress: Progress) -> Result:
         rows.append((label, pixels, [f"{value:.1f}{more}" for value, more in zip(values, contrast, strict=True)]))
         progress(1)
     names = subject.classes[: len(classes)] if unit is None else [f"start {i + 1}" for i in range(4)]
-    what = "the logit of a class" if unit is None else f"the mean of unit {unit}"
+    what = subject.words.scores if unit is None else f"the mean of unit {unit}"
     figure = pictures_sheet(
         rows,
         columns=names,
@@ -66,19 +66,21 @@ def filters(request: Request, progress: Progress) -> Result:
     """The weights of the first layer beside those of a random network."""
     subject = request.subject
     rows: list[tuple[str, list[Array], list[str]]] = []
-    total = 0
+    total, colour = 0, subject.shape[0] == 3 and subject.palette is None
     for label, network in (("trained", subject.network), ("random weights", subject.fresh(request.seed))):
         weights = first_filters(network, subject.shape)
         if weights is None:
             raise UserError("the first layer sees a part of the channels only: it has no filters to draw")
         total, shown = len(weights), weights[:FILTERS]
-        tiles = _scaled(shown) if weights.shape[1] == 3 else list(shown.permute(0, 2, 3, 1).numpy())
+        planes = torch.cat(torch.split(shown, 1, 1), -1)  # side by side
+        tiles = _scaled(shown) if colour else list(planes.permute(0, 2, 3, 1).numpy())
         for start in range(0, len(tiles), COLUMNS):
             part = tiles[start : start + COLUMNS]
             rows.append((label if start == 0 else "", part, [str(start + i) for i in range(len(part))]))
         progress(1)
     count = f"{total} filters" if total <= FILTERS else f"first {FILTERS} of {total} filters"
-    scale = "grey is 0" if subject.shape[0] == 3 else "blue is negative, white is 0, red is positive"
+    scale = "grey is 0" if colour else "blue is negative, white is 0, red is positive"
+    scale += f"; the {subject.shape[0]} planes of an observation side by side" if subject.palette is not None else ""
     figure = pictures_sheet(
         rows, title=f"Weights of the first layer: {count}", signed=True,
         below=f"Each is scaled by its own largest weight; {scale}.",
@@ -87,7 +89,7 @@ def filters(request: Request, progress: Progress) -> Result:
 
 
 def strongest_images(request: Request, progress: Progress) -> Result:
-    """The test images that activate units most, cut to the receptive field of the position."""
+    """The images that activate units most, cut to the receptive field of the position."""
     subject = request.subject
     index = subject.sample(SEARCHED, request.seed)
     images = subject.images[index]
@@ -97,7 +99,7 @@ def strongest_images(request: Request, progress: Progress) -> Result:
     for unit, found in zip(units, strongest(subject.network, x, units, EACH), strict=True):
         labels = subject.labels[index[found.index]].tolist()
         notes = [f"{v:.1f} {short(subject.classes[k])}" for v, k in zip(found.value.tolist(), labels, strict=True)]
-        rows.append((str(unit), _crops(from_bytes(images), found), notes))
+        rows.append((str(unit), _crops(subject.shown(from_bytes(images[found.index])).numpy(), found), notes))
         values[str(unit)] = {
             "images": index[found.index].tolist(), "labels": labels, "values": found.value.tolist(),
             "receptive_field": found.field,
@@ -107,8 +109,9 @@ def strongest_images(request: Request, progress: Progress) -> Result:
     crop = "".join(f", cut to the receptive field of {h}x{w} pixels" for h, w in fields if (h, w) != subject.shape[1:])
     figure = pictures_sheet(
         rows,
-        title=f"Images that activate a unit most, of {len(x):,} test images",
-        below=f"Numbers: the unit at its strongest position{crop}; class of the image. Blue: beyond the border.",
+        title=f"Images that activate a unit most, of {len(x):,} {subject.words.images}",
+        below=f"Numbers: the unit at its strongest position{crop}; {subject.words.output} of the image."
+        " Pale blue: beyond the border.",
     )
     return Result("strongest", save(figure, request.out / "strongest.png"), values={"units": values})
 
@@ -131,11 +134,15 @@ def features(request: Request, progress: Progress) -> Result:
         panels.append((f"{label}: t-SNE", neighbours, ("", "")))
         progress(1)
     shown = ", ".join(f"{label} {share:.1%}" for label, share in accuracy.items())
-    title = f"Features of {len(x):,} test images\nnearest other image of the same class: {shown}"
+    words = subject.words
+    title = f"Features of {len(x):,} {words.images}\nnearest other image of the same {words.output}: {shown}"
     save(classes_sheet(panels, labels, subject.classes, title, 2), request.out / "features.png")
     zoom = max(1, round(64 / max(subject.shape[1:])))
-    canvas = images_canvas(points, subject.images[index].permute(0, 2, 3, 1).numpy(), zoom)
-    text = f"t-SNE of the trained features of {len(x):,} test images; those that would cover another one are left out"
+    drawn = subject.shown(from_bytes(subject.images[index]))
+    canvas = images_canvas(points, to_bytes(drawn).numpy(), zoom)
+    text = (
+        f"t-SNE of the trained features of {len(x):,} {words.images}; those that would cover another one are left out"
+    )
     write_png(caption(canvas, text), request.out / "features-images.png")
     return Result("features", request.out / "features.png", values={"neighbour_accuracy": accuracy})
 
@@ -177,9 +184,8 @@ def _units(subject: Subject, x: Tensor) -> list[Unit]:
     return [Unit(block, i) for i in range(min(UNITS, shapes[block][0]))]
 
 
-def _crops(images: Tensor, found: Strongest) -> list[Array]:
-    """The strongest images (H, W, C), cut to the receptive field; what lies beyond the image is NaN, and left empty."""
-    whole = images[found.index].permute(0, 2, 3, 1).numpy()
+def _crops(whole: Array, found: Strongest) -> list[Array]:
+    """The images (n, H, W, C) cut to the receptive field; what lies beyond an image is NaN, and left empty."""
     if found.box is None or found.field is None:
         return list(whole)
     height, width = found.field
@@ -195,11 +201,11 @@ def _crops(images: Tensor, found: Strongest) -> list[Array]:
 
 def _contrasted(subject: Subject, x: Tensor) -> tuple[list[Array], list[float]]:
     """Normalised images as (H, W, C), faint ones with more contrast around the mean colour, by the factors returned."""
-    pixels, mean = subject.pixels(x), subject.mean.view(-1, 1, 1)
+    pixels, mean = subject.pixels(x), subject.colour.view(-1, 1, 1)
     reach = (pixels - mean).abs().flatten(1).quantile(0.995, dim=1)
     factors = (CONTRAST / reach.clamp(min=1e-6)).clamp(min=1.0)
     drawn = (mean + factors.view(-1, 1, 1, 1) * (pixels - mean)).clamp(0, 1)
-    return list(drawn.permute(0, 2, 3, 1).numpy()), factors.tolist()
+    return list(subject.shown(drawn).numpy()), factors.tolist()
 
 
 def _scaled(weights: Tensor) -> list[Array]:

@@ -1,4 +1,4 @@
-"""Every explanation of a trained classifier: computed, compared with random weights, and drawn into a folder."""
+"""Every explanation of a trained network: computed, compared with random weights, and drawn into a folder."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -18,10 +18,11 @@ from rlgen.explain.maps import FAILS, MAPS, PARTLY, RANDOM, STAGES, Maps, compar
 from rlgen.explain.request import Request, Result
 from rlgen.explain.sheets import maps_sheet, save, short
 from rlgen.explain.subject import Subject
+from rlgen.explain.subjects import subject_of
 
 
 def request(
-    classifier: Any,
+    algorithm: Any,
     name: str,
     *,
     images: int = 8,
@@ -29,37 +30,36 @@ def request(
     class_: str | None = None,
     unit: str | None = None,
     member: int = 0,
+    network: str | None = None,
     seed: int = 0,
     out: Path,
 ) -> Request:
-    """What to explain of a classifier, the run `name`: `images` test images, or `files` in their place.
+    """What to explain of an algorithm, the run `name`: `images` test images or observations, or `files` in their place.
 
-    Raises UserError for a run without network, and for an unknown class, unit or member.
+    Raises UserError for a run without network, and for an unknown class, unit, member or network.
     """
-    if not hasattr(classifier, "ema"):
-        raise UserError(f"{name} has no network to explain: `rlgen explain` is for runs of `rlgen classify`")
-    subject = Subject.of(classifier, member)
+    subject = subject_of(algorithm, name, member, network)
     if files:
         pixels, labels = torch.stack([_picture(path, subject) for path in files]), None
     else:
         index = subject.choose(images, seed)
         pixels, labels = subject.images[index], subject.labels[index].tolist()
     x = subject.normalize(pixels)
-    chance, predicted = subject.probabilities(x).max(1)
+    predicted, scores = subject.decide(x)
     captions = [
-        _caption(subject.classes, k, share, None if labels is None else labels[n])
-        for n, (k, share) in enumerate(zip(predicted.tolist(), chance.tolist(), strict=True))
+        _caption(subject.classes, k, score, None if labels is None else labels[n])
+        for n, (k, score) in enumerate(zip(predicted.tolist(), scores, strict=True))
     ]
     target = predicted if class_ is None else torch.full_like(predicted, subject.class_index(class_))
     chosen = None if unit is None else find_unit(subject.network, x, unit)
     return Request(subject, x, target, captions, chosen, seed, out)
 
 
-def _caption(classes: Sequence[str], predicted: int, share: float, label: int | None) -> tuple[str, bool]:
-    """The class of an image over the predicted one and its probability, and whether it is right or unknown."""
+def _caption(classes: Sequence[str], predicted: int, score: str, label: int | None) -> tuple[str, bool]:
+    """The class of an image over the predicted one and its score, and whether it is right or unknown."""
     if label is None or label == predicted:
-        return f"{short(classes[predicted])}\n{share:.0%}", True
-    return f"{short(classes[label])}\n→ {short(classes[predicted])} {share:.0%}", False
+        return f"{short(classes[predicted])}\n{score}", True
+    return f"{short(classes[label])}\n→ {short(classes[predicted])} {score}", False
 
 
 def _picture(path: Path, subject: Subject) -> Tensor:
@@ -98,23 +98,22 @@ def _map(name: str, request: Request, progress: Callable[[int], object]) -> Resu
     correlations = found.correlations["all"]
     notes = ["constant" if math.isnan(value) else f"ρ = {value:.2f}" for value in correlations.tolist()]
     figure = maps_sheet(
-        subject.pixels(request.x).permute(0, 2, 3, 1).numpy(),
+        subject.shown(subject.pixels(request.x)).numpy(),
         [("trained", found.trained.numpy()), ("random\nweights", found.random.numpy())],
         request.captions,
         notes,
-        title=f"{method.title}: {method.quantity}",
-        below=_summary(found),
+        title=f"{method.title}: {method.quantity.format(score=subject.words.score)}",
+        below=_summary(found, subject),
         signed=method.signed,
     )
     means = {stage: _number(found.correlation(stage)) for stage in found.correlations}
     return Result(name, save(figure, request.out / f"{name}.png"), means, found.verdict)
 
 
-def _summary(found: Maps) -> str:
+def _summary(found: Maps, subject: Subject) -> str:
     shares = ", ".join(f"{STAGES[stage]} {found.correlation(stage):.2f}" for stage in found.correlations)
     return (
-        "Above an image: its class and the probability; → another class, predicted. Below: rank correlation ρ with"
-        " random weights.\n"
+        f"Above an image: {subject.words.caption}. Below: rank correlation ρ with random weights.\n"
         f"Mean ρ with {shares}. Verdict: {found.verdict}."
     )
 

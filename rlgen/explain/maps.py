@@ -27,7 +27,7 @@ class MapMethod:
 
     compute: Callable[[Subject, Network, Tensor, Tensor, int], Tensor]  # images, classes, seed -> (N, C or 1, h, w)
     title: str
-    quantity: str  # what a value of the map is, in words
+    quantity: str  # what a value of the map is, in words; {score} stands for what is explained
     signed: bool = True
 
 
@@ -120,17 +120,17 @@ MAPS = {
     "saliency": MapMethod(
         lambda subject, network, x, target, seed: gradients.saliency(network, x, target),
         "Saliency",
-        "change of the class's logit when the pixel becomes brighter",
+        "change of {score} when the pixel becomes brighter",
     ),
     "guided": MapMethod(
         lambda subject, network, x, target, seed: gradients.guided_backpropagation(network, x, target),
         "Guided backpropagation",
-        "the gradient of the logit along paths of positive gradients",
+        "the gradient of {score} along paths of positive gradients",
     ),
     "occlusion": MapMethod(
         _occlusion,
         "Occlusion",
-        "fall of the class's logit when a window around the pixel is covered with the mean colour",
+        "fall of {score} when a window around the pixel is covered with the mean colour",
     ),
     "gradcam": MapMethod(
         lambda subject, network, x, target, seed: gradcam.grad_cam(network, x, target).unsqueeze(1),
@@ -141,7 +141,7 @@ MAPS = {
     "integrated": MapMethod(
         lambda subject, network, x, target, seed: path.integrated_gradients(network, x, target, subject.baseline),
         "Integrated gradients",
-        "share of the pixel in the rise of the logit from an image of the mean colour",
+        "share of the pixel in the rise of {score} from an image of the mean colour",
     ),
     "smooth": MapMethod(
         lambda subject, network, x, target, seed: path.smooth_gradient(network, x, target, seed),

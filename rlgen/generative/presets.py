@@ -20,8 +20,9 @@ GAN = _plan(300_000, 5_000, 25_000, 25_000)
 POINTS = {  # R1 at every step, as in the convergence proofs of Mescheder et al. 2018
     "architecture": "dense", "latent": 2, "width": 128, "discriminator_width": 128, "batch": 256, "beta2": 0.9,
     "ema": 0.99, "spectral_norm": False, "r1_weight": 0.1, "r1_interval": 1,
-    **_plan(1_000_000, 10_000, 50_000, 250_000),
+    **_annealed(1_500_000, 15_000, 75_000, 250_000),
 }  # fmt: skip
+POINTS_WGAN = {"r1_weight": 0.0, "gradient_penalty_weight": 1.0, "critic_steps": 1}
 GAN_COLOUR = _plan(1_000_000, 5_000, 50_000, 50_000)
 PIXEL_INTERVALS = (5_000, 100_000, 25_000)
 GREY = {"likelihood": "mixture"}
@@ -60,6 +61,7 @@ TUNED: dict[str, dict[str, dict[str, Any]]] = {  # algorithm -> dataset[:preset]
         "grid": POINTS,
         "spiral": POINTS,
     },
+    "wgan-gp": {"ring": POINTS_WGAN, "grid": POINTS_WGAN, "spiral": POINTS_WGAN},
     "pixelcnn": {
         "mnist": _annealed(240_000, *PIXEL_INTERVALS),
         "mnist:long": _annealed(1_000_000, *PIXEL_INTERVALS),

@@ -69,4 +69,4 @@ def test_bad_input_is_one_line(rlgen, run, words, message):
 def test_an_agent_is_refused(rlgen, trained):
     code, _, err = rlgen("explain", "latest")
     assert code == 2
-    assert "is an agent, and `rlgen explain` is for classifiers: try `rlgen" in err
+    assert "the observations of this agent are numbers, not pixels: `rlgen ui`" in err

@@ -35,7 +35,9 @@ def test_the_ring_is_that_of_the_literature():
 def test_the_grid_is_that_of_the_literature():
     x, y = points.load("grid").draw("train")
     centres = torch.stack([x[y == k].mean(0) for k in range(25)]) * 8**0.5
-    assert sorted(map(tuple, centres.round().int().tolist())) == [(i, j) for i in range(-4, 5, 2) for j in range(-4, 5, 2)]
+    assert sorted(map(tuple, centres.round().int().tolist())) == [
+        (i, j) for i in range(-4, 5, 2) for j in range(-4, 5, 2)
+    ]
     assert torch.allclose(x[y == 7].std(0) * 8**0.5, torch.tensor(0.05), rtol=0.1)
 
 

@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from rlgen.explain.drawings import CONTRAST, _contrasted
-from rlgen.explain.subject import Subject
+from rlgen.explain.subjects import subject_of
 from tests.explain.test_subject import classifier
 
 
 def test_faint_images_are_drawn_with_the_contrast_that_is_noted():
-    subject = Subject.of(classifier())
+    subject = subject_of(classifier(), "run")
     faint = subject.mean.view(1, 1, 1, 1) + 0.04 * torch.sign(torch.randn(1, 1, 8, 8))
     strong = torch.rand(1, 1, 8, 8).round()
     pixels, factors = _contrasted(subject, subject.normalize(torch.cat([faint, strong])))

@@ -79,7 +79,7 @@ def test_a_class_and_a_unit_are_those_that_were_asked_for(tmp_path):
 
 def test_captions_compare_class_and_prediction(tmp_path):
     request, _, _ = results(tmp_path, methods=())
-    chance, predicted = request.subject.probabilities(request.x).max(1)
+    chance, predicted = request.subject.network(request.x).softmax(-1).max(1)
     labels = request.subject.labels[request.subject.choose(3, 0)]
     for (text, right), label, k, share in zip(request.captions, labels, predicted, chance, strict=True):
         assert text == (f"{k}\n{share:.0%}" if label == k else f"{label}\n→ {k} {share:.0%}")

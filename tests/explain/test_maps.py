@@ -7,13 +7,13 @@ from torch import nn
 from rlgen.explain.gradients import saliency
 from rlgen.explain.maps import MAPS, MapMethod, Maps, compare, enlarged, networks_needed, stages, strongest_channel
 from rlgen.explain.sanity import rank_correlation
-from rlgen.explain.subject import Subject
+from rlgen.explain.subjects import subject_of
 from tests.explain.by_hand import convolutional, linear
 from tests.explain.test_subject import classifier
 
 
 def subject(network=None):
-    return Subject.of(classifier()) if network is None else network
+    return subject_of(classifier(), "run") if network is None else network
 
 
 def compared(method, n=3):

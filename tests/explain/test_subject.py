@@ -7,7 +7,7 @@ import torch
 from rlgen import data, networks
 from rlgen.core.errors import UserError
 from rlgen.core.seeds import Seeds
-from rlgen.explain.subject import Subject
+from rlgen.explain.subjects import subject_of
 from rlgen.networks.settings import NetworkSettings
 
 
@@ -25,7 +25,7 @@ def classifier(network="fast", count=1, size=8, **settings):
 
 def test_the_network_is_that_of_the_classifier_in_evaluation_mode():
     trained = classifier()
-    subject = Subject.of(trained)
+    subject = subject_of(trained, "run")
     x = subject.normalize(subject.images[:4])
     assert torch.equal(subject.network(x), trained.ema(x[None])[0])
     assert not subject.network.training
@@ -35,24 +35,24 @@ def test_the_network_is_that_of_the_classifier_in_evaluation_mode():
 
 def test_a_member_is_one_of_several_networks():
     trained = classifier(count=3)
-    x = Subject.of(trained).normalize(trained.test_set.images[:4])
+    x = subject_of(trained, "run").normalize(trained.test_set.images[:4])
     every = trained.ema(x.expand(3, *x.shape))
     for s in range(3):
-        torch.testing.assert_close(Subject.of(trained, s).network(x), every[s])
+        torch.testing.assert_close(subject_of(trained, "run", s).network(x), every[s])
     with pytest.raises(UserError, match="--member 3: this run has the members 0 to 2"):
-        Subject.of(trained, 3)
+        subject_of(trained, "run", 3)
 
 
 def test_members_that_were_trained_one_after_the_other():
     trained, other = classifier(), classifier()
     trained.ensemble.networks = lambda: [trained.ema, other.ema]
-    x = Subject.of(trained).normalize(trained.test_set.images[:4])
-    assert torch.equal(Subject.of(trained, 1).network(x), other.ema(x[None])[0])
+    x = subject_of(trained, "run").normalize(trained.test_set.images[:4])
+    assert torch.equal(subject_of(trained, "run", 1).network(x), other.ema(x[None])[0])
 
 
 @pytest.mark.parametrize("network", ["linear", "fast", "mlp"])
 def test_fresh_networks_have_random_weights_of_their_seed(network):
-    subject = Subject.of(classifier(network))
+    subject = subject_of(classifier(network), "run")
     x = subject.normalize(subject.images[:4])
     a, b, c = (subject.fresh(seed)(x) for seed in (0, 0, 1))
     assert torch.equal(a, b)
@@ -62,12 +62,12 @@ def test_fresh_networks_have_random_weights_of_their_seed(network):
 
 def test_settings_of_a_fresh_network_are_those_of_the_run():
     trained = classifier("mlp", width=0.25, depth=1)
-    assert Subject.of(trained).fresh(0).head.in_features == 128
+    assert subject_of(trained, "run").fresh(0).head.in_features == 128
     assert trained.config == replace(trained.config)
 
 
 def test_the_baseline_is_the_mean_colour():
-    subject = Subject.of(classifier())
+    subject = subject_of(classifier(), "run")
     assert subject.baseline.tolist() == [0.0]
     assert torch.allclose(subject.pixels(subject.baseline.view(1, 1, 1, 1)), torch.tensor(0.3))
     x = subject.images[:3]
@@ -75,7 +75,7 @@ def test_the_baseline_is_the_mean_colour():
 
 
 def test_images_are_chosen_one_of_each_class_first():
-    subject = Subject.of(classifier())
+    subject = subject_of(classifier(), "run")
     index = subject.choose(10, 0)
     assert sorted(subject.labels[index].tolist()) == list(range(10))
     assert subject.choose(25, 0)[:10].tolist() == index.tolist()
@@ -85,7 +85,7 @@ def test_images_are_chosen_one_of_each_class_first():
 
 
 def test_classes_by_name_and_number():
-    subject = Subject.of(classifier())
+    subject = subject_of(classifier(), "run")
     named = replace(subject, classes=("cat", "dog"))
     assert (subject.class_index("7"), named.class_index("dog"), named.class_index("0")) == (7, 1, 0)
     for text in ("bird", "2", "-1"):

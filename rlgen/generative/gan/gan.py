@@ -79,7 +79,9 @@ class GAN(Generative):
         if height != width or height % 4 or not 8 <= height <= 64:
             raise DataError(f"{self.task} holds images of {width}x{height} pixels: give a --size, such as 32")
         if config.architecture not in ARCHITECTURES:
-            raise UserError(f"--architecture {config.architecture}: it is for points: take {' or '.join(ARCHITECTURES)}")
+            raise UserError(
+                f"--architecture {config.architecture}: it is for points: take {' or '.join(ARCHITECTURES)}"
+            )
         generator_type, own_type = ARCHITECTURES[config.architecture]
         discriminator_type = partial(NetworkDiscriminator, config.discriminator) if config.discriminator else own_type
         generator = generator_type(config.latent, channels, height, config.width, self.num_classes)

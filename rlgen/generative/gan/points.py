@@ -1,6 +1,6 @@
 """A GAN of points in two dimensions: the same losses as for images, with mode coverage and pictures of the plane."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from rlgen.generative.base import evaluating
 from rlgen.generative.gan import plane
 from rlgen.generative.gan.dense import DenseDiscriminator, DenseGenerator
 from rlgen.generative.gan.gan import GAN
-from rlgen.generative.quality.coverage import SAMPLES, coverage
+from rlgen.generative.quality.coverage import DEVIATIONS, SAMPLES, coverage
 
 ONLY_IMAGES = {  # settings of images, and their values where they have no effect
     "discriminator": None, "augment": "none", "size": None, "data": None, "skip_bad": False, "architecture": "dense",
@@ -36,7 +36,7 @@ class PointGAN(GAN):
         self.test_points, self.test_labels = self.distribution.draw("test")
         x, y = self.distribution.draw("train")
         self.data: Any = PointMinibatches(x, y, self.config.batch, setup.seed, self.device)
-        self.classes, self.shape = self.distribution.classes, (2,)
+        self.classes, self.shape = self.distribution.classes, cast(Any, (2,))
         if self.conditional and not self.classes:
             raise UserError(f"--conditional: {self.task} has no labels: take ring or grid, or leave it out")
         self.num_classes = len(self.classes) if self.conditional else 0
@@ -73,7 +73,8 @@ class PointGAN(GAN):
         lines = [
             f"{count:,} generated points beside as many test points",
             f"modes covered  {found.modes} of {modes} (test points: {real.modes})",
-            f"high quality   {found.high_quality:.1%} within 3 standard deviations (test points: {real.high_quality:.1%})",
+            f"high quality   {found.high_quality:.1%} within {DEVIATIONS:g} standard deviations"
+            f" (test points: {real.high_quality:.1%})",
             f"own metrics  {'  '.join(f'{name} {value:.4g}' for name, value in own.items())}",
         ]
         values = {
