@@ -19,6 +19,14 @@ TOPICS = tuple(
 
 
 @dataclass(frozen=True)
+class Form:
+    """What replaces the class of an algorithm for tasks of another form, such as points in place of images."""
+
+    lives: str  # module:class in the package of its kind
+    interactive: tuple[str, ...] = ()  # panels of the page that interact with its runs
+
+
+@dataclass(frozen=True)
 class Entry:
     """An algorithm by its name on the command line, with its settings and the defaults it changes."""
 
@@ -32,7 +40,7 @@ class Entry:
     like: str = ""  # the entry whose presets it starts from
     interactive: tuple[str, ...] = ()  # panels of the page that interact with its runs, besides those of its kind
     selects: tuple[str, ...] = ()  # settings whose values select further presets, `TASK --network lenet5`
-    forms: Mapping[str, str] = field(default_factory=dict)  # tasks of another form -> where the class for them lives
+    forms: Mapping[str, Form] = field(default_factory=dict)  # tasks of another form, by their full names
 
     @property
     def algorithm(self) -> Any:
@@ -41,7 +49,13 @@ class Entry:
 
     def algorithm_for(self, task: str) -> Any:
         """The class for a task by its full name. Imports torch."""
-        return self._class(self.forms.get(task, self.lives))
+        return self._class(self.forms[task].lives if task in self.forms else self.lives)
+
+    def panels(self, task: str) -> tuple[str, ...]:
+        """Names of the panels of the page that interact with a run on this task."""
+        if task in self.forms:
+            return self.forms[task].interactive
+        return tuple(dict.fromkeys((*self.kind.interactive, *self.interactive)))
 
     def _class(self, lives: str) -> Any:
         module, name = lives.split(":")
@@ -86,7 +100,7 @@ def _scores(package: str) -> dict[str, dict[str, str]]:
     return scores
 
 
-POINTS = dict.fromkeys(("ring", "grid", "spiral"), "gan.points:PointGAN")  # datasets in two dimensions
+POINTS = dict.fromkeys(("ring", "grid", "spiral"), Form("gan.points:PointGAN", ("points",)))  # in two dimensions
 CATALOG = {
     entry.name: entry
     for entry in (

@@ -106,7 +106,7 @@ AGENT = Kind(
     },
     verbs=("plot", "play", "eval"), also=("explain",),
     counted="episodes", counts="Fresh greedy episodes of an agent", final=100, fresh=100,
-    interactive=("thinking", "takeover", "whatif", "value_map"),
+    interactive=("thinking", "takeover", "whatif", "value_map", "explain"),
 )  # fmt: skip
 MODEL = Kind(
     name="model", article="a model", plural="models", package="rlgen.generative", presets="presets",
@@ -199,7 +199,7 @@ MODEL = Kind(
     },
     verbs=("sample", "plot", "eval"), also=("probe", "explain"),
     counted="samples", counts="Samples of a model, at most as many as there are test images", final=0, fresh=10_000,
-    interactive=("nearest",),
+    interactive=("nearest", "explain"),
 )  # fmt: skip
 CLASSIFIER = Kind(
     name="classifier", article="a classifier", plural="classifiers", package="rlgen.supervised", presets="presets",
@@ -245,7 +245,7 @@ CLASSIFIER = Kind(
             compared=("loss", "eval_validation_loss", "eval_test_loss"),
         ),
     ),
-    verbs=("eval", "plot"), also=("predict", "explain"),
+    verbs=("eval", "plot"), also=("predict", "explain"), interactive=("explain",),
     counted="images", counts="Test images of a classifier, drawn at random; 0: all", final=0, fresh=0,
     pictures="rlgen.report.classification", score=".2%",
     units={"lr": "learning rate", "grad_norm": "norm of the gradient"},

@@ -31,15 +31,20 @@ def subject_of(algorithm: Any, name: str, member: int = 0, network: str | None =
 
     Raises UserError where there is none, or where its inputs are no images.
     """
-    found = {key: build for key, (capability, build) in NETWORKS.items() if hasattr(algorithm, capability)}
-    if hasattr(algorithm, "distribution"):
-        raise UserError(f"{name} holds points, and maps are of images: `rlgen ui` shows the field of its discriminator")
-    if not found:
-        raise UserError(f"{name} has no network to explain: its values are a table or distances to examples")
+    found = networks_of(algorithm, name)
     if network is not None and network not in found:
         raise UserError(f"--network {network}: the networks of {name} are {', '.join(found)}")
-    build = found[network or next(iter(found))]
-    return build(algorithm, member)
+    return NETWORKS[network or found[0]][1](algorithm, member)
+
+
+def networks_of(algorithm: Any, name: str) -> list[str]:
+    """Names of the networks of the run `name`, its own one first. Raises UserError where there is none."""
+    if hasattr(algorithm, "distribution"):
+        raise UserError(f"{name} holds points, and maps are of images: `rlgen ui` shows the field of its discriminator")
+    found = [key for key, (capability, _) in NETWORKS.items() if hasattr(algorithm, capability)]
+    if not found:
+        raise UserError(f"{name} has no network to explain: its values are a table or distances to examples")
+    return found
 
 
 def classifier(algorithm: Any, member: int) -> Subject:
@@ -142,7 +147,8 @@ def features(algorithm: Any, member: int) -> Subject:
     shape = tuple(test.images.shape[1:])
 
     def parts(network: nn.Sequential) -> nn.Module:
-        return _frozen(Parts(nn.Sequential(*network[:-1]), network[-1]))
+        *layers, last = network.children()
+        return _frozen(Parts(nn.Sequential(*layers), last))
 
     def fresh(seed: int) -> nn.Module:
         with initial_weights(derive(seed, PURPOSE)):

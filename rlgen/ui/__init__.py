@@ -10,5 +10,6 @@ def panels(info: Mapping[str, Any]) -> list[str]:
     from rlgen.kinds import KINDS
 
     kind, entry = KINDS.get(str(info.get("kind"))), (CATALOG | OF_RUNS).get(str(info.get("algorithm")))
-    offered = (*(kind.interactive if kind else ()), *(entry.interactive if entry and entry.kind is kind else ()))
-    return list(dict.fromkeys(offered))
+    if entry is None or entry.kind is not kind:
+        return list(kind.interactive if kind else ())
+    return list(entry.panels(str(info.get("task"))))

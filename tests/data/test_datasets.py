@@ -67,7 +67,7 @@ def test_names_in_any_spelling(task, name):
 def test_unknown_names_are_refused():
     with pytest.raises(UserError, match='no dataset "minst": did you mean mnist'):
         data.resolve("minst")
-    with pytest.raises(UserError, match="choose mnist, fashion-mnist, cifar10, objects, digits, folder:PATH"):
+    with pytest.raises(UserError, match="choose mnist, fashion-mnist, cifar10, objects, digits, ring, grid, spiral"):
         data.resolve("celeba")
 
 

@@ -37,6 +37,9 @@ class Action:
 
 
 ACTIONS: dict[str, Action] = {
+    "points": Action("points:plane", panel="points"),
+    "subject": Action("explain:subject", panel="explain", seconds=120.0),  # may train the feature classifier
+    "explain": Action("explain:explained", panel="explain", seconds=120.0),
     "describe": Action("loaded:describe"),
     "latent-units": Action("latent:units", "latent", 60),
     "latent-decode": Action("latent:decode", "latent"),

@@ -29,5 +29,7 @@ SCRIPTS = (
     "panels/thinking.js",
     "panels/takeover.js",
     "panels/whatif.js",
+    "panels/points.js",
+    "panels/explain.js",
     "main.js",
 )
