@@ -122,6 +122,7 @@ except SystemExit as end:
         "runs --json",
         "tag --help",
         "plot --help",
+        "compare --help",
         "resume --help",
         "eval --help",
         "play --help",

@@ -19,6 +19,7 @@ from rlgen.report.statistics import bootstrap, first_reached, improvement, impro
 Json = dict[str, Any]
 
 FACTS = ("plan", "versions", "git", "device", "threads", "parameters")  # of run.json, beside the settings
+COMMIT = 10  # digits of a commit
 FEWEST = 2  # seeds of each group for an interval of the probability of improvement
 
 
@@ -89,7 +90,8 @@ def _facts(run: RunLog) -> dict[str, str]:
             facts |= {name if table == "plan" else f"{table} {shown(name)}": v for name, v in value.items()}
         elif value is not None:
             facts[table] = value
-    return {name: value_text(value) for name, value in facts.items()}
+    facts = {name: value_text(value) for name, value in facts.items()}
+    return facts | {"git commit": facts["git commit"][:COMMIT]} if "git commit" in facts else facts
 
 
 def _described(experiment: Experiment, found: Sequence[Line]) -> Json:

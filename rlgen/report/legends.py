@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-LETTERS = 17  # of a legend, in an inch
+LETTERS = 18  # of a legend, in an inch
 MARK = 7  # letters in the width of a line or marker and the space beside it
 ROW = 0.17  # inches of a line of the legend
 DASHES = ((4, 3), (1, 1.5), (7, 2, 1, 2), (7, 2), (4, 1, 1, 1, 1, 1))  # of known values, in points

@@ -99,6 +99,8 @@ def test_a_model_from_training_to_samples(rlgen, monkeypatch):
     assert code == 0
     assert re.search(r"^memorization_rate +[0-9.e-]+ +0.01", out, re.MULTILINE)
     assert "no distances: 100 images are too few" in out
+    assert rlgen("plot", "latest", "--quality", 299, "--metric", "eval_kid", "--out", "kid.csv")[0] == 0
+    assert [row.split(",")[6] for row in Path("kid.csv").read_text().splitlines()[1:]] == ["0", "128", "192"]
     assert "rlgen sample" in rlgen("play", "latest")[2]
     assert rlgen("sample", "latest", "--out", "five.jpg")[0] == 2
     assert rlgen("eval", "latest", "--checkpoint", "best")[0] == 2  # no score ranks its evaluations

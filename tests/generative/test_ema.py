@@ -7,6 +7,7 @@ import pytest
 import rlgen
 from rlgen.core.settings import Setup
 from rlgen.generative import ema
+from rlgen.generative.autoencoders.ae import Autoencoder
 from rlgen.generative.autoencoders.vae import VAE
 from rlgen.generative.autoregressive.pixelcnn import PixelCNN
 
@@ -84,3 +85,11 @@ def test_chunks_of_images_fit_in_memory(monkeypatch):
 
 def test_the_uniform_baseline_is_one_bit_per_binary_pixel():
     assert vae().uniform_baseline() == {"uniform_nats": pytest.approx(64 * 0.6931472), "uniform_bits": 1.0}
+
+
+def test_baselines_are_known_before_the_training():
+    assert vae().baselines() == {"uniform_nats": pytest.approx(64 * 0.6931472), "uniform_bits": 1.0}
+    mixture = pixelcnn(likelihood="mixture").baselines()
+    assert mixture == {"uniform_nats": pytest.approx(64 * 8 * 0.6931472), "uniform_bits": pytest.approx(8)}
+    small = Autoencoder.Config(width=4, depth=1, latent=2)
+    assert Autoencoder("digits", small, Setup(threads=1)).baselines() == {}

@@ -3,6 +3,8 @@ import math
 import pytest
 import torch
 
+from rlgen.core.settings import Setup
+from rlgen.generative.gan.gan import GAN
 from rlgen.generative.gan.losses import LOSSES, gradient_penalty, r1_penalty
 
 REAL, FAKE = torch.tensor([0.3, -1.0, 2.0]), torch.tensor([2.0, -0.5, -3.0])
@@ -101,3 +103,20 @@ def test_penalties_are_of_the_logit_of_the_label():
     x, y = torch.randn(2, 1, 1, 1), torch.tensor([0, 1])
     assert r1_penalty(critic, x, y).item() == pytest.approx((1 + 25) / 4)
     assert gradient_penalty(critic, x, x, y, torch.rand(2)).item() == pytest.approx((0 + 16) / 2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "discriminator", "generator"),
+    [("non-saturating", 2 * math.log(2), math.log(2)), ("lsgan", 0.25, 0.125), ("hinge", 2, 0)],
+)
+def test_baselines_are_the_losses_of_a_discriminator_that_cannot_decide(loss, discriminator, generator):
+    gan = GAN("digits", GAN.Config(batch=8, width=4, discriminator_width=4, size=8, loss=loss), Setup(threads=1))
+    found = gan.baselines()
+    assert found["discriminator_loss_undecided"] == pytest.approx(discriminator)
+    assert found["generator_loss_undecided"] == pytest.approx(generator)
+    assert (found["undecided_logit"], found["undecided_accuracy"]) == (0.5 if loss == "lsgan" else 0, 0.5)
+
+
+def test_a_critic_has_no_baselines():
+    config = GAN.Config(batch=8, width=4, discriminator_width=4, size=8, loss="wgan")
+    assert GAN("digits", config, Setup(threads=1)).baselines() == {}
