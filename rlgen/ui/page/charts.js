@@ -47,7 +47,8 @@
       splits: (u, i, low, high) => {
         const inside = ACCURACIES.filter((v) => v >= low && v <= high);
         if (inside.length >= 3) return inside;
-        return [0.1, 0.3, 0.5, 0.7, 0.9].map((s) => Number(bwd(fwd(low) + s * (fwd(high) - fwd(low))).toPrecision(4)));
+        const step = [1, 2, 5, 10, 20, 50, 100, 200].map((k) => k / 1000).find((k) => (high - low) / k <= 6) || 0.5;
+        return Array.from({ length: 8 }, (_, k) => Number((step * (Math.ceil(low / step) + k)).toFixed(4))).filter((v) => v <= Math.min(1, high));
       },
       values: (u, splits) => splits.map((v) => format.percent(v)),
     };

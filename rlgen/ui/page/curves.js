@@ -46,10 +46,11 @@
     for (const group of all) {
       const [run] = group.members;
       const has = (metric) => group.members.some((member) => series.metric(member.name, metric));
+      const alike = all.filter(({ members: [other] }) => other.kind === run.kind && other.task === run.task).length;
       let any = false;
       for (const axis of run.axes || []) {
         if (axis.last_resort && any) continue;
-        const compared = all.length > 1 && axis.compared && axis.compared.length ? axis.compared : null;
+        const compared = alike > 1 && axis.compared && axis.compared.length ? axis.compared : null;
         for (const [metric, legend] of Object.entries(axis.metrics)) {
           if (!has(metric) || (compared && !compared.includes(metric) && compared.some(has))) continue;
           any = true;
