@@ -140,12 +140,13 @@ def test_a_picture_opens_large_and_follows_the_time(open_page, runs):
 
 
 def test_only_differences_are_listed(open_page, runs):
-    agent(runs, "a", ramp(), result={"score": 5.0, "ci95": [4.0, 6.0]})
-    agent(runs, "b", ramp(), seed=1, config={"lr": 0.1}, result={"score": 7.0, "ci95": [6.5, 7.5]})
+    agent(runs, "a", ramp(), result={"score": 5.0, "mean": 5.0, "iqm": 5.5, "ci95": [4.0, 6.0]})
+    agent(runs, "b", ramp(), seed=1, config={"lr": 0.1}, result={"score": 7.0, "mean": 7.0})
     page = open_page(runs)
     rows = page.texts("#compare [aria-label='Settings that differ'] tbody th")
     assert rows == ["lr", "seed"]
-    assert "4 to 6" in page.text("#compare [aria-label='Final scores']")
+    scores = page.texts("#compare [aria-label='Final scores'] tbody tr")
+    assert scores == ["mean54 to 67", "iqm5.5–"]  # the score by its name, with its interval
     page.js("rlgen.view.set('runs', ['a'])")
     page.wait(lambda: "choose a second run" in page.text("#compare"), "one run alone")
 
@@ -202,3 +203,16 @@ def test_further_metrics_have_charts_of_their_own(open_page, runs):
     page.click("[data-metric=epsilon]")
     assert page.texts(".chart h3") == ["return per episode", "epsilon"]
     page.wait(lambda: page.all("[data-metric=odd_metric]"), "the metric of the last row")
+
+
+def test_statistics_of_the_chosen_runs(open_page, runs):
+    for seed in range(2):
+        agent(runs, f"slow-{seed}", ramp(top=1 + seed), seed=seed)
+        agent(runs, f"quick-{seed}", ramp(top=10 + seed), seed=seed, config={"lr": 0.1})
+    page = open_page(runs)
+    page.click("#statistics button")
+    page.wait(lambda: page.all("#statistics table"), "the tables")
+    text = page.text("#statistics")
+    assert "higher is better" in text
+    assert "slow-0 and 1 more" in text
+    assert "with probability" in text

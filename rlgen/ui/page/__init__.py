@@ -14,6 +14,7 @@ SCRIPTS = (
     "clock.js",
     "curves.js",
     "pictures.js",
+    "statistics.js",
     "compare.js",
     "details.js",
     "panels.js",

@@ -12,7 +12,7 @@
     for (const [name, value] of Object.entries(report)) {
       if (typeof value !== "number" || /(_ci95|_se|_std)$/.test(name)) continue;
       let interval = report[`${name}_ci95`] || null;
-      if (!interval && Array.isArray(report.ci95) && report.ci95.length === 2 && report.ci95[0] <= value && value <= report.ci95[1]) interval = report.ci95;
+      if (!interval && Array.isArray(report.ci95) && (name === "score" || value === report.score)) interval = report.ci95;
       if (!interval && typeof report[`${name}_se`] === "number") interval = [value - 1.96 * report[`${name}_se`], value + 1.96 * report[`${name}_se`]];
       found.set(name, { value, low: interval ? interval[0] : null, high: interval ? interval[1] : null });
     }
@@ -88,6 +88,7 @@
   rlgen.compare = function (parent) {
     parent.append(element("div", { class: "card" }, element("h3", { text: "Final scores" }), scores),
       element("div", { class: "card" }, element("h3", { text: "What differs" }), settings));
+    rlgen.statistics(parent);
     let drawn = "";
     view.on("data", (chosen) => {
       const now = JSON.stringify(chosen.map((run) => [run.name, run.report, run.config, run.plan, runs.slot(run.name)]));

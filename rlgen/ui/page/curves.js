@@ -80,11 +80,12 @@
       if (!curve) continue;
       const [run] = group.members;
       const place = metrics.indexOf(metric);
-      const alone = names.length === 1;
+      const alone = names.length === 1;  // in this chart
+      const single = (view.runs || []).length === 1;  // in all charts: a colour per metric then
       const text = curve.window ? `${legend}, running mean of ${curve.window} episodes` : legend;
       unit = unit || (view.x === "steps" ? run.time_label || runs.unit(run) : view.x === "seconds" ? "seconds of training" : "episodes");
-      curves.push({ ...curve, color: alone && metrics.length > 1 ? `var(--c${place % runs.palette})` : runs.color(run.name),
-        dash: alone ? 0 : place + (runs.slot(run.name) >= runs.palette ? 1 : 0),
+      curves.push({ ...curve, color: single && metrics.length > 1 ? `var(--c${place % runs.palette})` : runs.color(run.name),
+        dash: single ? 0 : place + (runs.slot(run.name) >= runs.palette ? 1 : 0),
         label: alone ? text : metrics.length > 1 ? `${group.name} · ${text}` : group.name, run: run.name, runs: group.members.map((m) => m.name) });
     }
     if (!curves.length) return null;

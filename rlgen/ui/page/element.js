@@ -115,7 +115,7 @@ window.rlgen = window.rlgen || {};
   /* A value of a setting: short JSON. */
   format.setting = function (value) {
     if (value === null || value === undefined) return "–";
-    if (typeof value === "string") return value || "“”";
+    if (typeof value === "string") return value || "none";
     if (typeof value === "number") return format.number(value);
     return JSON.stringify(value);
   };

@@ -49,18 +49,23 @@
   async function refresh(name, summary) {
     const known = runs.details.get(name);
     const text = JSON.stringify(summary);
+    const log = runs.log(name);
     let changed = false;
+    const first = log.version ? null : log.update();
+    if (first) first.catch(() => {});  // awaited below
     if (!known || known.summary !== text) {
       const details = await source.json(source.path(name));
       runs.details.set(name, { ...summary, ...details, name, summary: text });
       changed = true;
     }
+    if (first) await first;
     const names = view.x === "seconds" ? ["log", "timing"] : ["log"];
     if (view.x === "episodes" || (runs.details.get(name).axes || []).some((axis) => axis.episodes)) names.push("episodes");
     if (view.more.split(",").includes("rate")) names.push("timing");
     for (const kind of new Set(names)) {
-      const log = runs.log(name, kind);
-      if (changed || !log.version || runs.active(summary)) changed = (await log.update()) || changed;
+      const other = runs.log(name, kind);
+      if (first && other === log) continue;
+      if (changed || !other.version || runs.active(summary)) changed = (await other.update()) || changed;
     }
     return changed;
   }
