@@ -2,6 +2,7 @@
 
 import json
 import math
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ class Api:
 
     def __init__(self, root: Path) -> None:
         self.runs = Runs(root)
+        self._listed: tuple[Any, str] = (None, "")  # the list of runs as it was last, and its name
+        self._prefix = secrets.token_hex(4)  # a page outlives a server
 
     def json(self, path: str, query: str = "") -> dict[str, Any]:
         """The JSON at a path. Raises Missing where there is nothing, ValueError for a query out of its range."""
         match parts(path):
             case ["api", "runs"]:
-                return {"runs": self.runs.summaries(), "folder": str(self.runs.root)}
+                return self._list(parse_qs(query, max_num_fields=8).get("id", [""])[0])
             case ["api", "compare"]:
                 names = parse_qs(query, max_num_fields=50).get("run", [])
                 return comparing.compare(self.runs.root, [self.runs.directory(name) for name in names])
@@ -38,6 +41,16 @@ class Api:
                 points = min(numbers["points"], POINTS)
                 return self.runs.log(name, log, numbers["after"], given.get("id", [""])[0], points)
         raise Missing("there is nothing at this address")
+
+    def _list(self, known: str) -> dict[str, Any]:
+        """The summaries of all runs; `unchanged` for a page that knows them as `known`."""
+        runs = self.runs.summaries()
+        if runs is not self._listed[0]:
+            number = int(self._listed[1].rpartition("-")[2] or 0) + 1
+            self._listed = (runs, f"{self._prefix}-{number}")
+        if known == self._listed[1]:
+            return {"unchanged": True, "id": known}
+        return {"runs": runs, "folder": str(self.runs.root), "id": self._listed[1]}
 
     def picture(self, path: str) -> Path | None:
         """The file of the picture at a path; None for a path of another form. Raises Missing without the picture."""

@@ -1,23 +1,25 @@
 """Logs of a run, read from where the last reading ended; long ones thinned to the extremes of each part."""
 
 import json
-import math
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rlgen.core.former_names import current_metrics
+from rlgen.core.former_names import METRICS, current_metrics
 from rlgen.ui.reading import open_file
 
 LOGS = {"log": "metrics.jsonl", "timing": "timing.jsonl", "episodes": "episodes.jsonl"}  # by their names in addresses
-CHUNK = 2**21  # bytes that are read at a time
+CHUNK = 2**19  # bytes that are read at a time
 HELD = 2**23  # bytes of text of the rows that are held for thinning, at most
 EDGE = 2**17  # bytes at the start and the end of a log that are searched for names of metrics
 NAMES, LENGTH, SEEDS = 200, 100, 1_000  # metrics of a line, letters of a name and seeds of a metric, at most
 LARGEST = 1e300  # size of a number
+FORMER = frozenset(METRICS)
+ONE_AT_A_TIME = threading.Lock()  # whole logs are read one after the other, which takes less memory and no more time
 
 Row = dict[str, Any]  # "time" and metrics: a number, or a list of one number or None per seed
 
@@ -45,7 +47,8 @@ def read(root: Path, path: Path, after: int = 0, identity: str = "", points: int
         current = f"{state.st_dev:x}-{state.st_ino:x}"
         restart = identity != current or not 0 <= after <= state.st_size
         if restart and points:
-            return _thinned(file, current, points, singles=path.name == LOGS["episodes"])
+            with ONE_AT_A_TIME:
+                return _thinned(file, current, points, singles=path.name == LOGS["episodes"])
         offset = 0 if restart else after
         lines, offset = _chunk(file, offset)
         return Answer(current, offset, restart, list(_rows(lines)), offset + CHUNK // 2 < state.st_size)
@@ -69,51 +72,59 @@ def thin(rows: Sequence[Row], points: int) -> list[Row]:
     """
     start, end = rows[0]["time"], rows[-1]["time"]
     width = (end - start) / max(1, points // 2) or 1.0
-    extremes: dict[str, dict[int, list[Any]]] = {}  # metric -> part -> least, its row, largest, its row
-    counts: dict[str, int] = {}
-    last: dict[str, int] = {}
+    parts = [int((row["time"] - start) / width) for row in rows]
+    places: dict[str, list[int]] = {}  # metric -> rows
     for i, row in enumerate(rows):
-        part = int((row["time"] - start) / width)
-        for name, value in row.items():
-            if name == "time":
-                continue
-            counts[name] = counts.get(name, 0) + 1
-            last[name] = i
-            if value.__class__ is list:
-                known = [v for v in value if v is not None]
-                if not known:
-                    continue
-                low, high = min(known), max(known)
+        for name in row:
+            if name in places:
+                places[name].append(i)
             else:
-                low = high = value
-            parts = extremes.setdefault(name, {})
-            found = parts.get(part)
-            if found is None:
-                parts[part] = [low, i, high, i]
-                continue
-            if low < found[0]:
-                found[0], found[1] = low, i
-            if high > found[2]:
-                found[2], found[3] = high, i
+                places[name] = [i]
+    del places["time"]
+    few = {name for name, found in places.items() if len(found) <= points}
     kept: dict[int, set[str]] = {}  # row -> metrics
-    for name, count in counts.items():
-        if count > points:
-            for _, least, _, largest in extremes.get(name, {}).values():
-                kept.setdefault(least, set()).add(name)
-                kept.setdefault(largest, set()).add(name)
-            kept.setdefault(last[name], set()).add(name)
-    few = {name for name, count in counts.items() if count <= points}
+    for name, found in places.items():
+        if name not in few:
+            for i in _extremes(rows, name, found, parts):
+                kept.setdefault(i, set()).add(name)
     thinned = []
     for i, row in enumerate(rows):
-        chosen = kept.get(i, few)
-        found_here = {name: value for name, value in row.items() if name in few or name in chosen}
-        if found_here:
-            thinned.append({"time": row["time"], **found_here})
+        chosen = kept.get(i, ())
+        remaining = {name: value for name, value in row.items() if name in chosen or name in few}
+        if remaining:
+            thinned.append({"time": row["time"], **remaining})
     return thinned
 
 
+def _extremes(rows: Sequence[Row], name: str, places: Sequence[int], parts: Sequence[int]) -> set[int]:
+    """The rows among `places` with the least and the largest value of each part, and the last row."""
+    found = {places[-1]}
+    part, least, largest, low, high = -1, -1, -1, 0.0, 0.0
+    for i in places:
+        value = rows[i][name]
+        if value.__class__ is list:
+            known = [v for v in value if v is not None]
+            if not known:
+                continue
+            smallest, biggest = min(known), max(known)
+        else:
+            smallest = biggest = value
+        if parts[i] != part:
+            if part >= 0:
+                found.update((least, largest))
+            part, least, largest, low, high = parts[i], i, i, smallest, biggest
+            continue
+        if smallest < low:
+            low, least = smallest, i
+        if biggest > high:
+            high, largest = biggest, i
+    if part >= 0:
+        found.update((least, largest))
+    return found
+
+
 def _thinned(file: BinaryIO, identity: str, points: int, singles: bool) -> Answer:
-    """The whole log, thinned whenever four times as many rows as `points` are held.
+    """The whole log, thinned whenever six times as many rows as `points` are held.
 
     The extremes of extremes are those of all values. Of `singles`, rows of single events, every k-th is kept: their
     running mean stays what it is.
@@ -130,7 +141,7 @@ def _thinned(file: BinaryIO, identity: str, points: int, singles: bool) -> Answe
             if count % every == 0:
                 rows.append(row)
             count += 1
-            if len(rows) >= 4 * points + 4:
+            if len(rows) > 6 * points:
                 before = len(rows)
                 if singles:
                     rows, every = rows[::2], 2 * every
@@ -183,19 +194,30 @@ def _row(values: dict[str, Any]) -> Row | None:
     """A line by current names of metrics, with finite numbers alone; None without a time."""
     if not _finite(values.get("time")):
         return None
-    row: Row = {}
-    for name, value in current_metrics(values).items():
-        if value.__class__ is list:
-            if 0 < len(value) <= SEEDS:
-                row[name[:LENGTH]] = [v if _finite(v) else None for v in value]
-        elif _finite(value):
-            row[name[:LENGTH]] = value
-        if len(row) >= NAMES:
+    if not FORMER.isdisjoint(values):
+        values = current_metrics(values)
+    for value in values.values():
+        if (value.__class__ is not float and value.__class__ is not int) or not -LARGEST < value < LARGEST:
             break
-    return row if "time" in row else None
+    else:
+        if len(values) <= NAMES and max(map(len, values)) <= LENGTH:
+            return values
+    kept: Row = {}
+    for name, value in values.items():
+        if value.__class__ is float:
+            if -LARGEST < value < LARGEST:
+                kept[name] = value
+        elif value.__class__ is list:
+            if 0 < len(value) <= SEEDS:
+                kept[name] = [v if _finite(v) else None for v in value]
+        elif _finite(value):
+            kept[name] = value
+    if len(kept) > NAMES or any(len(name) > LENGTH for name in kept):
+        kept = {"time": kept["time"], **{name[:LENGTH]: kept[name] for name in list(kept)[:NAMES]}}
+    return kept
 
 
 def _finite(value: Any) -> bool:
     """Whether this is a number, and not infinite or NaN."""
     kind = value.__class__
-    return (kind is float and math.isfinite(value)) or (kind is int and abs(value) < LARGEST)
+    return (kind is float or kind is int) and -LARGEST < value < LARGEST

@@ -14,6 +14,9 @@ DEPTH = 4  # folders between the folder of runs and a run, at most
 FOLDERS = 20_000  # that are searched for runs, at most
 
 
+Stamp = tuple[int, ...]
+
+
 class Missing(UserError):
     """A run or a file of a run that does not exist, or that is not a file within the folder of runs."""
 
@@ -70,28 +73,38 @@ def read_json(root: Path, path: Path) -> dict[str, Any]:
     return value
 
 
-def runs(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Name and state of run.json of every run below the resolved folder `root`; links and hidden folders left out."""
-    waiting, left = [("", root)], FOLDERS
+def runs(root: Path) -> Iterator[tuple[str, Stamp]]:
+    """Name and stamp of every run below the resolved folder `root`; links and hidden folders are left out."""
+    waiting, left = [("", str(root))], FOLDERS
     while waiting:
         prefix, folder = waiting.pop()
         try:
             with os.scandir(folder) as entries:
-                found = [(e.name, e.path) for e in entries if _plain(e.name) and e.is_dir(follow_symlinks=False)]
+                found = [e for e in entries if _plain(e.name) and e.is_dir(follow_symlinks=False)]
         except OSError:
             continue
-        for name, path in found:
+        for entry in found:
             left -= 1
             if left < 0:
                 return
-            try:
-                state = os.stat(os.path.join(path, "run.json"), follow_symlinks=False)  # noqa: PTH116, PTH118 # a thousand runs
-            except OSError:
-                if prefix.count("/") + 1 < DEPTH:
-                    waiting.append((f"{prefix}{name}/", Path(path)))
-            else:
-                if stat.S_ISREG(state.st_mode):
-                    yield f"{prefix}{name}", state
+            found_stamp = stamp(entry.path)
+            if found_stamp is not None:
+                yield f"{prefix}{entry.name}", found_stamp
+            elif prefix.count("/") + 1 < DEPTH and not os.path.lexists(f"{entry.path}/run.json"):
+                waiting.append((f"{prefix}{entry.name}/", entry.path))
+
+
+def stamp(directory: str) -> Stamp | None:
+    """What changes when run.json of a run or the files beside it are replaced; None without a run."""
+    try:
+        state = os.stat(f"{directory}/run.json", follow_symlinks=False)  # noqa: PTH116 # of a thousand runs each second
+        return (
+            (state.st_mtime_ns, state.st_ino, os.stat(directory).st_mtime_ns)  # noqa: PTH116
+            if stat.S_ISREG(state.st_mode)
+            else None
+        )
+    except OSError:
+        return None
 
 
 def _plain(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Runs as the page shows them: a summary of each, and everything about one. Nothing of a run is executed or changed."""
 
 import math
+import operator
 import os
 import stat
 import time as clock
@@ -15,7 +16,7 @@ from rlgen.core.folder import Folder
 from rlgen.core.terminal import visible
 from rlgen.kinds import KINDS
 from rlgen.ui import logs, panels, reading
-from rlgen.ui.reading import Missing
+from rlgen.ui.reading import Missing, Stamp
 
 Json = dict[str, Any]
 ACTIVE = ("created", "running")  # states of a run that only its lock can confirm
@@ -33,17 +34,21 @@ class Runs:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self._summaries: dict[str, tuple[tuple[int, ...], Json | None]] = {}  # name -> state of its files, summary
+        self._summaries: dict[str, tuple[Stamp, Json | None]] = {}  # name -> stamp of its files, summary
+        self._listed: tuple[Json, ...] = ()  # the list of runs as it was last
         self._locks: dict[str, tuple[float, bool]] = {}  # name -> time of a look at the lock, and whether it was held
 
-    def summaries(self) -> list[Json]:
-        """A summary of every readable run, the newest first."""
+    def summaries(self) -> tuple[Json, ...]:
+        """A summary of every readable run, the newest first; the same object where nothing changed."""
         found = dict(reading.runs(self.root))
         for name in self._summaries.keys() - found.keys():
             self._summaries.pop(name, None)
             self._locks.pop(name, None)
-        listed = [summary for name, state in found.items() if (summary := self._summary(name, state)) is not None]
-        return sorted(listed, key=lambda summary: str(summary["started"]), reverse=True)
+        listed = [summary for name, stamp in found.items() if (summary := self._summary(name, stamp)) is not None]
+        listed.sort(key=lambda summary: str(summary["started"]), reverse=True)
+        if len(listed) != len(self._listed) or any(map(operator.is_not, listed, self._listed)):
+            self._listed = tuple(listed)
+        return self._listed
 
     def directory(self, name: str) -> Path:
         """The folder of a run. Raises Missing."""
@@ -55,7 +60,8 @@ class Runs:
 
     def summary(self, name: str) -> Json:
         """The summary of a run. Raises Missing."""
-        summary = self._summary(name, (self.directory(name) / "run.json").stat(follow_symlinks=False))
+        stamp = reading.stamp(str(self.directory(name)))
+        summary = self._summary(name, stamp) if stamp else None
         if summary is None:
             raise Missing(f"run.json of {name} does not describe a run")
         return summary
@@ -87,9 +93,9 @@ class Runs:
         """New lines of a log, as `logs.read`; no lines without such a log. Raises Missing without the run."""
         directory = self.directory(name)
         try:
-            return asdict(logs.read(self.root, directory / logs.LOGS[log], after, identity, points))
+            return dict(vars(logs.read(self.root, directory / logs.LOGS[log], after, identity, points)))
         except Missing:
-            return asdict(logs.Answer("", 0, bool(identity), [], False))
+            return dict(vars(logs.Answer("", 0, bool(identity), [], False)))
 
     def pictures(self, directory: Path) -> dict[str, list[int]]:
         """Name of each picture or film, and the times of those that are drawn through a training."""
@@ -118,19 +124,23 @@ class Runs:
             return next(path for path in (directory / picture).glob("*.png") if _is_at(path, int(time)))
         raise Missing(f"{name} has no picture {picture} {time}".rstrip())
 
-    def _summary(self, name: str, state: os.stat_result) -> Json | None:
-        directory = self.root / name
-        stamp = (state.st_mtime_ns, state.st_ino, *(_changed(directory / part) for part in ("portraits", labels.FILE)))
+    def _summary(self, name: str, stamp: Stamp) -> Json | None:
         known = self._summaries.get(name)
         if known is None or known[0] != stamp:
+            directory = self.root / name
             try:
                 summary = _summary(name, directory, plain(reading.read_json(self.root, directory / "run.json")))
             except Missing:
                 summary = None
             known = self._summaries[name] = (stamp, summary)
-        if known[1] is None or known[1]["status"] not in ACTIVE:
-            return known[1]
-        return {**known[1], "status": known[1]["status"] if self._alive(name) else "stale"}
+        summary = known[1]
+        if summary is None or not summary["active"]:
+            return summary
+        status = summary["active"] if self._alive(name) else "stale"
+        if status != summary["status"]:
+            summary = {**summary, "status": status}
+            self._summaries[name] = (stamp, summary)
+        return summary
 
     def _alive(self, name: str) -> bool:
         """Whether a process trains this run; its lock is tried every few seconds only, for that may delay a resume."""
@@ -185,6 +195,7 @@ def _summary(name: str, directory: Path, info: Json) -> Json | None:
     return {
         "name": name,
         "status": str(info.get("status", "unknown")),
+        "active": info["status"] if info.get("status") in ACTIVE else "",  # the status unless its process has died
         "error": info.get("error"),
         "kind": kind.name if kind else "",
         "algorithm": info["algorithm"],
@@ -226,14 +237,6 @@ def _object(value: Any) -> Json:
 
 def _number(value: Any) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _changed(path: Path) -> int:
-    """Time of the last change of a file or folder; 0 where there is none."""
-    try:
-        return path.stat(follow_symlinks=False).st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _is_at(path: Path, time: int) -> bool:

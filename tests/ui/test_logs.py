@@ -170,8 +170,8 @@ def test_of_episodes_every_kth_is_kept(tmp_path):
     path = tmp_path / "episodes.jsonl"
     write(path, [{"time": i, "seed": i % 2, "return": float(i % 7), "length": 5} for i in range(10_000)])
     answer = read(tmp_path, path, points=500)
-    assert answer.every == 8
-    assert [row["time"] for row in answer.rows] == list(range(0, 10_000, 8))
+    assert answer.every == 4
+    assert [row["time"] for row in answer.rows] == list(range(0, 10_000, 4))
     assert all(set(row) == {"time", "seed", "return", "length"} for row in answer.rows)
 
 
