@@ -1,5 +1,10 @@
 import json
+import shutil
 
+from filelock import FileLock
+
+from rlgen.core import labels
+from rlgen.core.files import replacing
 from tests.ui.conftest import make_run
 
 ROWS = [{"time": 10 * i, "loss": 1 / i, "return": [float(i), None]} for i in range(1, 6)]
@@ -72,3 +77,61 @@ def test_what_differs_between_runs(client, runs):
     (runs / "two" / "metrics.jsonl").unlink()
     (runs / "two" / "metrics.jsonl").symlink_to(runs / "one" / "metrics.jsonl")
     assert client.request("/api/compare?run=one&run=two")[0] == 404
+
+
+def test_an_unchanged_list_of_runs_is_not_sent_again(client, runs):
+    make_run(runs, "one")
+    first = client.json("/api/runs?id=")
+    assert client.json(f"/api/runs?id={first['id']}") == {"unchanged": True, "id": first["id"]}
+    make_run(runs, "two")
+    second = client.json(f"/api/runs?id={first['id']}")
+    assert len(second["runs"]) == 2
+    shutil.rmtree(runs / "one")
+    third = client.json(f"/api/runs?id={second['id']}")
+    assert [run["name"] for run in third["runs"]] == ["two"]
+    labels.write_note(runs / "two", "better")
+    fourth = client.json(f"/api/runs?id={third['id']}")
+    assert fourth["runs"][0]["note"] == "better"
+    info = json.loads((runs / "two" / "run.json").read_text())
+    with replacing(runs / "two" / "run.json") as partial:
+        partial.write_text(json.dumps({**info, "best": 7}))
+    assert client.json(f"/api/runs?id={fourth['id']}")["runs"][0]["best"] == 7
+
+
+def test_a_run_that_dies_is_stale(client, runs, monkeypatch):
+    monkeypatch.setattr("rlgen.ui.runs.LOCK_SECONDS", 0)
+    directory = make_run(runs, "one", status="running")
+    with FileLock(directory / "run.lock"):
+        first = client.json("/api/runs")
+        assert first["runs"][0]["status"] == "running"
+        assert client.json(f"/api/runs?id={first['id']}")["unchanged"]
+    second = client.json(f"/api/runs?id={first['id']}")
+    assert second["runs"][0]["status"] == "stale"
+    with FileLock(directory / "run.lock"):  # resumed
+        assert client.json(f"/api/runs?id={second['id']}")["runs"][0]["status"] == "running"
+
+
+def test_a_run_that_is_deleted_or_resumed_while_shown(client, runs):
+    directory = make_run(runs, "one", ROWS)
+    first = client.json("/api/runs/one/log?points=100")
+    with replacing(directory / "metrics.jsonl") as partial:
+        partial.write_text("".join(json.dumps(row) + "\n" for row in ROWS[:2]))
+    again = client.json(f"/api/runs/one/log?after={first['offset']}&id={first['id']}")
+    assert (again["restart"], again["rows"]) == (True, ROWS[:2])
+    (directory / "metrics.jsonl").unlink()
+    gone = client.json(f"/api/runs/one/log?after={again['offset']}&id={again['id']}")
+    assert (gone["restart"], gone["rows"], gone["offset"]) == (True, [], 0)
+    shutil.rmtree(directory)
+    for path in ("/api/runs/one", "/api/runs/one/log", "/api/runs/one/picture/samples/0"):
+        status, _, body = client.request(path)
+        assert (status, "one" in json.loads(body)["error"]) == (404, True)
+    assert client.live("one", "describe")[0] == 404
+
+
+def test_a_folder_that_is_made_later_is_shown(runs, tmp_path):
+    from rlgen.ui.runs import Runs
+
+    listed = Runs(tmp_path / "later")
+    assert listed.summaries() == ()
+    make_run(tmp_path / "later", "one")
+    assert [run["name"] for run in listed.summaries()] == ["one"]

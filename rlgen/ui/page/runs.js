@@ -7,7 +7,7 @@
   const MOST = 24;  // runs chosen at a time
   const slots = new Map();  // chosen run -> its place in the palette
   const runs = (rlgen.runs = {
-    list: [], byName: new Map(), details: new Map(), logs: new Map(), folder: "", error: "", loaded: false, palette: 8,
+    list: [], byName: new Map(), details: new Map(), logs: new Map(), folder: "", id: "", error: "", loaded: false, palette: 8,
   });
 
   /* A chosen run with everything about it, in the order of choice; those not yet loaded are left out. */
@@ -93,7 +93,8 @@
   async function fetchAll() {
     let answer;
     try {
-      answer = await source.json("/api/runs");
+      answer = await source.json(`/api/runs?id=${runs.id}`);
+      if (answer.unchanged) answer = { ...answer, runs: runs.list, folder: runs.folder };
     } catch (error) {
       runs.error = error.status === 403 || error.status === 401
         ? "This page is no longer authorised: open the address that rlgen ui printed."
@@ -105,6 +106,7 @@
     runs.error = "";
     runs.folder = answer.folder || "";
     runs.list = answer.runs;
+    runs.id = answer.id || "";
     runs.byName = new Map(runs.list.map((run) => [run.name, run]));
     const first = !runs.loaded;
     runs.loaded = true;
