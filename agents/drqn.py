@@ -98,7 +98,7 @@ class DRQN(DQN):
         rewards = window.reward + config.munchausen * (tau * chosen).clamp(CLIP, 0.0)
         entropy = tau * torch.special.entr(log_policy.exp()).sum(-1) if n > 1 else torch.zeros_like(rewards)
         reward, discount, known = n_step_returns(window._replace(reward=rewards + entropy), config.gamma, n)
-        reward = reward - entropy[:, :, : config.length]  # the first state of a window has none in its target
+        reward = reward - entropy[:, :, : reward.shape[2]]  # the first state of a window has none in its target
         return reward + discount * tau * torch.special.entr(policy).sum(-1), discount, known
 
     def outputs(self, inputs: ActorInput) -> tuple[Tensor, RecurrentState]:

@@ -133,7 +133,10 @@ class Replay(Stateful):
 
         The weights (N P)^-β are divided by the largest of each seed's draw.
         """
-        slot, weight = self._draw(size, self.n, beta)
+        return self.transitions(*self._draw(size, self.n, beta))
+
+    def transitions(self, slot: Slots, weight: NDArray[np.float32]) -> Batch:
+        """The n-step transitions that begin in these slots (S, B), with these importance weights."""
         last, reward, steps = slot, self.reward.take(slot), np.ones(slot.shape, np.int64)
         for k in range(1, self.n):  # the next row where the episode continues
             on = ~self.done.take(last)
@@ -146,6 +149,25 @@ class Replay(Stateful):
         numbers = [self._tensor(x) for x in (action, reward, discount)]
         return Batch(*(*self.frames.at(slot), *numbers, *after, self._tensor(weight), torch.from_numpy(slot)))
 
+    def spaced(self, most: int, window: int) -> tuple[NDArray[np.int64], Slots]:
+        """At most `most` evenly spaced stored windows of each seed: their rows since the beginning (B,), slots (S, B).
+
+        Of a vector environment every copy in turn.
+        """
+        first, end = self._whole(window)
+        total = max(0, end - first) * self.num_envs
+        place = np.linspace(0, total - 1, min(most, total)).round().astype(np.int64)
+        row = first + place // self.num_envs
+        return row, row % (self.rows + 1) * self.width + place % self.num_envs + self.column
+
+    def stored(self, slot: Slots) -> NDArray[np.float64] | None:
+        """Priorities (S, B) of these slots, before the exponent α, NaN without any yet; None of a uniform buffer."""
+        if self.priorities is None:
+            return None
+        place = slot // self.width * self.num_envs + slot % self.width % self.num_envs
+        found = np.take_along_axis(self.priorities.of, place, 1)
+        return np.where(found > 0, found ** (1 / self.alpha), np.nan)
+
     def window(self, index: Tensor) -> Window:
         """The n steps of the transitions with these slots (S, B)."""
         slot = self.frames.later(index.numpy()[..., None], np.arange(self.n))  # (S, B, n)
@@ -156,7 +178,10 @@ class Replay(Stateful):
 
     def sequences(self, size: int, length: int, beta: float = 0.0) -> Sequences:
         """`size` sequences of `length` steps for each seed, drawn by the priority of their first step, or uniformly."""
-        first, weight = self._draw(size, length, beta)
+        return self.sequences_from(*self._draw(size, length, beta), length)
+
+    def sequences_from(self, first: Slots, weight: NDArray[np.float32], length: int) -> Sequences:
+        """The sequences of `length` steps that begin in these slots (S, B), with these importance weights."""
         slot = self.frames.later(first[..., None], np.arange(length))  # (S, B, T)
         steps = self.frames.is_first(slot), self.action.take(slot).astype(np.int64), self.reward.take(slot)
         ends = self.terminated.take(slot), self.done.take(slot), self.recurrent_state.take(first, 0), weight

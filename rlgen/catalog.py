@@ -101,21 +101,25 @@ def _scores(package: str) -> dict[str, dict[str, str]]:
 
 
 POINTS = dict.fromkeys(("ring", "grid", "spiral"), Form("gan.points:PointGAN", ("points",)))  # in two dimensions
+REPLAY = ("replay",)  # the panel of a replay buffer
 CATALOG = {
     entry.name: entry
     for entry in (
         Entry("dqn", AGENT, "dqn:DQN", "DQN",
-              "Deep Q-learning (Mnih 2015)", "CartPole"),
+              "Deep Q-learning (Mnih 2015)", "CartPole", interactive=REPLAY),
         Entry("c51", AGENT, "dqn:DQN", "DQN",
-              "Distributional DQN over 51 returns (Bellemare 2017)", "CartPole", {"atoms": 51}, like="dqn"),
+              "Distributional DQN over 51 returns (Bellemare 2017)", "CartPole",
+              {"atoms": 51}, like="dqn", interactive=REPLAY),
         Entry("qrdqn", AGENT, "dqn:DQN", "DQN",
-              "Distributional DQN with quantile regression (Dabney 2018)", "CartPole", {"quantiles": 25}, like="dqn"),
+              "Distributional DQN with quantile regression (Dabney 2018)", "CartPole",
+              {"quantiles": 25}, like="dqn", interactive=REPLAY),
         Entry("rainbow", AGENT, "dqn:DQN", "DQN",
               "DQN with its six improvements (Hessel 2018)", "CartPole",
-              {"double": True, "dueling": True, "alpha": 0.5, "n_step": 3, "atoms": 51, "noisy": True}, like="dqn"),
+              {"double": True, "dueling": True, "alpha": 0.5, "n_step": 3, "atoms": 51, "noisy": True}, like="dqn",
+              interactive=REPLAY),
         Entry("drqn", AGENT, "drqn:DRQN", "DRQN",
               "Recurrent DQN, for partial observations (Hausknecht 2015)", "CartPoleHidden",
-              {"depth": 1, "double": True}),
+              {"depth": 1, "double": True}, interactive=REPLAY),
         Entry("qlearning", AGENT, "tabular:QLearning", "QLearning",
               "Tabular Q-learning, for few states (Watkins 1989)", "FrozenLake"),
         Entry("ae", MODEL, "autoencoders.ae:Autoencoder", "Autoencoder",

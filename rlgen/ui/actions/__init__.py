@@ -57,4 +57,5 @@ ACTIONS: dict[str, Action] = {
     "frames": Action("agents:frames", "thinking", 120),
     "take-over": Action("take_over:take_over", "takeover", 60),
     "what-if": Action("what_if:what_if", "whatif", 120),
+    "replay": Action("replay:replay", "replay", 120),
 }

@@ -32,5 +32,6 @@ SCRIPTS = (
     "panels/whatif.js",
     "panels/points.js",
     "panels/explain.js",
+    "panels/replay.js",
     "main.js",
 )

@@ -162,7 +162,7 @@
       const width = map.grid ? Math.max(columns * Math.max(square, 24), 110) : SIZE;
       const height = map.grid ? rows * (width / columns) : rows === 1 ? 40 : SIZE * 0.8;
       const canvas = element("canvas", {
-        tabindex: "0", role: "img", "aria-label": `${title}; arrow keys move between cells`,
+        tabindex: "0", role: "img", "data-keys": "", "aria-label": `${title}; arrow keys move between cells`,
         style: { width: `${width}px`, height: `${height}px`, display: "block", cursor: "crosshair" },
         on: { click: pick, keydown: move },
       });
