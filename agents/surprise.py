@@ -61,12 +61,11 @@ def surprise(agent: Any, most: int) -> Surprise:
     chunks = [_chunk(agent, slot[:, i : i + CHUNK]) for i in range(0, slot.shape[1], CHUNK)]
     numbers = [torch.cat(parts, 1)[0].cpu().numpy() for parts in zip(*chunks, strict=True)]
     observations, after, actions = numbers[:3]
-    stored = agent.replay.stored(slot)
-    return Surprise(
-        (row + 1) * agent.config.num_envs, observations, after, actions,
-        *(x.astype(np.float64) for x in numbers[3:]),
-        None if stored is None else np.where(np.isnan(stored[0]), np.nan, np.maximum(stored[0] - LEAST, 0)),
-    )  # fmt: skip
+    rewards, discounts, q, targets, priorities = (x.astype(np.float64) for x in numbers[3:])
+    time, stored = (row + 1) * agent.config.num_envs, agent.replay.stored(slot)
+    if stored is not None:
+        stored = np.maximum(stored[0] - LEAST, 0)
+    return Surprise(time, observations, after, actions, rewards, discounts, q, targets, priorities, stored)
 
 
 @torch.no_grad()

@@ -108,7 +108,7 @@ def _rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> f
     if known.sum() < 3 or np.ptp(one[known]) == 0 or np.ptp(other[known]) == 0:
         return None
     ranks = [np.argsort(np.argsort(x[known])) for x in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(np.array(ranks, np.float64))[0, 1])
 
 
 def _names(agent: "Agent") -> list[str]:
