@@ -49,7 +49,7 @@ def test_seeds_are_a_band_with_their_number(open_page, runs):
     agent(runs, "four", ramp(seeds=4), seeds=4)
     page = open_page(runs)
     assert "n = 4" in page.text(".legend")
-    curve = "rlgen.series.curve([{name: 'four'}], 'eval_return', {axis: 'steps', smoothing: 0, band: arguments[0]})"
+    curve = "rlgen.series.curve([{name: 'four'}], 'eval_return', {axis: 'steps', smoothing: 30, band: arguments[0]})"
     found = page.js(f"const c = {curve}; return [c.mean, c.low, c.high, c.n]", "range")
     ends = [row["eval_return"] for row in ramp(seeds=4)]
     assert found[0] == pytest.approx([sum(v) / 4 for v in ends])
@@ -203,6 +203,20 @@ def test_further_metrics_have_charts_of_their_own(open_page, runs):
     page.click("[data-metric=epsilon]")
     assert page.texts(".chart h3") == ["return per episode", "epsilon"]
     page.wait(lambda: page.all("[data-metric=odd_metric]"), "the metric of the last row")
+
+
+def test_the_fall_of_a_loss_and_distant_references_are_outside_until_enlarged(open_page, runs):
+    directory = model(runs, "run", [0, 100, 200], result={"uniform_nats": 400.0})
+    log(
+        directory / "metrics.jsonl",
+        [{"time": t, "nats": 300 if t == 0 else 30 - t / 1000} for t in range(0, 1100, 100)],
+    )
+    page = open_page(runs)
+    y = "const s = rlgen.charts.values().next().value.scales().y; return [s.min, s.max]"
+    low, high = page.wait(lambda: [v for v in page.js(y) if v is not None], "the scale")
+    assert 28 < low < 29.1
+    assert 29.9 <= high < 31
+    assert "uniform distribution, outside 400" in page.text(".legend").replace("\n", " ")
 
 
 def test_statistics_of_the_chosen_runs(open_page, runs):

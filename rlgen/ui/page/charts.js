@@ -22,10 +22,16 @@
     return `${Number((v / size).toPrecision(6))}${suffix}`;
   });
 
-  /* The vertical scale: linear, log, or accuracy (by the distance from 1). */
-  function vertical(kind) {
+  /* The vertical scale: linear, log, or accuracy (by the distance from 1). The fall of a loss at the start of a
+     training may lie outside of the chart, until a part of it is enlarged. */
+  function vertical(kind, extent, limits) {
+    const fit = (f) => (u, low, high) => {
+      const { min, max } = u.scales.x;
+      const all = limits && !(min !== null && min > extent[0]) && !(max !== null && max < extent[1]);
+      return f(u, ...(all ? [Math.max(low, limits[0]), Math.min(high, limits[1])] : [low, high]));
+    };
     if (kind === "log") return {
-      scale: { distr: 3, log: 10, range: (u, low, high) => [low / (high / low) ** 0.06 / 1.05, high * (high / low) ** 0.06 * 1.05] },
+      scale: { distr: 3, log: 10, range: fit((u, low, high) => [low / (high / low) ** 0.06 / 1.05, high * (high / low) ** 0.06 * 1.05]) },
       splits: (u, i, low, high) => {
         const steps = high / low < 1000 ? [1, 2, 5] : [1];
         const [first, last] = [low, high].map((v) => Math.floor(Math.log10(v)));
@@ -36,7 +42,7 @@
       },
       values: (u, found) => thousands(found),
     };
-    if (kind !== "accuracy") return { scale: { range: (u, low, high) => uPlot.rangeNum(low, high, 0.08, false) }, values: (u, s) => thousands(s) };
+    if (kind !== "accuracy") return { scale: { range: fit((u, low, high) => uPlot.rangeNum(low, high, 0.08, false)) }, values: (u, s) => thousands(s) };
     const fwd = (v) => -Math.log10(Math.max(LEAST, 1 - v));
     const bwd = (h) => 1 - 10 ** -h;
     return {
@@ -86,14 +92,14 @@
         points: { show: few, size: 6, width: 1.5, stroke, fill: colors.card } }]);
       entries.push({ curve, index });
     }
-    for (const [i, { value }] of spec.references.entries()) {
+    for (const [i, { value, outside }] of spec.references.entries()) {
       const ends = spec.extent;
-      add([ends, [value, value]], [{ points: { show: false }, focusable: false, stroke: colors.faint, width: 1, dash: i ? [2, 4] : [6, 4] }]);
+      add([ends, [value, value]], [{ auto: !outside, points: { show: false }, focusable: false, stroke: colors.faint, width: 1, dash: i ? [2, 4] : [6, 4] }]);
     }
     return { data: uPlot.join(tables), drawn, bands, entries };
   }
 
-  /* A chart with `update(spec)` and `destroy()`. spec: {title, label, unit, scale, band, curves, references, extent}.
+  /* A chart with `update(spec)`, `destroy()` and `scales()`. spec: {title, label, unit, scale, band, curves, references, extent}.
      curve: {x, mean, low, high, raw, dots, seeds, n, evaluation, label, color, dash, run, runs} */
   rlgen.chart = function () {
     const title = element("h3");
@@ -137,13 +143,13 @@
         return element("button", { type: "button", class: "entry", title: curve.label,
           on: { click: () => view.set("focus", curve.run), mouseenter: () => view.set("hover", curve.run), mouseleave: () => view.set("hover", "") } },
         sample, element("span", { class: "name", text: curve.label }), n, entry.output);
-      }), spec.references.map(({ label, value }) =>
-        element("span", { class: "entry" }, element("i", { class: "line reference" }), element("span", { class: "name", text: label }),
+      }), spec.references.map(({ label, value, outside }) =>
+        element("span", { class: "entry" }, element("i", { class: "line reference" }), element("span", { class: "name", text: outside ? `${label}, outside` : label }),
           element("output", { text: spec.scale === "accuracy" ? format.percent(value) : format.number(value) }))));
     }
 
     function options() {
-      const { scale, splits, values: ticks } = vertical(spec.scale);
+      const { scale, splits, values: ticks } = vertical(spec.scale, spec.extent, spec.limits);
       const axis = { stroke: colors.faint, grid: { stroke: colors.line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif",
         labelFont: "12px system-ui, sans-serif", labelSize: 18, labelGap: 2 };
       return {
@@ -191,7 +197,7 @@
       title.textContent = spec.title;
       card.setAttribute("aria-label", `${spec.title}: ${spec.curves.map((curve) => curve.label).join(", ")}`);
       made = columns(spec);
-      const now = JSON.stringify([spec.scale, spec.unit, view.theme(), made.drawn.length, made.bands, document.documentElement.className,
+      const now = JSON.stringify([spec.scale, spec.limits, spec.extent, spec.unit, view.theme(), made.drawn.length, made.bands, document.documentElement.className,
         spec.curves.map((c) => [c.label, c.color, c.dash, c.n, Boolean(c.raw), Boolean(c.dots)])]);
       if (chart && now === signature) {
         const zoomed = chart.scales.x.min > chart.data[0][0] || chart.scales.x.max < chart.data[0][chart.data[0].length - 1];
@@ -222,6 +228,6 @@
       if (chart) chart.destroy();
       card.remove();
     };
-    return { card, update, destroy };
+    return { card, update, destroy, scales: () => chart.scales };
   };
 })(window.rlgen);

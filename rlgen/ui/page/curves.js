@@ -6,7 +6,7 @@
   const BANDS = [["interval", "95 % interval"], ["range", "range of seeds"], ["seeds", "single seeds"]];
   const SCALES = [["auto", "as usual"], ["linear", "linear"], ["log", "logarithmic"]];
   const METRICS = { rate: "steps or images per second" };
-  const charts = new Map();  // key -> chart
+  const charts = (rlgen.charts = new Map());  // key -> chart
   const grid = element("div", { class: "charts" });
   const more = element("div", { class: "choices" });
   const note = element("p", { class: "faint" });
@@ -95,10 +95,21 @@
     const references = [];
     for (const [metric, label] of Object.entries(axis.references || {})) {
       const found = series.metric(first.name, metric);
-      const value = (first.references || {})[metric] ?? (found && found.seeds[0].filter((v) => v !== null).pop());
+      const value = (first.report || {})[metric] ?? (found && found.seeds[0].filter((v) => v !== null).pop());
       if (typeof value === "number") references.push({ label, value });
     }
-    return { title, unit, scale, band: view.band, curves, references, extent, ...mapping(first) };
+    const [low, high] = limits(curves, axis.fall || 0);
+    for (const reference of references) reference.outside = reference.value < low - (high - low) || reference.value > high + (high - low);
+    return { title, unit, scale, band: view.band, curves, references, extent, ...mapping(first),
+      limits: axis.fall ? limits(curves, axis.fall, references.filter((reference) => !reference.outside)) : null };
+  }
+
+  /* The range of the values after a first share of the training, and of reference lines. */
+  function limits(curves, share, references = []) {
+    const found = references.map(({ value }) => value);
+    for (const { x, low, high } of curves)
+      x.forEach((at, i) => at >= share * x[x.length - 1] && low[i] !== null && found.push(low[i], high[i]));
+    return [found.reduce((a, b) => Math.min(a, b), Infinity), found.reduce((a, b) => Math.max(a, b), -Infinity)];
   }
 
   /* Between the common time and the horizontal axis. */

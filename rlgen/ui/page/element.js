@@ -123,6 +123,6 @@ window.rlgen = window.rlgen || {};
   /* "top_losses.png" -> "Top losses". */
   format.title = function (name) {
     const words = name.replace(/\.(png|gif)$/, "").replace(/[_-]+/g, " ");
-    return words.charAt(0).toUpperCase() + words.slice(1);
+    return words.charAt(0).toUpperCase() + words.slice(1) + (name.endsWith(".gif") ? " (film)" : "");
   };
 })(window.rlgen);
