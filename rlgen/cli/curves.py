@@ -85,11 +85,15 @@ def plot(
     width: Width = None,
     quality: Annotated[
         int,
-        number("--quality", "Samples of a model whose quality is measured at each portrait, once; 0: none", 0),
+        number(
+            "--quality",
+            "Samples at each portrait of a model, whose quality is measured once and kept in quality.jsonl; 0: none",
+            0,
+        ),
     ] = 0,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Draw learning curves; seeds of one configuration become one line with a band.
+    """Draw learning curves, raw values faint, smoothed ones bold; seeds of one configuration are one line with a band.
 
     Without --out, the pictures of the final report of a single run are drawn as well.
     """
@@ -109,7 +113,8 @@ def plot(
 def compare(
     names: Names,
     out: Annotated[
-        Path | None, output("--out", "Picture of all curves: png, svg, pdf, or csv for the plotted numbers")
+        Path,
+        output("--out", "Picture of all curves: png, svg, pdf, or csv for the plotted numbers; by default compare.png"),
     ] = Path("compare.png"),
     metric: Metric = None,
     threshold: Annotated[
@@ -117,7 +122,7 @@ def compare(
         typer.Option(
             "--threshold",
             metavar="VALUE",
-            help="Value of the metrics up to which the time is taken; by default the best one that all reach",
+            help="Value of the metric whose first time is compared; by default the best one that all experiments reach",
             show_default=False,
         ),
     ] = None,
@@ -140,8 +145,7 @@ def compare(
         raise UserError("one run has nothing to be compared with: name two or more, or `rlgen plot` it")
     view = View(x, _metrics(metric), band, log)
     found = comparison.compare(folders, view, threshold)
-    if out is not None:
-        plots.curves(folders, out, view, width, apart=found["apart"])
+    plots.curves(folders, out, view, width, apart=found["apart"])
     if json_:
         print(json.dumps({**found, "picture": str(out)}, indent=2))
         return

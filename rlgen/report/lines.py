@@ -129,12 +129,21 @@ def lines(groups: Sequence[Experiment], view: View | None = None) -> list[Line]:
         if (line := _line(panel, metric, experiment, window if metric == panel.episodes else 0, view)) is not None
     ]
     if not view.metrics and len({line.label for line in found}) > 1:
-        fewer = [line for line in found if not line.panel.compared or line.metric in line.panel.compared]
-        found = fewer or found
+        found = _compared(found)
     if not found:
         wanted = " or ".join(view.metrics or (panel.value for panel in kind.panels))
         raise UserError(f"{runs[0].name} has no {wanted} in its log yet: plot it later")
     return sorted(found, key=lambda line: line.is_evaluation)  # evaluations are drawn on top
+
+
+def _compared(found: Sequence[Line]) -> list[Line]:
+    """Fewer metrics for several experiments; all of an experiment that has none of those few in a panel."""
+    few = {(line.label, line.task, line.panel.value) for line in found if line.metric in line.panel.compared}
+    return [
+        line
+        for line in found
+        if line.metric in line.panel.compared or (line.label, line.task, line.panel.value) not in few
+    ]
 
 
 def _line(panel: Panel, metric: str, experiment: Experiment, window: int, view: View) -> Line | None:

@@ -22,6 +22,8 @@ Row = dict[str, Any]
 
 BLOCK = 1 << 20  # bytes read at once
 LONGEST = 1 << 24  # bytes of a line, beyond which the rest of a file is no log
+LARGEST = 1e100  # magnitude of a number, beyond which sums would overflow
+SEEDS = 1_000  # of a run, at most
 LETTERS = 80  # of a name or value in a picture
 TABLES = ("config", "plan", "result", "baselines")  # entries of run.json that are dictionaries
 
@@ -164,13 +166,19 @@ def _parsed(block: bytes) -> tuple[list[Row], int]:
 
 
 def _floats(values: Sequence[Any]) -> Floats:
-    """Numbers (P,), or lists of S numbers (P, S), as the last value is; NaN for what has another form."""
+    """Numbers (P,), or lists of S numbers (P, S), as the last value is; NaN for what has another form or no bounds."""
     try:
         found = np.array(values, np.float64)
-        if found.ndim <= 2:
-            return found
     except (ValueError, TypeError, OverflowError):
-        pass
+        found = _fitting(values)
+    if found.ndim > 2:
+        found = np.full(len(values), np.nan)
+    found = np.where(np.abs(found) <= LARGEST, found, np.nan)
+    return found[:, :SEEDS] if found.ndim == 2 else found
+
+
+def _fitting(values: Sequence[Any]) -> Floats:
+    """Numbers in the form of the last value, NaN for values of another form."""
     if not isinstance(values[-1], list):
         return np.array([_number(value) for value in values])
     seeds = len(values[-1])
@@ -191,7 +199,7 @@ def _joined(parts: Sequence[Series]) -> Series:
     shape = parts[-1][1].shape[1:]
     alike = [(times, values) for times, values in parts if values.shape[1:] == shape]
     times, values = np.concatenate([t for t, _ in alike]), np.concatenate([y for _, y in alike])
-    finite = np.isfinite(times)
+    finite = np.isfinite(times) & (times >= 0)
     if not (finite.all() and (np.diff(times) > 0).all()):
         times, values = times[finite], values[finite]
         order = np.argsort(times, kind="stable")
@@ -209,7 +217,7 @@ def _episodes(path: Path) -> dict[int, Series]:
         if len(found) == 3 and all(column.ndim == 1 for column in found):
             parts.append(np.stack(found, axis=1))
     rows = np.concatenate([np.zeros((0, 3)), *parts])
-    rows = rows[np.isfinite(rows).all(axis=1)]
+    rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 1] >= 0)]
     if (np.diff(rows[:, 1]) < 0).any():
         rows = rows[np.argsort(rows[:, 1], kind="stable")]
     seeds = rows[:, 0]

@@ -92,6 +92,9 @@ def curves(
     view = view or View()
     unique = {directory.resolve(): directory for directory in directories}  # a run named twice is not two seeds
     found = lines(experiments([read(directory) for directory in unique.values()], apart), view)
+    for directory in unique.values():
+        if not directory.is_dir():  # writing into it would make an empty run
+            raise UserError(f"{directory} was removed while it was plotted")
     with replacing(out) as partial:
         if suffix == "csv":
             numbers.write(found, view, partial)

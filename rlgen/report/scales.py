@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MARGIN = 0.05  # of the height, above and below the values
 ACCURACIES = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)  # ticks
 ROUNDING = 1e-5  # errors below it are those of means, not of images
-FEW = 3  # ticks, at least
+FEW, MANY = 3, 12  # ticks, at least and at most
 DECADES = 3  # of a logarithmic axis, up to which there are ticks at 2 and 5 times a power of ten
 
 
@@ -45,6 +45,7 @@ def _logarithmic(axes: "Axes", values: Floats) -> None:
     steps = (1, 2, 5) if high / low < 10**DECADES else (1,)
     exponents = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     ticks = _inside([step * 10.0**exponent for exponent in exponents for step in steps], low, high)
+    ticks = ticks[:: -(-len(ticks) // MANY)]
     _ticks(axes, {tick: f"{tick:,.10g}" for tick in ticks})
     axes.set_ylim(low, high)  # last: ticks move limits
 

@@ -84,6 +84,7 @@ def test_lower_is_better_for_a_loss(tmp_path):
     assert row["better"] == "lower"
     assert [scores["best"]["value"] for scores in row["scores"]] == [105.5, 100.5]
     assert [scores["time_to_threshold"]["each"] for scores in row["scores"]] == [[400, 500], [400, 400]]
+    assert [scores["time_to_threshold"]["median"] for scores in row["scores"]] == [500, 400]  # by all of two seeds
     assert found["improvement"][0]["probability"] == 0
 
 
@@ -159,3 +160,13 @@ def test_what_cannot_be_compared(agent, model):
         UserError, match=r"no metric 'eval_retrun': did you mean eval_return\?; the 2 runs have eval_return"
     ):
         compare([agent("c"), agent("d", 1)], View(metrics=("eval_retrun",)))
+
+
+def test_a_run_without_the_metrics_of_a_comparison_keeps_its_own(agent, tmp_path):
+    rows = [{"time": 100 * i, "return": float(i)} for i in range(1, 9)]
+    young = write(tmp_path / "young", {**AGENT, "config": OTHER}, rows)
+    found = compare([agent("a"), young])
+    assert [(row["metric"], [s is not None for s in row["scores"]]) for row in found["metrics"]] == [
+        ("return", [False, True]),
+        ("eval_return", [True, False]),
+    ]

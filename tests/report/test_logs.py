@@ -164,3 +164,22 @@ def test_the_quality_of_samples_is_read_beside_the_metrics(tmp_path):
     found = read(run)
     assert found.metrics.keys() == {"discriminator_loss", "eval_kid", "kid_floor"}
     assert found.known["kid_floor"] == 1
+
+
+def test_two_entries_in_a_line_are_no_line(tmp_path):
+    run = read(log(tmp_path, '{"time": 1, "return": 1}\n{"time": 2, "return": 2}, {"time": 3, "return": 3}\n'))
+    assert (run.metrics["return"][0].tolist(), run.damaged) == ([1], 1)
+
+
+@pytest.mark.parametrize("value", [1e101, -1e308])
+def test_values_beyond_all_bounds_are_gaps_and_times_below_zero_are_none(tmp_path, value):
+    rows = [{"time": 1, "return": 1.0}, {"time": 2, "return": value}, {"time": -3, "return": 3.0}]
+    times, values = read(write(tmp_path / "run", AGENT, [*rows, {"time": 1e200, "return": 4.0}])).metrics["return"]
+    assert times.tolist() == [1, 2]
+    assert np.isfinite(values).tolist() == [True, False]
+
+
+def test_more_seeds_than_can_be_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr("rlgen.report.logs.SEEDS", 3)
+    run = write(tmp_path / "run", AGENT, [{"time": 1, "return": [1.0, 2.0, 3.0, 4.0]}])
+    assert read(run).metrics["return"][1].tolist() == [[1, 2, 3]]

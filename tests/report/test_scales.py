@@ -82,3 +82,7 @@ def test_zeros_do_not_stretch_a_logarithmic_axis():
     axes = fitted("log", [0.0, 0.5, 1.0])
     assert axes.get_ylim()[0] > 0.4
     assert fitted("log", [0.0, 0.0]).get_yscale() == "linear"
+
+
+def test_many_powers_of_ten_have_few_ticks():
+    assert 6 <= len(labels(fitted("log", [1e-40, 1e40]))) <= 12
