@@ -127,7 +127,7 @@ CATALOG = {
         Entry("vae", MODEL, "autoencoders.vae:VAE", "VAE",
               "Variational autoencoder (Kingma & Welling 2014)", "mnist", interactive=("latent",)),
         Entry("vqvae", MODEL, "autoencoders.vqvae:VQVAE", "VQVAE",
-              "Codebook autoencoder, PixelCNN prior (van den Oord 2017)", "mnist"),
+              "Codebook autoencoder, PixelCNN prior (van den Oord 2017)", "mnist", interactive=("codes",)),
         Entry("gan", MODEL, "gan.gan:GAN", "GAN",
               "Generative adversarial network (Goodfellow 2014)", "mnist",
               interactive=("opinion",), forms=POINTS),

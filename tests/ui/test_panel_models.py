@@ -1,4 +1,4 @@
-"""The panels of generative models in a browser: latent plane, pixels, discriminator, nearest training images."""
+"""The panels of generative models in a browser: latent plane, codes, pixels, discriminator, nearest training images."""
 
 import pytest
 
@@ -15,6 +15,7 @@ def trained(tmp_path_factory):
     rlgen.train("vae", "digits", runs=runs, name="vae", latent=3, depth=1, **TINY)
     rlgen.train("gan", "digits", runs=runs, name="gan", latent=2, size=8, discriminator_width=4, **TINY)
     rlgen.train("gated-pixelcnn", "digits", runs=runs, name="pixels", likelihood="bernoulli", **PIXELS, **TINY)
+    rlgen.train("vqvae", "digits", runs=runs, name="vqvae", code_dim=3, prior_width=4, prior_blocks=1, **TINY)
     return runs
 
 
@@ -84,6 +85,16 @@ def test_a_drawn_picture_is_encoded_and_shown_with_its_reconstruction(open_page,
     page.wait(lambda: page.js("return document.querySelectorAll('.figures img')[0].src") != shown, "the stroke")
     assert len(page.all(".figures img")) == 2
     assert page.all(".crosshair.own")
+
+
+def test_a_code_of_an_image_is_replaced_by_another_of_the_codebook(open_page, trained):
+    page = opened(open_page, trained, "codes", "vqvae")
+    answered(page, "Choose a place in the grid")
+    assert len(page.all(".grid-of-codes .tile")) == 4
+    page.click(".grid-of-codes .tile:nth-child(2)")
+    page.click(".codebook .tile:not([aria-pressed=true])")
+    answered(page, "1 of 4 codes changed")
+    assert len(page.all(".figures img")) == 3
 
 
 def test_a_pixel_has_a_distribution_and_a_field_and_an_image_is_completed(open_page, trained):

@@ -125,6 +125,21 @@ class VQVAE(EMAModel):
             codes = (codebook.lookup(codebook.nearest(chunk.to(self.device))) for chunk in chunks)
             return torch.cat([self.likelihood.mean(self.ema.decode(e)).cpu() for e in codes])
 
+    def indices(self, x: Tensor) -> Tensor:
+        """Codes of images (N, C, H, W) in [0, 1]: (N, H / 4, W / 4) indices into the codebook, on the CPU."""
+        with evaluating(self.ema):
+            chunks = torch.split(x, self.chunk_size(CHUNK_SIZE))
+            return torch.cat(
+                [self.ema.codebook.nearest(self.ema.encode(part.to(self.device))).cpu() for part in chunks]
+            )
+
+    def decode_indices(self, k: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] of codes by their indices (N, H / 4, W / 4), on the CPU."""
+        with evaluating(self.ema):
+            chunks = torch.split(k, self.chunk_size(CHUNK_SIZE))
+            codes = (self.ema.codebook.lookup(part.to(self.device)) for part in chunks)
+            return torch.cat([self.likelihood.mean(self.ema.decode(e)).cpu() for e in codes])
+
     def reconstruct(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W), encoded, quantised and decoded."""
         return self.decode(self.encode(x))

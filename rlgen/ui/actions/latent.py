@@ -80,8 +80,7 @@ def encode(algorithm: Any, request: Request, session: Session) -> dict[str, Any]
 def _model(algorithm: Any) -> LatentModel:
     if isinstance(algorithm, LatentModel):
         return algorithm
-    why = "its code is a grid of discrete codes, without directions" if hasattr(algorithm, "code_counts") else "none"
-    raise UserError(f"{type(algorithm).__name__} has no latent vector of an image ({why}): take an ae or a vae")
+    raise UserError(f"{type(algorithm).__name__} has no latent vector of an image: take an ae or a vae")
 
 
 def _units(model: LatentModel, session: Session) -> tuple[Units, list[int] | None]:

@@ -21,6 +21,7 @@ SCRIPTS = (
     # a line for each file in panels/, and for what several of them use
     "subject.js",
     "panels/latent.js",
+    "panels/codes.js",
     "panels/pixels.js",
     "panels/opinion.js",
     "panels/nearest.js",

@@ -119,8 +119,8 @@ def test_a_picture_is_encoded_as_the_likelihood_takes_it(model, session):
         assert found["label"] is None
 
 
-@pytest.mark.parametrize(("name", "why"), [("vqvae", "discrete codes"), ("gan", "none"), ("pixelcnn", "none")])
-def test_models_without_a_latent_vector_are_refused(model, session, name, why):
+@pytest.mark.parametrize("name", ["vqvae", "gan", "pixelcnn"])
+def test_models_without_a_latent_vector_are_refused(model, session, name):
     for action in (latent.units, latent.decode, latent.encode):
-        with pytest.raises(UserError, match=f"{why}.*take an ae or a vae"):
+        with pytest.raises(UserError, match="has no latent vector of an image: take an ae or a vae"):
             action(model(name), {}, session)

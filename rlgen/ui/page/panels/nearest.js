@@ -38,7 +38,7 @@
         rlgen.fill(neighbours, figure(found.image, "sample"), found.neighbours.map((n) =>
           figure(n.image, `${format.number(Number(n.distance.toPrecision(3)))} · percentile ${Math.round(n.percentile)}${name(n.label)}`)));
         const p = found.percentile;
-        const judgement = p < 1 ? "closer than almost any test image is: perhaps a copy" : p < 10 ? "closer than most test images are" : p <= 90 ? "as far as test images are: no copy" : "further than most test images are: unlike any training image";
+        const judgement = p < 1 ? "closer than almost any test image is: perhaps a copy" : p < 10 ? "closer than most test images are" : p <= 90 ? "as far as test images are: no sign of a copy" : "further than most test images are: unlike any training image";
         text.textContent = `The nearest of ${format.number(found.training)} training images is at distance ${format.number(Number(found.neighbours[0].distance.toPrecision(3)))}, percentile ${format.number(Number(p.toPrecision(3)))} of the distances of ${found.references.length} test images to theirs: ${judgement}.`;
         chartOf();
       } catch (error) {

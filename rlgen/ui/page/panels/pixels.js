@@ -100,12 +100,13 @@
       const blind = !found.earlier ? "" : found.blind_pixels
         ? `; blind spot: ${found.blind_pixels} pixel${found.blind_pixels > 1 ? "s" : ""} within the reach of the network have no effect`
         : "; no blind spot within the reach of the network";
-      text.textContent = `Row ${row}, column ${column}: the value has probability ${format.percent(p[level])}, ${format.number(found.nats.reduce((a, b) => a + b, 0))} nats; ${share}${blind} (gradient, mean over ${found.images} image${found.images > 1 ? "s" : ""}).`;
+      text.textContent = `Row ${found.row}, column ${found.column}: the value has probability ${format.percent(p[level])}, ${format.number(found.nats.reduce((a, b) => a + b, 0))} nats; ${share}${blind} (gradient, mean over ${found.images} image${found.images > 1 ? "s" : ""}).`;
     }
 
     const ask = rlgen.newest(async () => {
       try {
-        found = await call("pixels-pixel", { ...request, row, column });
+        const place = { row, column };  // which may move on meanwhile
+        found = { ...(await call("pixels-pixel", { ...request, ...place })), ...place };
         describe();
         draw();
       } catch (error) {
@@ -214,7 +215,7 @@
     const seedInput = rlgen.whole(0, 0, 2147483647, (value) => { seed = value; });
     const stop = button("Stop", () => { job += 1; progress.hidden = true; stop.disabled = true; note.textContent = "Stopped."; }, { disabled: true });
     const edit = element("input", { type: "checkbox", on: { change: (event) => { editing = event.target.checked; if (editing) layers.querySelector("select").value = layer = "image"; draw(); } } });
-    const layers = labelled("Show", rlgen.select(LAYERS, layer, (next) => { layer = next; draw(); }));
+    const layers = labelled("Show", rlgen.select(LAYERS, layer, (next) => { layer = next; edit.checked = editing = false; draw(); }));
     const channels3 = labelled("Channel", rlgen.select([["0", "red"], ["1", "green"], ["2", "blue"]], "0", (c) => { channel = Number(c); if (found) describe(); }), { hidden: true });
     parent.append(
       element("div", { class: "columns2" },
