@@ -11,6 +11,7 @@ from tests.generative.autoregressive.cases import CASES, binary_images, build_ne
 def test_rows_can_be_sampled_with_other_uses_of_the_network_between_them(case):
     shape = (1, 6, 5)
     network, x = build_network(CASES[case], shape), binary_images(2, shape)
+    before = x.clone()
     known = torch.zeros(2, 6, 5, dtype=torch.bool)
     known[0, :2] = True
     expected = sample_pixels(network, Bernoulli(), x, known, None, torch_stream(0, "noise"))
@@ -23,3 +24,4 @@ def test_rows_can_be_sampled_with_other_uses_of_the_network_between_them(case):
         assert torch.equal(sampler.x[:, :, row + 1 :], x[:, :, row + 1 :])  # not sampled yet
     assert sampler.done
     assert torch.equal(sampler.x, expected)
+    assert torch.equal(x, before)

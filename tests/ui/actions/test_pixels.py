@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -114,14 +115,17 @@ def test_a_completion_of_one_class(model, session):
     assert torch.equal(decoded(found["images"]), to_bytes(expected))
 
 
-def test_the_time_of_a_completion_is_bounded(model, session, monkeypatch):
-    monkeypatch.setattr(pixels, "SLICE", 0.0)
-    monkeypatch.setattr(pixels, "MAX_SECONDS", 1e-9)
-    found = pixels.complete(model("pixelcnn"), {"known": [0] * 64}, session)
-    assert (found["done"], found["stopped"], found["row"]) == (False, False, 0) or found["stopped"]
-    again = pixels.complete(model("pixelcnn"), {"continue": True}, session)
-    assert again["stopped"]
-    assert again["row"] < 8
+def test_the_time_of_all_slices_of_a_completion_is_bounded(model, session, monkeypatch):
+    """By a clock that advances by a second whenever it is read."""
+    clock = itertools.count()
+    monkeypatch.setattr(pixels.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(pixels, "SLICE", 0.0)  # a row at a time, of 3 seconds
+    monkeypatch.setattr(pixels, "MAX_SECONDS", 10.0)
+    answers = [pixels.complete(model("pixelcnn"), {"known": [0] * 64}, session)]
+    answers += [pixels.complete(model("pixelcnn"), {"continue": True}, session) for _ in range(4)]
+    assert [answer["row"] for answer in answers] == [1, 2, 3, 3, 3]
+    assert [answer["stopped"] for answer in answers] == [False, False, False, True, True]
+    assert not any(answer["done"] for answer in answers)
 
 
 def test_bad_requests_of_completions(model, session):
