@@ -92,6 +92,17 @@ def test_probabilities_of_c51_sum_to_1_and_have_q_as_their_mean(build):
     assert agent.values(OBS[0]).atoms.shape == (11,)
 
 
+def test_weights_of_another_age_have_their_own_atoms(build):
+    agent, other = build(atoms=11), build(atoms=11, seed=1)
+    agent.support.range[:] = [[0.0, 40.0]]
+    agent.fit_support()
+    other.load_learned(agent.learned_dict())
+    found, expected = other.values(OBS), agent.values(OBS)
+    np.testing.assert_array_equal(found.atoms, expected.atoms)
+    np.testing.assert_array_equal(found.q, expected.q)
+    assert found.atoms[-1] == 50
+
+
 def test_the_mean_of_the_quantiles_is_q(build):
     found = build(quantiles=5).values(OBS)
     assert found.quantiles.shape == (20, 2, 5)

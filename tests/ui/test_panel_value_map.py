@@ -35,6 +35,7 @@ def answered(page, text):
 
 
 def test_a_map_of_a_lake_at_every_age_and_the_backup_of_a_cell(open_page, trained):
+    from selenium.webdriver import ActionChains
     from selenium.webdriver.common.keys import Keys
 
     page = opened(open_page, trained, "value_map", "lake")
@@ -43,13 +44,16 @@ def test_a_map_of_a_lake_at_every_age_and_the_backup_of_a_cell(open_page, traine
         "V(s), learned", "V*(s), exact", "V(s) − V*(s)", "visits",
     ]  # fmt: skip
     assert "optimal in" in page.text(".panel")
-    page.click(".panel canvas")  # in the middle: row 2, column 2
+    canvas = page.find(".panel canvas")
+    page.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", canvas)
+    ActionChains(page.driver, duration=0).move_to_element_with_offset(canvas, 20, 20).click().perform()
     answered(page, "Bellman backup at row 2, column 2")
     assert len(page.all(".panel tbody tr")) == 4
     page.find(".panel canvas").send_keys(Keys.ARROW_UP)
     answered(page, "Bellman backup at row 1, column 2")
     page.find(".panel canvas").send_keys(Keys.ARROW_LEFT)
-    answered(page, "Bellman backup at row 1, column 1")  # a hole: an episode ends there
+    answered(page, "Bellman backup at row 1, column 1")
+    answered(page, "No step starts in this state")  # a hole: an episode ends there
     page.js("rlgen.view.follow(false, 10)")
     answered(page, "Weights at 0 steps")
 

@@ -84,7 +84,8 @@ def value_map(agent: "Agent", request: Json, session: Json) -> Json:
 def backup(agent: "Agent", request: Json, session: Json) -> Json:
     """The Bellman backup r + γ Σ P V(s') of each action in the state of `numbers`, with every outcome.
 
-    Where the transitions are unknown the backups are null, for the `reason` given, and Q remains.
+    Where the transitions are unknown the backups are null, for the `reason` given, and Q remains. `steps` is whether an
+    episode can be in this state and go on; null if unknown.
     """
     from rlgen.agents import backups
     from rlgen.envs import transitions
@@ -136,6 +137,7 @@ def backup(agent: "Agent", request: Json, session: Json) -> Json:
         "described": _described(coordinates),
         "actions": actions,
         "v": float(q.max()),
+        "steps": None if exact is None or number is None else bool(exact.reachable[int(number[0])]),
         "gamma": agent.config.gamma,
         "reason": reason,
         "time": agent.time,

@@ -104,6 +104,8 @@ def test_a_backup_of_a_cell_in_numbers():
     agent = filled("FrozenLake", gamma=0.9)
     found = asked(backup, agent, {"numbers": [2, 2]})
     best = optimum("FrozenLake-v1", 0.9).q
+    assert found["steps"]
+    assert not asked(backup, agent, {"numbers": [1, 1]})["steps"]  # a hole
     assert [action["q"] for action in found["actions"]] == pytest.approx(agent.q[0, 10].tolist())
     assert [action["exact"] for action in found["actions"]] == pytest.approx(best[10].tolist())
     for action in found["actions"]:

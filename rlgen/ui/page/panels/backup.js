@@ -31,7 +31,7 @@
       known ? cell(sum(a, found.gamma)) : []));
     return [
       element("h3", { text: `Bellman backup at ${place}` }),
-      element("p", { class: "small faint", text: found.reason || `The error is backup − Q: 0 where Q satisfies the Bellman equation. Greedy: ${greedy ? greedy.name : "–"}.` }),
+      element("p", { class: "small faint", text: found.steps === false ? "No step starts in this state: an episode ends here, or never comes here." : found.reason || `The error is backup − Q: 0 where Q satisfies the Bellman equation. Greedy: ${greedy ? greedy.name : "–"}.` }),
       element("table", { class: "compared", style: { "margin-top": "0.4rem" } },
         element("thead", {}, element("tr", {}, heads.map((text) => element("th", { scope: "col", text })))),
         element("tbody", {}, rows)),
