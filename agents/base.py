@@ -13,6 +13,7 @@ from rlgen.agents.dynamic_programming import optimum
 from rlgen.agents.evaluation import report, rollout
 from rlgen.core.algorithm import Metrics, Progress, Report, Rows
 from rlgen.core.images import Grid
+from rlgen.core.notebook import Bundle, bundle, facts_of
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, numpy_stream
 from rlgen.core.settings import Setup
@@ -41,6 +42,20 @@ class Agent(Stateful):
     def describe_task(self) -> dict[str, str]:
         """The environment's id, its observation and action spaces, and the episode limit, for the start panel."""
         return self.env.describe()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+        """In a notebook: facts, Q-values of the first observation of an episode, and its frame where there is one."""
+        frame, options = None, {}
+        try:
+            env = self.make_env(1, derive(self.seed, "notebook"), restart=False, render_mode="rgb_array")
+            frame = env.render(0)
+        except Exception:  # an environment without pictures, of which no kind of error is agreed
+            env = self.make_env(1, derive(self.seed, "notebook"), restart=False)
+        q = self.values(env.obs, None, env.is_first, env.action_mask if env.action_mask.shape[1] > 1 else None).q[0]
+        options["Q(s, a) at start"] = "  ".join(f"{action}: {value:.3g}" for action, value in enumerate(q.tolist()))
+        env.close()
+        title = f"{type(self).__name__} on {self.task} after {self.time:,} steps"
+        return bundle(title, {**facts_of(self), **options}, frame)
 
     # ---- acting
 

@@ -19,6 +19,7 @@ from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder, safe
 from rlgen.core.images import Grid
+from rlgen.core.notebook import Bundle, bundle
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan, Setup
 from rlgen.preparation import changed, check_methods, make, plain, preset_names, saved_settings, settings_of
@@ -49,6 +50,17 @@ class TrainedRun(Folder):
         path = Path(out) if out else self.directory / "curves.png"
         plots.curves([self.directory], path, View(x))
         return path
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+        """In a notebook: facts, final scores, the learning curves."""
+        info, scores, curves = self.info, self.result, self.directory / "curves.png"
+        facts = {"status": self.status, "time": f"{info['time']:,} {catalog.find(info['algorithm']).kind.unit}"}
+        facts |= {"seconds": f"{info['seconds']:,.1f}"} if info.get("seconds") else {}
+        facts |= {name: f"{v:,.4g}" for name, v in scores.items() if isinstance(v, float | int)}
+        facts |= {"settings": "  ".join(f"{name}={value}" for name, value in info.get("changed", {}).items())}
+        facts |= {"folder": str(self.directory), **({"note": info["note"]} if "note" in info else {})}
+        title = f"{info['algorithm']} on {info['task']}"
+        return bundle(title, facts, curves.read_bytes() if curves.is_file() else None)
 
     def __repr__(self) -> str:
         info = self.info

@@ -12,6 +12,7 @@ from rlgen.core import device
 from rlgen.core.algorithm import Metrics, Progress, Report
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.images import Grid, from_bytes
+from rlgen.core.notebook import Bundle, Samples, bundle, facts_of, tiles
 from rlgen.core.seeds import derive
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
@@ -20,6 +21,8 @@ from rlgen.generative.grids import COLUMNS, MAX_COLUMNS
 from rlgen.generative.minibatches import Minibatches
 from rlgen.generative.quality import metrics as quality
 from rlgen.generative.sampling import Labels, label_tensor
+
+SHOWN = 16  # samples in a notebook
 
 
 class Generative(Stateful):
@@ -82,6 +85,11 @@ class Generative(Stateful):
         """Facts about the dataset: number of images, classes, shape of an image, split."""
         return self.task_facts
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+        """In a notebook: facts and a few samples."""
+        title = f"{type(self).__name__} on {self.task} after {self.time:,} images"
+        return bundle(title, facts_of(self), tiles(self.sample(SHOWN)))
+
     def label(self, name: str) -> int:
         """The number of the class called `name`, or with that number. Raises UserError where there is none."""
         if not self.conditional:
@@ -119,7 +127,7 @@ class Generative(Stateful):
         classes take turns. Without `count` there is one sample per label.
         """
         count, labels = self.labels_for(count, labels)
-        return self.draw_samples(count, labels, seed)
+        return self.draw_samples(count, labels, seed).as_subclass(Samples)
 
     def draw_samples(self, count: int, labels: Tensor | None, seed: int) -> Tensor:
         """Samples (count, C, H, W) in [0, 1] on the CPU, with labels (count,) for a conditional model."""

@@ -12,6 +12,7 @@ from rlgen.core import device
 from rlgen.core.algorithm import Metrics, Progress, Report
 from rlgen.core.errors import UserError
 from rlgen.core.images import Grid
+from rlgen.core.notebook import Bundle, bundle, facts_of, tiles
 from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
@@ -83,6 +84,12 @@ class ImageClassifier(Stateful):
         facts = data.describe(self.train_set, self.test_set, share)
         repeated = {"duplicates": f"{self.duplicates:,} test images are training images as well"}
         return {**facts, **(repeated if self.duplicates else {})}
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+        """In a notebook: facts, and the filters of the first layer where there are any to draw."""
+        filters = self.draw().get("filters.png")
+        title = f"{type(self).__name__} of {self.task} after {self.time:,} images"
+        return bundle(title, facts_of(self), None if filters is None else tiles(filters.images, filters.columns))
 
     def logits(self, images: Tensor) -> Tensor:
         """Scores (S, N, K) of images (N, C, H, W), bytes or in [0, 1], on the CPU."""

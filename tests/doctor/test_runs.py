@@ -34,6 +34,10 @@ def test_a_short_run_has_too_few_evaluations_and_no_fault_of_its_files(folder):
     rows = [{"time": 100 * i, "eval_return": i} for i in range(7)]
     (folder.directory / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert "too few evaluations" not in names(folder, weights=False)
+    rows = [{"time": 100 * i, "loss": i} for i in range(7)] + [{"time": 600, "eval_return": 3}]
+    (folder.directory / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (found,) = [finding for finding in findings(folder, weights=False) if finding.name == "too few evaluations"]
+    assert found.number == 1
 
 
 @pytest.mark.parametrize(
