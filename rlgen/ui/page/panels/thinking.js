@@ -18,12 +18,16 @@
     const values = rlgen.values(episode.names, episode.distribution, "Q-values");
     const curve = element("canvas", { class: "curve", role: "img", "aria-label": "V(s) and the return that followed, by step" });
     const said = element("figcaption", { class: "small" });
-    const range = rlgen.valueRange(episode);
+    const range = rlgen.valueRange(episode);  // widened by the quantiles as they arrive
     const x = episode.v.map((_, t) => t);
     const rest = episode.tail.some((value) => value)
       ? episode.returns.map((value, t) => value + episode.tail[t]) : null;
     const made = {
       at, episode, frames: [], distributions: [],
+      widen(values) {
+        range[0] = values.reduce((a, b) => Math.min(a, b), range[0]);
+        range[1] = values.reduce((a, b) => Math.max(a, b), range[1]);
+      },
       element: element("figure", { class: "age" },
         element("p", { class: "small faint", text: `after ${format.number(episode.time)} steps: return ${format.number(episode.score)}` }),
         image, observed, values.element, curve, said),
@@ -164,6 +168,7 @@
             if (stale()) return;
             part.frames.forEach((url, i) => { each.frames[start + i] = url; });
             part.distributions.forEach((rows, i) => { each.distributions[start + i] = rows; });
+            if (episode.distribution === "quantiles") each.widen(part.distributions.flat(2));
             if (t >= start && t < start + CHUNK) each.show(t);
           }
         }

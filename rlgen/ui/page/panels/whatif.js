@@ -7,7 +7,7 @@
   function mount(parent, run, view) {
     const line = element("p", { class: "small faint", role: "status" });
     const change = element("p", { class: "small", role: "status" });
-    const inputs = element("div", { class: "sliders" });
+    const inputs = element("div", { class: "drags" });
     const before = element("div", {});
     const after = element("div", {});
     const slider = element("input", { type: "range", min: 0, max: 0, step: 1, value: "0", on: { input: () => go(Number(slider.value)) } });
@@ -128,9 +128,18 @@
       for (const each of [image, board]) [each.style.width, each.style.height] = [`${board.width}px`, `${board.height}px`];
       const context = board.getContext("2d");
       context.clearRect(0, 0, board.width, board.height);
-      context.fillStyle = rlgen.colors.accent;
-      context.globalAlpha = 0.35;
-      for (const cell of covered) context.fillRect((cell % columns) * scale, Math.floor(cell / columns) * scale, scale, scale);
+      for (const cell of covered) {  // hatched, to be seen on any image
+        const [left, top] = [(cell % columns) * scale, Math.floor(cell / columns) * scale];
+        context.globalAlpha = 0.3;
+        context.fillStyle = "#7f7f7f";
+        context.fillRect(left, top, scale, scale);
+        context.globalAlpha = 0.8;
+        context.strokeStyle = "#ffb000";
+        context.beginPath();
+        context.moveTo(left, top + scale);
+        context.lineTo(left + scale, top);
+        context.stroke();
+      }
       context.globalAlpha = 1;
       if (document.activeElement !== board) return;
       context.strokeStyle = rlgen.colors.accent;
