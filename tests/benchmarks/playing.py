@@ -1,7 +1,7 @@
 """What it costs to look at an agent. Prints figures; nothing here gates.
 
-    python tests/benchmarks/playing.py frames     # frames/s of `rlgen play` of CartPole, plain and with values
-    python tests/benchmarks/playing.py what-if    # milliseconds from a moved number or covered pixel to the values
+python tests/benchmarks/playing.py frames     # frames/s of `rlgen play` of CartPole, plain and with values
+python tests/benchmarks/playing.py what-if    # milliseconds from a moved number or covered pixel to the values
 """
 
 import argparse
