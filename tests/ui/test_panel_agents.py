@@ -131,11 +131,11 @@ def test_numbers_of_an_observation_move_the_bars(open_page, runs):
     first = [json.loads(page.js(q, place)) for place in (0, 1)]
     np.testing.assert_allclose(*first, rtol=1e-3, atol=1e-5)  # numbers travel with five digits
     choose(page, ".drags > :nth-child(3) input", "0.3")
-    page.wait(lambda: abs(json.loads(page.js(q, 1))[0] - first[1][0]) > 1e-3, "other values")
+    page.wait(lambda: abs(json.loads(page.js(q, 1))[1] - first[1][1]) > 3e-3, "other values")
     agent = rlgen.load(runs / "cart")
     sliders = page.js("return [...document.querySelectorAll('.drag input')].map(s => Number(s.value))")
     expected = agent.values(np.array(sliders, np.float32)).q
-    np.testing.assert_allclose(json.loads(page.js(q, 1)), expected, rtol=0.05, atol=0.01)  # sliders move in steps
+    np.testing.assert_allclose(json.loads(page.js(q, 1)), expected, rtol=1e-3, atol=1e-3)  # sliders move in steps
     assert page.texts(".drags .control > span:first-child")[0] == "cart position (m)"
 
 
