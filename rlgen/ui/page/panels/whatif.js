@@ -62,7 +62,7 @@
           element("p", { class: "small faint" }, "Drag to cover, drag over covered pixels to uncover; ", element("kbd", { text: "arrows" }), " move, ", element("kbd", { text: "space" }), " covers"));
       return rlgen.fill(inputs, episode.numbers.map((number, i) => {
         const shown = element("output", {});
-        const input = element("input", { type: "range", min: number.low, max: number.high, step: number.whole ? 1 : (number.high - number.low) / 400 || 0.001,
+        const input = element("input", { type: "range", min: number.low, max: number.high, step: number.whole ? 1 : "any",
           on: { input: () => { numbers[i] = Number(input.value); shown.textContent = format.number(numbers[i]); ask(); } } });
         return labelled(number.name, element("span", { class: "drag" }, input, shown),
           { title: number.observed ? "bounds: observed in this episode, and half as much again" : "bounds: those of the observation space" });
