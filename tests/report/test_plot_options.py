@@ -95,7 +95,7 @@ def test_known_values_far_from_the_curves_are_named_beside_them(tmp_path):
 
 
 def test_known_values_differ_in_their_dashes(tmp_path):
-    baselines = {"discriminator_loss_undecided": 1.4, "generator_loss_undecided": 0.7}
+    baselines = {"discriminator_loss_at_chance": 1.4, "generator_loss_at_chance": 0.7}
     rows = [{"time": i, "discriminator_loss": 1.0 + i / 9, "generator_loss": 1.0 + i / 9} for i in range(9)]
     picture = drawn(write(tmp_path / "gan", {**MODEL, "baselines": baselines}, rows))
     known = [line for panel in picture.axes for line in panel.lines if list(line.get_xdata()) == [0, 1]]

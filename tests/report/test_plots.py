@@ -1,6 +1,7 @@
 """Pictures of learning curves."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from rlgen.core.errors import StorageError, UserError
-from rlgen.report.lines import View
+from rlgen.report.lines import View, lines
 from rlgen.report.logs import read
 from rlgen.report.plots import curves, figure
 from tests.report.small_runs import AGENT, EPISODES, MODEL, lines_of, words, write
@@ -226,3 +227,16 @@ assert not {{"torch", "matplotlib.pyplot", "scipy"}} & set(sys.modules)
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.png").exists()
+
+
+def test_a_run_that_is_removed_while_it_is_drawn_does_not_come_back(agent, tmp_path, monkeypatch):
+    run = agent("run")
+
+    def removed(*words):
+        shutil.rmtree(run)
+        return lines(*words)
+
+    monkeypatch.setattr("rlgen.report.plots.lines", removed)
+    with pytest.raises(UserError, match="run was removed while it was plotted"):
+        curves([run], run / "curves.png")
+    assert not run.exists()

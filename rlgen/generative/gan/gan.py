@@ -163,16 +163,16 @@ class GAN(Generative):
         return metrics
 
     def baselines(self) -> dict[str, float]:
-        """Losses without penalties, logit and accuracy of a discriminator that cannot decide; none for a critic."""
+        """Losses without penalties, logit and accuracy of a discriminator at chance; none for a critic."""
         threshold, loss = self.adversarial_loss.decision_threshold, self.adversarial_loss
         if threshold is None:
             return {}
         logit = torch.tensor([threshold])
         return {
-            "discriminator_loss_undecided": float(loss.real_loss(logit) + loss.fake_loss(logit)),
-            "generator_loss_undecided": float(loss.generator_loss(logit)),
-            "undecided_logit": threshold,
-            "undecided_accuracy": 0.5,
+            "discriminator_loss_at_chance": float(loss.real_loss(logit) + loss.fake_loss(logit)),
+            "generator_loss_at_chance": float(loss.generator_loss(logit)),
+            "logit_at_chance": threshold,
+            "accuracy_at_chance": 0.5,
         }
 
     def draw_samples(self, count: int, labels: Tensor | None, seed: int) -> Tensor:

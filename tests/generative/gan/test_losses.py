@@ -109,12 +109,12 @@ def test_penalties_are_of_the_logit_of_the_label():
     ("loss", "discriminator", "generator"),
     [("non-saturating", 2 * math.log(2), math.log(2)), ("lsgan", 0.25, 0.125), ("hinge", 2, 0)],
 )
-def test_baselines_are_the_losses_of_a_discriminator_that_cannot_decide(loss, discriminator, generator):
+def test_baselines_are_the_losses_of_a_discriminator_at_chance(loss, discriminator, generator):
     gan = GAN("digits", GAN.Config(batch=8, width=4, discriminator_width=4, size=8, loss=loss), Setup(threads=1))
     found = gan.baselines()
-    assert found["discriminator_loss_undecided"] == pytest.approx(discriminator)
-    assert found["generator_loss_undecided"] == pytest.approx(generator)
-    assert (found["undecided_logit"], found["undecided_accuracy"]) == (0.5 if loss == "lsgan" else 0, 0.5)
+    assert found["discriminator_loss_at_chance"] == pytest.approx(discriminator)
+    assert found["generator_loss_at_chance"] == pytest.approx(generator)
+    assert (found["logit_at_chance"], found["accuracy_at_chance"]) == (0.5 if loss == "lsgan" else 0, 0.5)
 
 
 def test_a_critic_has_no_baselines():
