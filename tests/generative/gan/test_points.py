@@ -124,6 +124,6 @@ def test_settings_of_images_are_refused(settings, option):
 def test_the_preset_covers_every_mode(algorithm, task, tmp_path):
     from rlgen import train
 
-    result = train(algorithm, task, runs=tmp_path, quiet=True, threads=1).result
+    result = train(algorithm, task, runs=tmp_path, progress=False, threads=1).result
     assert result["modes"] == result["modes_in_all"]
     assert result["high_quality"] > 0.7

@@ -4,29 +4,25 @@
   const { element, labelled, select, source, draw } = rlgen;
   const SIDE = 200;  // CSS pixels of a picture
 
-  function nearest(times, time, end) {
-    if (!times.length || time === null || time >= end) return null;
-    return times.reduce((best, t) => (Math.abs(t - time) < Math.abs(best - time) ? t : best), times[0]);
-  }
-
   function mount(body, run, view) {
     const chosen = { network: undefined, picture: 0, target: -1, method: "saliency" };
     let subject = null;
     let found = null;
     let wanted = 0;
     let alive = true;
-    let at = nearest(run.portraits || [], view.time, run.time);
-    const controls = element("div", { class: "controls" });
+    let at = rlgen.portrait(run, view);
+    const controls = element("div", { class: "toolbar" });
     const strip = element("div", { class: "strip", role: "group", "aria-label": "Pictures" });
     const status = element("p", { role: "status" });
     const sentence = element("p");
     const note = element("p", { class: "small faint" });
     const size = { width: `${SIDE}px`, height: `${SIDE}px` };
+    const decision = element("figcaption");
     const picture = element("img", { class: "pixels", alt: "", style: size });
     const maps = ["trained", "random"].map((name) => [name, element("canvas", { role: "img", style: size })]);
     const figure = (child, caption) => element("figure", {}, child, element("figcaption", { text: caption }));
     const shown = element("div", { class: "films", hidden: true },
-      figure(picture, "picture"), figure(maps[0][1], "trained weights"), figure(maps[1][1], "random weights"));
+      element("figure", {}, picture, decision), figure(maps[0][1], "trained weights"), figure(maps[1][1], "random weights"));
 
     function set(name, value) {
       chosen[name] = value;
@@ -42,19 +38,30 @@
         labelled(subject.output, select([["-1", `the decided ${subject.output}`], ...subject.classes.map((name, i) => [String(i), name])],
           String(chosen.target), (value) => set("target", Number(value)))));
       rlgen.fill(strip, subject.pictures.map((url, i) => {
-        const wrong = subject.labels[i] !== subject.decided[i];
-        const label = `${wrong ? `${subject.labels[i]} → ` : ""}${subject.decided[i]} ${subject.scores[i]}`;
+        const label = caption(i);
         return element("button", { type: "button", class: "plain", title: label, "aria-label": `Picture ${i + 1}: ${label}`,
-          "aria-pressed": String(i === chosen.picture), on: { click: () => choose(i) } },
+          style: { width: "auto", cursor: "pointer" }, on: { click: () => choose(i) } },
           element("img", { class: "pixels", src: url, alt: "", style: { width: "44px", height: "44px" } }));
       }));
+      mark();
       picture.src = subject.pictures[chosen.picture];
     }
 
+    function caption(i) {
+      const wrong = subject.labels[i] !== subject.decided[i];
+      return `${wrong ? `${subject.labels[i]} → ` : ""}${subject.decided[i]} ${subject.scores[i]}`;
+    }
+
+    function mark() {
+      [...strip.children].forEach((button, i) => {
+        button.setAttribute("aria-pressed", String(i === chosen.picture));
+        button.style.boxShadow = i === chosen.picture ? "0 0 0 3px var(--accent)" : "none";
+      });
+    }
+
     function choose(i) {
-      strip.children[chosen.picture].setAttribute("aria-pressed", "false");
-      strip.children[i].setAttribute("aria-pressed", "true");
       set("picture", i);
+      mark();
     }
 
     function paint() {
@@ -98,7 +105,8 @@
       found = answer;
       shown.hidden = false;
       picture.src = subject.pictures[chosen.picture];
-      picture.alt = `${subject.labels[chosen.picture]}, decided: ${subject.decided[chosen.picture]}`;
+      decision.textContent = caption(chosen.picture);
+      picture.alt = `Picture ${chosen.picture + 1}: ${decision.textContent}`;
       paint();
       sentence.textContent = found.sentence;
       sentence.className = found.passed ? "" : "error";
@@ -108,7 +116,7 @@
     }
 
     function moved() {
-      const next = nearest(run.portraits || [], view.time, run.time);
+      const next = rlgen.portrait(run, view);
       if (next === at) return;
       at = next;
       open();

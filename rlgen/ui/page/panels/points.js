@@ -1,14 +1,8 @@
 /* A GAN of points: generated points over the data and the field of the discriminator, at the common time. */
 "use strict";
 (function (rlgen) {
-  const { element, format, source, draw } = rlgen;
+  const { element, format, labelled, source, draw } = rlgen;
   const SHARP = 2;  // CSS pixels of the radius of a point
-
-  /* The time of the portrait nearest to a time; null, the last checkpoint, at the end of the training. */
-  function nearest(times, time, end) {
-    if (!times.length || time === null || time >= end) return null;
-    return times.reduce((best, t) => (Math.abs(t - time) < Math.abs(best - time) ? t : best), times[0]);
-  }
 
   function dots(context, to, points, color, radius) {
     context.fillStyle = color;
@@ -38,6 +32,20 @@
     }
   }
 
+  /* Points of high quality per mode as bars, and a line at the mean number of test points per mode. */
+  function counts(canvas, found) {
+    const values = found.counts;
+    const even = found.measured / values.length;
+    const high = Math.max(1.25 * even, ...values);
+    draw.lines(canvas, { x: [0, values.length], series: [{ values: [even, even], color: rlgen.colors.faint, dash: [4, 3], label: "" }], low: 0, high, xlabel: "mode", ylabel: "points of high quality; dashed: equal shares" });
+    const context = canvas.getContext("2d");
+    const [left, right, top, bottom] = [50, 10, 20, 36];  // as the axes of rlgen.draw
+    const step = (canvas.clientWidth - left - right) / values.length;
+    const height = canvas.clientHeight - top - bottom;
+    context.fillStyle = rlgen.colors.c1;
+    values.forEach((value, i) => context.fillRect(left + (i + 0.15) * step, top + height * (1 - value / high), 0.7 * step, (height * value) / high));
+  }
+
   function mount(body, run, view) {
     const times = run.portraits || [];
     const known = new Map();  // portrait time, or null -> answer
@@ -46,13 +54,14 @@
     let alive = true;
     const on = { field: true, data: true, generated: true, arrows: false };
     const canvas = element("canvas", { class: "plane", role: "img", style: { width: "min(100%, 420px)", "aspect-ratio": "1" } });
-    const modes = element("canvas", { role: "img", style: { width: "min(100%, 420px)", height: "120px" } });
+    const modes = element("canvas", { role: "img", style: { width: "min(100%, 420px)", height: "140px" } });
     const text = element("p", { role: "status" });
     const note = element("p", { class: "small faint" });
     const boxes = Object.entries({ field: "logit of the discriminator", data: "data", generated: "generated points", arrows: "gradient of the logit" })
-      .map(([name, label]) => element("label", { class: "control" },
-        element("input", { type: "checkbox", checked: on[name], on: { change: (event) => { on[name] = event.target.checked; paint(); } } }),
-        element("span", { text: label })));
+      .map(([name, label]) => labelled(label, element("input", { type: "checkbox", checked: on[name], on: { change: (event) => {
+        on[name] = event.target.checked;
+        paint();
+      } } }), { class: "control check" }));
 
     function paint() {
       if (!shown) return;
@@ -64,7 +73,7 @@
       if (on.arrows) arrows(context, to, shown, width);
       if (on.generated) dots(context, to, shown.samples, on.field ? "#111" : rlgen.colors.c1, SHARP);
       if (on.generated && on.field) dots(context, to, shown.samples, "#f0a202", SHARP - 0.75);
-      draw.histogram(modes, { values: shown.counts, xlabel: "mode", ylabel: "points of high quality" });
+      counts(modes, shown);
       const share = format.percent(Number(shown.high_quality.toPrecision(3)));
       text.textContent = `${shown.covered} of ${shown.counts.length} modes covered, ${share} of ${format.number(shown.measured)} points of high quality, after ${format.number(shown.time)} points of training.`;
       canvas.setAttribute("aria-label", text.textContent);
@@ -79,7 +88,7 @@
     }
 
     async function show() {
-      const at = nearest(times, view.time, run.time);
+      const at = rlgen.portrait(run, view);
       const mine = ++wanted;
       try {
         const found = await load(at);
@@ -99,7 +108,7 @@
       }
     }
 
-    body.append(element("div", { class: "controls" }, boxes), canvas, text, modes, note);
+    body.append(element("div", { class: "toolbar" }, boxes), canvas, text, modes, note);
     view.on("time", show);
     view.on("theme", paint);
     show().then(ahead);
