@@ -49,11 +49,13 @@ def plane(model: "PointGAN", request: dict[str, Any], session: dict[str, Any]) -
 
 def _arrows(model: "PointGAN") -> torch.Tensor:
     """Places (m, 2) and ∇D there, divided by the largest norm: (m, 4)."""
+    from rlgen.generative.base import evaluating
     from rlgen.generative.gan.plane import lattice
 
     places = lattice(model.extent, ARROWS).to(model.device).requires_grad_()
     labels = torch.zeros(len(places), dtype=torch.long, device=model.device) if model.conditional else None
-    (gradient,) = torch.autograd.grad(model.discriminator(places, labels).sum(), places)
+    with evaluating(model.discriminator), torch.enable_grad():
+        (gradient,) = torch.autograd.grad(model.discriminator(places, labels).sum(), places)
     gradient = gradient / gradient.norm(dim=1).max().clamp(min=1e-12)
     return torch.cat([places.detach(), gradient], 1).cpu()
 
