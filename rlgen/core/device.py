@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import shutil
+from contextlib import suppress
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -71,6 +72,19 @@ def describe(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{device.type}, {threads} thread{'s' * (threads > 1)}"
+
+
+def peak_memory() -> dict[str, int]:
+    """Bytes that were in use at most: by this process, where its system has that number, and by tensors on CUDA."""
+    peak = {}
+    with suppress(ImportError):  # Windows
+        import resource
+
+        unit = 1 if platform.system() == "Darwin" else 1024
+        peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        peak["cuda"] = torch.cuda.max_memory_allocated()
+    return peak
 
 
 def _keep_memory() -> None:

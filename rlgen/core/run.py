@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import torch
 
-from rlgen.core import checkpoint, former_names, portraits
+from rlgen.core import checkpoint, device, former_names, portraits
 from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
 from rlgen.core.files import PARTIAL, replacing, sync
@@ -136,6 +136,7 @@ class Run(Folder, Stateful):
             self.describe(
                 time=algorithm.time,
                 seconds=round(self.seconds, 3),
+                memory=device.peak_memory(),
                 best=self.best,
                 best_time=self.best_time,
                 waited=self.waited,

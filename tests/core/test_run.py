@@ -131,6 +131,12 @@ def test_the_best_is_the_first_with_the_highest_mean_over_seeds(run):
     assert run.best_time == 2
 
 
+def test_the_peak_of_the_memory_is_recorded_with_a_checkpoint(run, walk):
+    with run:
+        run.save(walk())
+    assert 2**25 < run.info["memory"].get("process", 2**26) < 2**37
+
+
 def test_a_state_that_is_not_finite_ends_the_training_with_advice(run, walk):
     algorithm = walk()
     algorithm.weights[0] = float("nan")
