@@ -35,7 +35,7 @@
     function chart(title, note, paint) {
       const canvas = element("canvas", { role: "img", "aria-label": `${title}. ${note}`, style: { width: "100%", height: "170px", display: "block" } });
       drawings.push(() => paint(canvas));
-      return element("figure", { style: { flex: "1 1 17rem", "min-width": "0" } },
+      return element("figure", { style: { flex: "1 1 20rem", "min-width": "0" } },
         element("figcaption", {}, element("h3", { text: title })), canvas, element("p", { class: "small faint", text: note }));
     }
 
@@ -79,7 +79,7 @@
         element("div", { class: "toolbar", style: { "align-items": "flex-start", "margin-top": "0.75rem" } },
           pair(found.errors, "|δ|", "TD errors |δ|"), found.priorities ? pair(found.priorities, "priority", "Stored priorities") : []),
         element("h3", { text: "Most surprising transitions", style: { "margin-top": "0.9rem" } }),
-        element("p", { class: "small faint", text: `The largest |δ|; the target is ${after} + γ^n V(s').${names}` }),
+        element("p", { class: "small faint", text: `The largest |δ|; the target is ${after} + γⁿ V(s').${names}` }),
         element("div", { class: "scroll", style: { "margin-top": "0.4rem" } }, element("table", { class: "compared" },
           element("thead", {}, element("tr", {}, heads.map((text) => element("th", { scope: "col", text })))), element("tbody", {}, rows))));
       paint();
