@@ -96,6 +96,16 @@ class Agent(Algorithm, Protocol):
         """The action for one observation, or actions (n,) for n observations, and the next recurrent state."""
         ...
 
+    def values(
+        self,
+        observation: Any,
+        state: tuple[NDArray[Any], ...] | None,
+        episode_start: NDArray[np.bool_] | None,
+        action_mask: NDArray[np.bool_] | None,
+    ) -> Any:
+        """`ActionValues` of one observation or of n: Q(s, a), and the distribution of the return where there is one."""
+        ...
+
     def rollout(self, episodes: int, seed: int) -> NDArray[np.float64]:
         """Returns of greedy episodes, (S, episodes)."""
         ...

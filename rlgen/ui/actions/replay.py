@@ -107,8 +107,8 @@ def _rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> f
     known = np.isfinite(one)
     if known.sum() < 3 or np.ptp(one[known]) == 0 or np.ptp(other[known]) == 0:
         return None
-    ranks = [np.argsort(np.argsort(x[known])) for x in (one, other)]
-    return float(np.corrcoef(np.array(ranks, np.float64))[0, 1])
+    first, second = (np.argsort(np.argsort(x[known])).astype(np.float64) for x in (one, other))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _names(agent: "Agent") -> list[str]:

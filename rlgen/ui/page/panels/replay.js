@@ -79,7 +79,7 @@
         element("div", { class: "toolbar", style: { "align-items": "flex-start", "margin-top": "0.75rem" } },
           pair(found.errors, "|δ|", "TD errors |δ|"), found.priorities ? pair(found.priorities, "priority", "Stored priorities") : []),
         element("h3", { text: "Most surprising transitions", style: { "margin-top": "0.9rem" } }),
-        element("p", { class: "small faint", text: `The largest |δ|; the target is ${after} + γⁿ V(s').${names}` }),
+        element("p", { class: "small faint", text: `The largest |δ|; the target is ${after} + ${found.n === 1 ? "γ" : "γⁿ"} V(s').${names}` }),
         element("div", { class: "scroll", style: { "margin-top": "0.4rem" } }, element("table", { class: "compared" },
           element("thead", {}, element("tr", {}, heads.map((text) => element("th", { scope: "col", text })))), element("tbody", {}, rows))));
       paint();
