@@ -3,6 +3,7 @@
 import json
 import shutil
 
+from rlgen.ui.inlining import write
 from tests.ui.runs_to_show import agent, log, model, ramp
 
 COUNT = "return rlgen.runs.log('run').rows.length"
@@ -121,3 +122,21 @@ def describe(directory, **facts):
     """Change run.json as a run in training does."""
     path = directory / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+
+def test_a_report_is_the_same_page_without_a_server(browser, runs, tmp_path):
+    directories = [model(runs, "model", [0, 100, 200]), agent(runs, "agent", ramp(seeds=4), seeds=4)]
+    write(directories, tmp_path / "report.html")
+    browser.open(f"file://{tmp_path / 'report.html'}")
+    assert browser.texts(".chart h3")
+    assert browser.text(".live") == "report"
+    first = "return document.querySelector('.film img').src"
+    last = browser.js(first)
+    assert last.startswith("data:image/")
+    browser.js("document.getElementById('time').focus()")
+    browser.press("\ue011")  # home
+    assert browser.js(first) != last
+    browser.wait(lambda: browser.js("return document.querySelector('.film img').naturalWidth") == 16, "the picture")
+    browser.press("?")
+    assert browser.find("#help").is_displayed()
+    assert not browser.all("#statistics")
