@@ -121,6 +121,9 @@ def test_an_environment_in_real_time_runs_until_it_is_paused(open_page, runs):
     page.press("p")
     page.wait(lambda: any(e.text == "Go on (P)" for e in page.all(".takeover button")), "the pause")
     assert "without a key: stay" in page.text(".takeover .keys")
+    before = step()
+    page.click(".takeover .keys button")  # an action without a keyboard
+    page.wait(lambda: step() > before, "a step by a button")
 
 
 def test_numbers_of_an_observation_move_the_bars(open_page, runs):

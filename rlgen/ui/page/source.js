@@ -37,13 +37,20 @@
     return version === undefined ? path : `${path}?v=${encodeURIComponent(version)}`;
   };
 
-  /* The answer of an interactive action on a run, such as the Q-values of an observation. */
+  /* The answer of an interactive action on a run, such as the Q-values of an observation.
+
+     Where the run needs a Python module of somebody else, the answer is a question, which is asked once per run. */
+  const allowed = new Set();
   source.call = async function (run, action, body) {
     if (data) throw new Error("a report has no live panels: open the run with `rlgen ui`");
-    return answer(await fetch(source.path(run, "live", action), {
+    const found = await answer(await fetch(source.path(run, "live", action), {
       method: "POST", credentials: "same-origin", cache: "no-store",
-      headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+      headers: { "Content-Type": "application/json" }, body: JSON.stringify(allowed.has(run) ? { ...body, allow: true } : body),
     }));
+    if (!found.ask) return found;
+    if (!window.confirm(found.ask)) throw new Error("The module was not imported: its environment is needed for this panel.");
+    allowed.add(run);
+    return source.call(run, action, body);
   };
 
   /* A log of a run (log, timing or episodes) that fetches new lines alone. */

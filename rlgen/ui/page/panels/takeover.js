@@ -22,7 +22,7 @@
     let values = null;
     let game = null;  // the answer to start
     let at = null;  // the age of the agent: that of the time slider at the start
-    let [seed, speed, acting, paused, busy, held, latest, token] = [0, "0.25", "you", true, false, "", null, 0];
+    let [seed, speed, acting, paused, busy, held, latest, token, tapped] = [0, "0.25", "you", true, false, "", null, 0, null];
     let totals = [];
     let lost = [];
     let gone = false;
@@ -75,7 +75,8 @@
     function name() {
       const of = game.names.map((_, action) => Object.keys(game.keys).filter((key) => game.keys[key] === action));
       rlgen.fill(keys, game.names.flatMap((text, action) => [
-        element("dt", {}, of[action].sort().map((key) => element("kbd", { text: SHOWN[key] || key }))), element("dd", { text })]),
+        element("dt", {}, of[action].sort().map((key) => element("kbd", { text: SHOWN[key] || key }))),
+        element("dd", {}, button(text, () => { act(action); arena.focus(); }, { class: "chip" }))]),
         element("dt", {}, element("kbd", { text: "A" })), element("dd", { text: "one step of the agent" }),
         element("dt", {}, element("kbd", { text: "H" })), element("dd", { text: "hand over, take over" }),
         ...(game.waits ? [] : [element("dt", {}, element("kbd", { text: "P" })), element("dd", { text: `pause; without a key: ${game.idle === null ? "the last action" : game.names[game.idle]}` })]));
@@ -137,7 +138,8 @@
       while (!gone && mine === token && !paused && !game.ended) {
         const began = performance.now();
         if (acting === "you" && game.waits) break;
-        const key = held !== "" ? game.keys[held] : game.idle !== null ? game.idle : latest;
+        const key = held !== "" ? game.keys[held] : tapped !== null ? tapped : game.idle !== null ? game.idle : latest;
+        tapped = null;
         await step(acting === "you" ? key : null);
         const rest = (game.waits ? TURN : frameTime()) - (performance.now() - began);
         if (rest > 0) await new Promise((done) => setTimeout(done, rest));
@@ -171,6 +173,14 @@
       arena.focus();
     }
 
+    /* An action by a key or a button. */
+    function act(action) {
+      if (acting !== "you" || !game || game.ended) return;
+      if (game.waits) return void step(action);
+      latest = tapped = action;  // a short press counts for a step, even if it is over before the step is taken
+      go();
+    }
+
     function keydown(event) {
       if (event.ctrlKey || event.metaKey || event.altKey || event.key === "Tab") return;
       const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -181,11 +191,9 @@
       else if (key === "a" && (game.waits || paused)) step(null);
       else if (key in game.keys) {
         event.preventDefault();
-        if (acting !== "you") return;
-        if (game.waits) { if (!event.repeat) step(game.keys[key]); return; }
-        held = key;
-        latest = game.keys[key];
-        go();
+        if (game.waits && event.repeat) return;
+        if (!game.waits) held = key;
+        act(game.keys[key]);
         return;
       } else return;
       event.preventDefault();
