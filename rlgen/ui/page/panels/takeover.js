@@ -96,7 +96,7 @@
       } else if (before) regret.textContent = `the agent: ${game.names[before.taken]}`;
       else regret.textContent = "Each of your actions shows its regret: what the agent expects to lose by it.";
       if (answer.ended) values.clear();
-      else values.show(answer);
+      else values.show({ ...answer, taken: answer.action });  // highlighted: the greedy action now
       const step = answer.step;
       const own = game.scores.length ? game.scores[Math.min(step, game.scores.length) - 1] || 0 : 0;
       rlgen.fill(scores, element("table", { class: "compared" },
