@@ -21,6 +21,7 @@ from rlgen.ui.reading import Missing, Stamp
 Json = dict[str, Any]
 ACTIVE = ("created", "running")  # states of a run that only its lock can confirm
 LOCK_SECONDS = 5.0  # from one look at the lock of a run to the next
+MANY, SHARE, SECONDS = 200, 0.006, 2.0  # from so many runs on, the share of time for their list, and its age at most
 LETTERS = 2_000  # of a text of a run, at most
 PICTURES = (".png", ".gif")
 FACTS = (
@@ -35,11 +36,15 @@ class Runs:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._summaries: dict[str, tuple[Stamp, Json | None]] = {}  # name -> stamp of its files, summary
+        self._until = 0.0  # when a list of many runs may be made again
         self._listed: tuple[Json, ...] = ()  # the list of runs as it was last
         self._locks: dict[str, tuple[float, bool]] = {}  # name -> time of a look at the lock, and whether it was held
 
     def summaries(self) -> tuple[Json, ...]:
         """A summary of every readable run, the newest first; the same object where nothing changed."""
+        now = clock.monotonic()
+        if now < self._until:
+            return self._listed
         found = dict(reading.runs(self.root))
         for name in self._summaries.keys() - found.keys():
             self._summaries.pop(name, None)
@@ -48,6 +53,9 @@ class Runs:
         listed.sort(key=lambda summary: str(summary["started"]), reverse=True)
         if len(listed) != len(self._listed) or any(map(operator.is_not, listed, self._listed)):
             self._listed = tuple(listed)
+        if len(found) > MANY:
+            then, now = now, clock.monotonic()
+            self._until = now + min(SECONDS, (now - then) / SHARE)
         return self._listed
 
     def directory(self, name: str) -> Path:

@@ -135,3 +135,18 @@ def test_a_folder_that_is_made_later_is_shown(runs, tmp_path):
     assert listed.summaries() == ()
     make_run(tmp_path / "later", "one")
     assert [run["name"] for run in listed.summaries()] == ["one"]
+
+
+def test_a_list_of_many_runs_takes_a_small_share_of_the_time(runs, monkeypatch):
+    from rlgen.ui import runs as module
+
+    for i in range(5):
+        make_run(runs, f"run-{i}")
+    monkeypatch.setattr(module, "MANY", 4)
+    monkeypatch.setattr(module, "SHARE", 1e-6)
+    listed = module.Runs(runs)
+    assert len(listed.summaries()) == 5
+    make_run(runs, "another")
+    assert len(listed.summaries()) == 5
+    monkeypatch.setattr(listed, "_until", 0.0)
+    assert len(listed.summaries()) == 6
