@@ -163,7 +163,7 @@ def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str 
     if any(layout.labels):
         left = beside[0].shape[1] + layout.gap / 2
         picture = _above(_column_labels(layout.labels, left, layout.width, picture.shape[1], 1), picture)
-    title = f"samples by {unit} seen, each column from the same noise"
+    title = f"samples by {unit} seen, from the same noise throughout"
     write_png(_above(_bar(title, picture.shape[1], TITLE), picture), png)
     chosen = spread(list(paths), FRAMES, np.linspace)
     frames = (read_grid(paths[time], columns) for time in chosen)
