@@ -1,4 +1,4 @@
-"""`rlgen summary`: the table of a network by its name, or of the networks of a run."""
+"""`rlgen summary`: the table of a network by its name, or of the networks of an algorithm or a run."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlgen import networks
+from rlgen import catalog, kinds, networks
 from rlgen.cli.options import Json, Runs, annotation, at_least, examples, with_options
 from rlgen.core.config import options, refuse_unused, resolve
 from rlgen.core.errors import UserError, did_you_mean
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 EPOCH = 50_000  # images, for the expected minutes of a network without a dataset
 WIDTH = 200  # columns where the output is no terminal
 HIDDEN = ("network", "init", "init_std")  # settings that change no count
-END = ("rlgen summary vgg16", "rlgen summary resnet20 --width 2 --json", "rlgen summary lenet5 --quiz")
+SECONDS = 2.0  # of training steps by which the speed of an algorithm is measured
+END = (
+    "rlgen summary vgg16",
+    "rlgen summary vae --task digits",
+    "rlgen summary resnet20 --width 2 --json",
+    "rlgen summary lenet5 --quiz",
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,10 @@ def summary(
     given: dict[str, Any],
     name: Annotated[
         str,
-        typer.Argument(metavar="NETWORK|RUN", help="A network, such as vgg16, or a path or name of a run, or latest"),
+        typer.Argument(
+            metavar="NETWORK|RUN",
+            help="A network, such as vgg16; an algorithm, such as gan; or a path or name of a run, or latest",
+        ),
     ],
     input_: Annotated[
         str | None,
@@ -65,7 +74,11 @@ def summary(
         int | None,
         typer.Option("--classes", parser=at_least(2), metavar="INTEGER", help="Number of classes", show_default=False),
     ] = None,
-    time: Annotated[bool, typer.Option("--time/--no-time", help="Measure the training speed of a network")] = True,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="Task of an algorithm, such as CartPole or digits", show_default=False),
+    ] = None,
+    time: Annotated[bool, typer.Option("--time/--no-time", help="Measure the training speed")] = True,
     quiz: Annotated[
         bool, typer.Option("--quiz", help="Ask for the shape and parameters of each layer, and check the answers")
     ] = False,
@@ -78,7 +91,15 @@ def summary(
     from rlgen.report.console import activity
 
     found = _found(runs, name)
-    if isinstance(found, Folder):
+    if task and not isinstance(found, catalog.Entry):
+        raise UserError(f"--task {task}: {name} is no algorithm: `rlgen summary {catalog.first(kinds.AGENT).name}`")
+    if isinstance(found, catalog.Entry):
+        typed = [*(f"--{key}" for key, value in (("input", input_), ("classes", classes)) if value), *given]
+        if typed:
+            raise UserError(f"{typed[0]}: {found.name} takes the shape of its task and the settings of its preset")
+        with activity("measuring" if time and not quiz else "loading"):
+            shown = of_algorithm(found, task or found.task, time and not quiz)
+    elif isinstance(found, Folder):
         typed = [*(f"--{key}" for key, value in (("input", input_), ("classes", classes)) if value), *given]
         if typed:
             raise UserError(f"{typed[0]}: the shape, classes and settings of {found.name} are those of its training")
@@ -111,8 +132,10 @@ def parse_shape(text: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _found(runs: Path, name: str) -> Folder | networks.Network:
-    """The network or the run called `name`. Raises UserError where there is neither."""
+def _found(runs: Path, name: str) -> Folder | networks.Network | catalog.Entry:
+    """The network, algorithm or run called `name`. Raises UserError where there is none of them."""
+    if name.lower() in catalog.CATALOG:
+        return catalog.find(name)
     try:
         return networks.find(name)
     except UserError as unknown:
@@ -182,10 +205,47 @@ def _run(folder: Folder) -> Found:
     return found
 
 
-def _with_networks() -> str:
-    """Names of the algorithms whose runs have tables."""
-    from rlgen import catalog
+def of_algorithm(entry: catalog.Entry, task: str, time: bool) -> Found:
+    """The networks of an algorithm with the preset of a task; with `time` the minutes that its training takes.
 
+    Its speed is that of steps with a loss: an agent collects transitions before it learns.
+    """
+    import time as clock
+
+    from rlgen import preparation
+    from rlgen.core.algorithm import HasNetworks
+    from rlgen.networks.summary import summarize
+
+    task, _ = preparation.canonical(entry, task)
+    names = preparation.preset_names(entry, task)
+    config, setup, plan = preparation.settings_of(entry, names, {})
+    algorithm = preparation.make(entry, task, config, setup)
+    if not isinstance(algorithm, HasNetworks):
+        raise UserError(f"{entry.name} has no network: `rlgen summary` is for {_with_networks()}")
+    tables = [summarize(network, *inputs, name=name) for name, (network, inputs) in algorithm.networks().items()]
+    unit = entry.kind.unit
+    found = Found(tables, {"algorithm": entry.name, "task": task, "budget": plan.budget})
+    found.facts.append(["task", f"{names[0]}: {'  '.join(algorithm.describe_task().values())}"])
+    found.facts.append(["budget", f"{plan.budget:,} {unit}"])
+    began, learned, spent = clock.perf_counter(), 0, 0.0
+    while time and clock.perf_counter() - began < SECONDS:
+        before, start = algorithm.time, clock.perf_counter()
+        if any("loss" in metric for metric in algorithm.step()):
+            learned, spent = learned + algorithm.time - before, spent + clock.perf_counter() - start
+    if spent:
+        rate = learned / spent
+        found.values.update({f"{unit}_per_second": rate, "minutes": plan.budget / rate / 60})
+        text = f"{plan.budget / rate / 60:.1f} min for the budget, without evaluations: {rate:,.0f} {unit}/s"
+        found.facts.append(["time", f"{text} on this machine, measured over {learned:,} {unit}"])
+    elif time:
+        found.facts.append(["time", f"no step with a loss in the first {SECONDS:.0f} s: no speed was measured"])
+    if expected := next((entry.expected[name] for name in names if name in entry.expected), None):
+        found.facts.append(["expected", expected])
+    return found
+
+
+def _with_networks() -> str:
+    """Names of the algorithms that have tables."""
     return ", ".join(e.name for e in catalog.CATALOG.values() if hasattr(e.algorithm, "networks"))
 
 

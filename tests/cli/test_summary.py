@@ -52,6 +52,33 @@ def test_the_speed_is_measured(rlgen, monkeypatch):
     assert json.loads(rlgen("summary", "linear", "--json")[1])["images_per_second"] > 0
 
 
+@pytest.mark.parametrize(("algorithm", "unit", "table"), [("dqn", "steps", "Q-network"), ("ae", "images", "network")])
+def test_an_algorithm_by_its_name(rlgen, monkeypatch, algorithm, unit, table):
+    from rlgen.cli import summary
+
+    monkeypatch.setattr(summary, "SECONDS", 0.3)
+    task = ["--task", "digits"] if unit == "images" else []
+    code, out, err = rlgen("summary", algorithm, *task)
+    assert code == 0, err
+    assert table in out.splitlines()[0]
+    assert re.search(rf"^budget +[0-9,]+ {unit}$", out, re.MULTILINE)
+    assert "receptive" in out or algorithm == "dqn"
+    if algorithm == "ae":  # an agent may need longer to collect its first transitions
+        assert re.search(rf"^time +[0-9.]+ min for the budget, without evaluations: [0-9,]+ {unit}/s", out, re.M)
+    values = json.loads(rlgen("summary", algorithm, *task, "--no-time", "--json")[1])
+    assert values["algorithm"] == algorithm
+    assert "minutes" not in values
+    assert values["networks"][0]["parameters"] > 0
+
+
+def test_an_algorithm_without_networks_and_options_that_do_not_fit(rlgen):
+    assert "has no network" in rlgen("summary", "qlearning", "--no-time")[2]
+    code, _, err = rlgen("summary", "lenet5", "--task", "digits")
+    assert code == 2
+    assert "--task digits: lenet5 is no algorithm" in err
+    assert "--input: vae takes the shape of its task" in rlgen("summary", "vae", "--input", "1x8x8")[2]
+
+
 def test_a_run(rlgen, trained):
     code, out, err = rlgen("summary", "latest")
     assert code == 0, err
