@@ -52,7 +52,7 @@ def test_the_speed_is_measured(rlgen, monkeypatch):
     assert json.loads(rlgen("summary", "linear", "--json")[1])["images_per_second"] > 0
 
 
-@pytest.mark.parametrize(("algorithm", "unit", "table"), [("dqn", "steps", "Q-network"), ("ae", "images", "network")])
+@pytest.mark.parametrize(("algorithm", "unit", "table"), [("dqn", "steps", "Q-network"), ("ae", "images", "encoder")])
 def test_an_algorithm_by_its_name(rlgen, monkeypatch, algorithm, unit, table):
     from rlgen.cli import summary
 
