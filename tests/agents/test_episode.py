@@ -118,10 +118,10 @@ def test_returns_end_at_a_termination_within_the_episode():
 
 def test_the_terms_of_munchausen_are_those_of_its_target():
     q = np.array([[1.0, 2.0, -np.inf], [0.5, 0.5, 0.4], [3.0, 0.0, 1.0]])
-    bonus = munchausen_terms(q, np.array([1, 2]), np.array([False, True]), 0.9, 0.8, 0.5)
+    bonus = munchausen_terms(q, np.array([0, 2]), np.array([False, True]), 0.9, 0.8, 0.5)
     policy = softmax_policy(torch.tensor(q), torch.isfinite(torch.tensor(q)), 0.5).numpy()
     entropy = -(policy[1] * np.log(policy[1])).sum()
-    first = 0.8 * max(0.5 * np.log(policy[0, 1]), -1) + 0.9 * 0.5 * entropy
+    first = 0.8 * max(0.5 * np.log(policy[0, 0]), -1) + 0.9 * 0.5 * entropy
     second = 0.8 * max(0.5 * np.log(policy[1, 2]), -1)
     np.testing.assert_allclose(bonus, [first, second])
 
