@@ -65,6 +65,16 @@ def test_long_episodes_are_drawn_in_larger_steps(monkeypatch):
     assert len(list(made.frames)) == -(-len(episode) // every) + 1 + max(1, round(made.fps))
 
 
+def test_an_episode_that_ends_between_two_frames_shows_its_terminal_state(monkeypatch):
+    monkeypatch.setattr(film, "WIDE", 3)
+    agents = [table(seed=seed) for seed in (0, 1, 2)]
+    made = film.film(agents, ["a", "b", "c"], 5, values=False)
+    last = list(made.frames)[-1]
+    for place, agent in enumerate(agents):
+        own = list(film.film([agent], ["abc"[place]], 5, values=False).frames)[-1]
+        np.testing.assert_array_equal(last[:, place * own.shape[1] : (place + 1) * own.shape[1]], own)
+
+
 def test_an_environment_without_pictures_is_named():
     with pytest.raises(UserError, match="TestIdentity"):
         film.film([table("TestIdentity")], ["a"], 0)
