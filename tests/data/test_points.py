@@ -16,7 +16,7 @@ def test_a_split_is_the_same_each_time_and_another_one_than_the_other_split(name
     assert torch.equal(y, labels)
     assert (x.shape, x.dtype) == ((50_000, 2), torch.float32)
     assert distribution.draw("test")[0].shape == (10_000, 2)
-    assert not torch.equal(x[:100], distribution.draw("test")[0][:100])
+    assert not torch.equal(y[:100], distribution.draw("test")[1][:100])
     assert y.unique().tolist() == list(range(distribution.modes))
     shares = y.bincount() / len(y)
     assert shares.max() < 1.3 * shares.min()
