@@ -38,6 +38,17 @@ def test_a_log_that_was_cut_by_a_resume_is_read_again(log):
     assert [row["time"] for row in tail.rows] == [1]
 
 
+def test_a_log_that_was_cut_and_has_grown_beyond_its_former_length_is_read_again(log):
+    log.write_text(line(1) + line(2))
+    tail = Tail(log)
+    tail.update()
+    partial = log.with_name("partial")
+    partial.write_text(line(1) + line(5) + line(6))
+    partial.replace(log)
+    tail.update()
+    assert [row["time"] for row in tail.rows] == [1, 5, 6]
+
+
 def test_a_shorter_log_and_one_that_is_removed(log):
     log.write_text(line(1) + line(2))
     tail = Tail(log)
