@@ -1,8 +1,7 @@
 """Milliseconds from a point of the latent plane to its picture, by the server of `rlgen ui`. Prints measurements.
 
-    export RLGEN_DATA=...
-    python tests/benchmarks/latent_drag.py                # of untrained models with the default networks, on mnist
-    python tests/benchmarks/latent_drag.py --task digits
+    python tests/benchmarks/latent_drag.py           # of untrained models with the default networks
+    python tests/benchmarks/latent_drag.py --size 64
 
 A request is sent as the page sends it, one at a time; the time is that of the whole answer. Measure on an idle machine.
 """
@@ -41,13 +40,14 @@ def ask(server: Server, run: str, action: str, **body: object) -> dict:
 def main() -> None:
     """Train each model for one step, and time decoded points."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--task", default="mnist", help="dataset")
+    options.add_argument("--size", type=int, default=28, help="side of the images in pixels, those of digits scaled")
     options.add_argument("--points", type=int, default=200, help="points of the plane")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name, settings in MODELS.items():
             algorithm, run = name.split(",")[0], name.replace(", ", "-").replace(" ", "-")
-            rlgen.train(algorithm, given.task, runs=folder, name=run, budget=128, threads=1, progress=False, **settings)
+            plan = {"size": given.size, "budget": 128, "threads": 1, "progress": False}
+            rlgen.train(algorithm, "digits", runs=folder, name=run, **plan, **settings)
         with Server(Path(folder), 0) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             for name in MODELS:
