@@ -94,9 +94,12 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution of every image."""
-        if x.dim() == 4:  # a view of the result would cost its in-place activation a copy of the gradient
-            return self._conv_forward(x, self.weight, self.bias)
-        maps = self._conv_forward(x.flatten(0, -4), self.weight, self.bias) if self.weight.dim() == 4 else self._each(x)
+        if self.weight.dim() > 4:
+            maps = self._each(x)
+        else:
+            maps = self._conv_forward(x.flatten(0, -4), self.weight, self.bias)
+            if x.dim() == 4:  # an activation in place on a view would copy the gradient
+                return maps  # type: ignore[no-any-return]
         return maps.view(*x.shape[:-3], *maps.shape[-3:])
 
     def _each(self, x: Tensor) -> Tensor:
