@@ -222,7 +222,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """One line of JSON, and the end of the connection: what follows a bad request may belong to it."""
-        self.close_connection = True
         with suppress(OSError):
             self.send_response(code)
             self.send_header("Connection", "close")

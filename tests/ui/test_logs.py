@@ -144,6 +144,12 @@ def test_thinning_keeps_the_extremes_of_every_part_in_order():
     assert loss[-1]["time"] == rows[-1]["time"]
 
 
+def test_the_last_value_of_a_metric_that_ends_early_is_kept():
+    rows = [{"time": i, "loss": float(i % 3)} for i in range(1001)]  # the last is neither the least nor the largest
+    thinned = thin([*rows, {"time": 4800, "eval": 1.0}], 20)
+    assert [row for row in thinned if "loss" in row][-1] == {"time": 1000, "loss": 1.0}
+
+
 def test_metrics_of_few_values_are_kept_whole():
     rows = sorted([*series(5000), *({"time": 500 * i, "eval": i} for i in range(100))], key=lambda row: row["time"])
     thinned = thin(rows, 100)
