@@ -166,9 +166,9 @@ def test_covariances_are_summed_in_double_precision():
     kept = FeatureClassifier.cached(TRAIN, TEST)
     assert kept.mean.dtype == kept.covariance.dtype == torch.float64
     far = replace(kept, mean=kept.mean + 1_000)
-    expected = metrics._distances(kept, kept.test_features)["lenet_fid"]
+    expected = metrics.distances_of(kept, kept.test_features)["lenet_fid"]
     shifted = (kept.test_features.double() + 1_000).float()
-    assert metrics._distances(far, shifted)["lenet_fid"] == pytest.approx(expected, rel=1e-3)
+    assert metrics.distances_of(far, shifted)["lenet_fid"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_class_without_training_images_is_not_expected():

@@ -1,4 +1,4 @@
-"""The static table of completions, made from the commands: `python -m rlgen.completion.table` writes table.json.
+"""The static table of completions, made from the commands: `python -m rlgen.cli.completion_table` writes table.json.
 
 Commands, options and their choices change with the code alone, and to import them all takes a second.
 """
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-FILE = Path(__file__).with_name("table.json")
+FILE = Path(__file__).parents[1] / "completion" / "table.json"
 KINDS = {  # what a metavar stands for, besides the choices of an option
     "RUN": "runs",
     "RUN...": "runs...",

@@ -1,11 +1,11 @@
 import json
 
 from rlgen import catalog
-from rlgen.completion import table
+from rlgen.cli import completion_table as table
 
 
 def test_the_stored_table_is_that_of_the_commands():
-    """After a change of commands, options or tasks: `python -m rlgen.completion.table`."""
+    """After a change of commands, options or tasks: `python -m rlgen.cli.completion_table`."""
     stored = json.loads(table.FILE.read_text("utf-8"))
     assert stored == json.loads(json.dumps(table.build()))
 
