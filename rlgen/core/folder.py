@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rlgen.core import labels
+from rlgen.core import files, labels
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
 from rlgen.core.files import replacing
 from rlgen.core.former_names import current_metrics
@@ -79,7 +79,7 @@ class Folder:
                 raise UserError(f"there are no runs in {runs} yet: `rlgen dqn CartPole` makes one")
             return folders[-1]
         for directory in (Path(name), *(path for path in _folders(runs) if path.name.lower() == name.lower())):
-            if (directory / "run.json").is_file():
+            if files.is_file(directory / "run.json"):
                 return cls(directory)
         hint = did_you_mean(name, (path.name for path in _folders(runs))) or ": `rlgen runs` lists them"
         raise UserError(f"no run {name!r} in {runs}{hint}")
@@ -107,12 +107,11 @@ class Folder:
     def _described(self) -> dict[str, Any]:
         path = self.directory / "run.json"
         try:
-            info = json.loads(path.read_text())
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path} cannot be read: {error}; repair it, or remove the folder") from None
-        if not isinstance(info, dict):
-            raise UserError(f"{path} does not describe a run: repair it, or remove the folder")
-        return info
+            return files.json_object(path, finite=False)
+        except files.Refused as error:
+            raise UserError(f"{error}; repair it, or remove the folder") from None
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}; repair it, or remove the folder") from None
 
     def describe(self, **facts: Any) -> None:
         """Add `facts` to run.json by one atomic write."""
@@ -133,7 +132,7 @@ class Folder:
 
         if self._lock is not None:
             return True
-        if not (self.directory / "run.lock").exists():
+        if not files.is_file(self.directory / "run.lock"):
             return False
         try:
             with FileLock(self.directory / "run.lock", timeout=0):
@@ -144,6 +143,7 @@ class Folder:
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
 
+        files.refuse_links(self.directory)
         # The system frees the lock when its holder dies, kill -9 included. `locked` holds it for less than a second.
         lock = FileLock(self.directory / "run.lock", timeout=1)
         try:
@@ -177,8 +177,12 @@ class Folder:
 
     def lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Each line of a log as text and as values by current names of metrics, up to the first incomplete line."""
-        path = self.directory / name
-        for text in path.read_text(errors="replace").splitlines(keepends=True) if path.exists() else ():
+        try:
+            with files.opened(self.directory / name) as file:
+                content = file.read().decode(errors="replace")
+        except FileNotFoundError:
+            return
+        for text in content.splitlines(keepends=True):
             try:
                 row = json.loads(text)
             except ValueError:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rlgen.core.errors import UserError
-from rlgen.core.files import replacing
+from rlgen.core.files import json_object, replacing
 
 FILE = "labels.json"
 LENGTH = 40  # characters of a tag, at most
@@ -14,10 +14,8 @@ LENGTH = 40  # characters of a tag, at most
 def read(directory: Path) -> dict[str, Any]:
     """`note` and `tags` of the run in `directory`, those that are set; empty for an unreadable file."""
     try:
-        saved = json.loads((directory / FILE).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(saved, dict):
+        saved = json_object(directory / FILE, finite=False)
+    except OSError:
         return {}
     note, tags = saved.get("note"), saved.get("tags")
     labels: dict[str, Any] = {"note": note} if isinstance(note, str) and note else {}

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import torch
 
-from rlgen.core import checkpoint, device, former_names, portraits
+from rlgen.core import checkpoint, device, files, former_names, portraits
 from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
 from rlgen.core.files import PARTIAL, replacing, sync
@@ -277,7 +277,7 @@ class Run(Folder, Stateful):
 
     def _append(self, name: str, *rows: Row) -> None:
         try:
-            with (self.directory / name).open("a") as file:
+            with files.append(self.directory / name) as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
         except OSError as error:
             raise StorageError(

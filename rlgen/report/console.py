@@ -15,7 +15,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from rlgen.core import files
 from rlgen.core.progress import Progress
+from rlgen.core.terminal import visible
 from rlgen.kinds import Kind
 from rlgen.report import status
 from rlgen.report.status import Ticker, Work
@@ -71,7 +73,7 @@ class Display:
         self.console = _stderr()
         self.ticker = Ticker(self.console, self._status, self._plain, quiet=quiet)
         file = _LogFile(log_file, delay=True)
-        file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        file.setFormatter(_Lines("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         self.handlers = [file, _Warnings(self.console)]
 
     def __enter__(self) -> Self:
@@ -93,7 +95,8 @@ class Display:
             handler.close()
 
     def start(self, title: str, facts: Mapping[str, str]) -> None:
-        """Print what is trained and how."""
+        """Print what is trained and how: the facts may be those of a run.json of others."""
+        title, facts = visible(title), {name: visible(fact) for name, fact in facts.items()}
         log.info("%s: %s", title, "; ".join(f"{name} {fact}" for name, fact in facts.items()))
         table = Table.grid(padding=(0, 2))
         for name, fact in facts.items():
@@ -198,8 +201,20 @@ def _peek(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in values.items() if isinstance(value, int | float)}
 
 
+class _Lines(logging.Formatter):
+    """Records as single lines without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        return visible(super().format(record))
+
+
 class _LogFile(logging.FileHandler):
     """A log that training does not depend on: a full disk costs its lines, and is reported at the next checkpoint."""
+
+    def _open(self) -> Any:
+        """The file itself, not what a link of its name points to."""
+        return files.append(Path(self.baseFilename))
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Nothing: the log itself cannot be written."""
@@ -213,4 +228,4 @@ class _Warnings(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.console.print(f"warning: {record.getMessage()}", markup=False)
+        self.console.print(f"warning: {visible(record.getMessage())}", markup=False)
