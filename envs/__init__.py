@@ -3,10 +3,10 @@
 from gymnasium import register
 
 from rlgen.envs import minatar
-from rlgen.envs.names import canonical, listing, resolve, short
+from rlgen.envs.names import canonical, listing, module_of, resolve, short
 from rlgen.envs.vector_env import Step, VectorEnv
 
-__all__ = ["Step", "VectorEnv", "canonical", "listing", "resolve", "short"]
+__all__ = ["Step", "VectorEnv", "canonical", "listing", "module_of", "resolve", "short"]
 
 register("rlgen/GridWorld-v0", "rlgen.envs.grid:GridWorld", max_episode_steps=100)
 register("rlgen/Catch-v0", "rlgen.envs.catch:Catch", max_episode_steps=104)  # the step at which apple 20 lands

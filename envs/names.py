@@ -85,6 +85,11 @@ def resolve(name: str) -> str:
     )
 
 
+def module_of(task: str) -> str | None:
+    """The module that is imported for the environment `module:Name-v0`; None for any other."""
+    return task.rpartition(":")[0] or None
+
+
 def specification(name: str) -> EnvSpec:
     """The registry entry of an id; for `module:Name-v0` the module, which registers it, is imported first.
 

@@ -39,10 +39,14 @@ def resume(
     *,
     runs: str | Path | None = None,
     progress: bool | None = None,
+    trust: bool = False,
     **plan: Any,
 ) -> TrainedRun:
-    """Continue a run that was stopped, in its own folder; `budget=` may be raised. `progress` is that of `train`."""
-    return _train(session.reopen(_folder(run, runs), plan), progress)
+    """Continue a run that was stopped, in its own folder; `budget=` may be raised. `progress` is that of `train`.
+
+    A run whose environment is of a module, `module:Name-v0`, needs `trust`: the import of the module may run any code.
+    """
+    return _train(session.reopen(_folder(run, runs), plan, trust), progress)
 
 
 def load(
@@ -51,15 +55,17 @@ def load(
     runs: str | Path | None = None,
     checkpoint: str = "last",
     at: int | None = None,
+    trust: bool = False,
 ) -> Any:
     """What was trained, from the `last` or `best` checkpoint.
 
     With `at`, in environment steps or images, its weights at the nearest evaluation of which a portrait was kept; the
-    `time` of what is returned is that of the portrait.
+    `time` of what is returned is that of the portrait. A run whose environment is of a module, `module:Name-v0`, needs
+    `trust`: the import of the module may run any code.
 
     An `Agent` has `predict` for actions, a `Model` has `sample`, a `Classifier` has `predict` for probabilities.
     """
-    return session.restore(_folder(run, runs), checkpoint, at)
+    return session.restore(_folder(run, runs), checkpoint, at, trust)
 
 
 def _folder(run: str | Path | Folder, runs: str | Path | None) -> Folder:

@@ -21,6 +21,10 @@ class Tasks(Protocol):
         """The name of the task, its files downloaded; and a notice where another task replaces a missing one."""
         ...
 
+    def module_of(self, task: str) -> str | None:
+        """The module that is imported for a task, None without one."""
+        ...
+
     def listing(self) -> Iterable[tuple[str, str, str]]:
         """The rows of `rlgen list`."""
         ...

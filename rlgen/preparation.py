@@ -14,8 +14,14 @@ from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 from rlgen.core.former_names import current_settings
 from rlgen.core.settings import Plan, Setup
+from rlgen.core.trust import check as check_module
 
 POINTS = 20  # lines in the log of a run, at least, unless --log-every is typed
+DESCRIBED = {  # in run.json -> its type
+    "algorithm": (str, "a text"), "task": (str, "a text"), "config": (dict, "an object"),
+    "setup": (dict, "an object"), "plan": (dict, "an object"), "seed": (int, "an integer"),
+    "threads": (int, "an integer"), "time": (int, "an integer"),
+}  # fmt: skip
 T = TypeVar("T")
 
 
@@ -80,16 +86,30 @@ def settings_of(entry: Entry, names: list[str], typed: Mapping[str, Any]) -> tup
 
 def entry_of(folder: Folder) -> Entry:
     """The catalog entry of a run. Raises UserError for a folder that was not made here."""
-    if "algorithm" not in folder.info:
-        raise UserError(f"run.json of {folder.name} names no algorithm: it was not made by this rlgen")
-    return catalog.find(folder.info["algorithm"])
+    return catalog.find(described(folder)["algorithm"])
 
 
-def saved_settings(folder: Folder) -> tuple[Entry, Any, Setup]:
-    """The catalog entry of a run and its settings. Raises UserError for a folder that was not made here."""
+def described(folder: Folder) -> dict[str, Any]:
+    """The content of run.json. Raises UserError where what is needed to load a run is missing or of another type."""
     info = folder.info
+    for name, (kind, what) in DESCRIBED.items():
+        if name not in info:
+            raise UserError(f"run.json of {folder.name} lacks {name!r}: it was not made by this rlgen")
+        if not isinstance(info[name], kind) or isinstance(info[name], bool):
+            raise UserError(f"run.json of {folder.name} is not of this rlgen: {name!r} is not {what}")
+    return info
+
+
+def saved_settings(folder: Folder, trust: bool = False) -> tuple[Entry, Any, Setup]:
+    """The catalog entry of a run and its settings. Raises UserError for a folder that was not made here.
+
+    Raises Untrusted where its task is of a module and there is no `trust` to import it.
+    """
+    info = described(folder)
     try:
         entry = catalog.find(info["algorithm"])
+        if not trust:
+            check_module(folder.name, entry.kind.tasks.module_of(info["task"]))
         config = current_settings(entry.config, info["config"])
         for settings, given in ((entry.config, config), (Setup, info["setup"])):
             check_names(given, (settings,), f"run.json of {folder.name}")

@@ -225,16 +225,20 @@ def prepare(
         versions=provenance.versions(),
         git=provenance.git(),
         time=0,
+        grids=[],
         **origin,
     )
     return Session(entry, made, run, plan, _count(entry, config))
 
 
-def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
-    """A run that was stopped, ready to continue; `given` may change its plan."""
+def reopen(folder: Folder, given: Mapping[str, Any], trust: bool = False) -> Session:
+    """A run that was stopped, ready to continue; `given` may change its plan.
+
+    Raises Untrusted where its environment is of a module and there is no `trust` to import it.
+    """
     check_names(given, (Plan,), "a resumed run")
     info = folder.info
-    entry, config, setup = saved_settings(folder)
+    entry, config, setup = saved_settings(folder, trust)
     if info.get("status") == "finished" and given.get("budget", 0) <= info["time"]:
         raise UserError(f"{folder.name} is finished at {info['time']:,}: a larger --budget trains it further")
     best, stop_at = info.get("best"), float(info["plan"]["stop_at"])
@@ -250,14 +254,15 @@ def reopen(folder: Folder, given: Mapping[str, Any]) -> Session:
     return Session(entry, made, Run(folder.directory), plan, _count(entry, config))
 
 
-def restore(folder: Folder, checkpoint: str = "last", at: int | None = None) -> Algorithm:
+def restore(folder: Folder, checkpoint: str = "last", at: int | None = None, trust: bool = False) -> Algorithm:
     """The trained algorithm of a run from its `last` or `best` checkpoint, on whatever device there is here.
 
-    With `at` its weights from the portrait nearest to this time, which then is its `time`.
+    With `at` its weights from the portrait nearest to this time, which then is its `time`. Raises Untrusted where its
+    environment is of a module and there is no `trust` to import it.
     """
     if at is not None and checkpoint != "last":
         raise UserError(f"--at {at:,} is of a portrait and --checkpoint {checkpoint} of a checkpoint: leave one out")
-    entry, config, setup = saved_settings(folder)
+    entry, config, setup = saved_settings(folder, trust)
     algorithm = make(entry, folder.info["task"], config, replace(setup, device="auto"))
     Run(folder.directory).load(algorithm, checkpoint, at)
     return algorithm

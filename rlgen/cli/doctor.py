@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rlgen.cli.options import Json, Runs, examples
+from rlgen.cli.options import Json, Runs, Trust, examples
 from rlgen.core.findings import Finding
 from rlgen.core.folder import Folder
 from rlgen.core.tables import table
@@ -33,6 +33,7 @@ def doctor(
     weights: Annotated[
         bool, typer.Option("--weights/--no-weights", help="Load the run: values, codes and units are examined too")
     ] = True,
+    trust: Trust = False,
     runs: Runs = Path("runs"),
     json_: Json = False,
 ) -> None:
@@ -56,7 +57,7 @@ def doctor(
         with activity("examining"):
             from rlgen.doctor import runs as checks
 
-            found = checks.findings(folder, weights)
+            found = checks.findings(folder, weights, trust)
         facts = {"run": folder.name, "status": folder.status}
     problems = sum(finding.severity == "problem" for finding in found)
     if json_:

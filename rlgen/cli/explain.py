@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rlgen.cli.inspect import load_for
-from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, examples, number
+from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, Trust, examples, number
 from rlgen.core.errors import UserError, did_you_mean
 
 METHODS = (
@@ -62,6 +62,7 @@ def explain(
     ] = None,
     seed: Seed = 0,
     checkpoint: Checkpoint = "last",
+    trust: Trust = False,
     runs: Runs = Path("runs"),
     json_: Json = False,
 ) -> None:
@@ -69,7 +70,7 @@ def explain(
     from rlgen.report.console import activity
 
     methods = _methods(method)
-    folder, load = load_for("explain", runs, run, checkpoint)
+    folder, load = load_for("explain", runs, run, checkpoint, trust=trust)
     algorithm = load()
     with activity("loading"):
         from rlgen.explain import explanation

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from rlgen import kinds
-from rlgen.cli.options import At, Checkpoint, Json, Run, Runs, Seed, examples, number, output, with_options
+from rlgen.cli.options import At, Checkpoint, Json, Run, Runs, Seed, Trust, examples, number, output, with_options
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
@@ -31,6 +31,7 @@ def evaluate(
     seed: Seed = 0,
     at: At = None,
     checkpoint: Checkpoint = "last",
+    trust: Trust = False,
     runs: Runs = Path("runs"),
     json_: Json = False,
 ) -> None:
@@ -46,7 +47,7 @@ def evaluate(
             raise UserError(f"--{name}: {folder.name} is {kind.article}, which is scored on --{kind.counted}")
     count = counts.get(kind.counted, kind.fresh)
     with activity("loading"):
-        trained = session.restore(folder, checkpoint, at)
+        trained = session.restore(folder, checkpoint, at, trust)
     _report_age(trained, kind, at)
     with activity("scoring", count, kind.counted) as more:
         report = trained.report(count, seed, more)
@@ -159,7 +160,9 @@ COMMANDS: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
-def load_for(command: str, runs: Path, run: str, checkpoint: str, at: int | None = None) -> tuple[Folder, Any]:
+def load_for(
+    command: str, runs: Path, run: str, checkpoint: str, at: int | None = None, trust: bool = False
+) -> tuple[Folder, Any]:
     """The folder of a run that `command` takes, and what loads its algorithm. Raises UserError for another kind."""
     from rlgen.report.console import activity
 
@@ -179,7 +182,7 @@ def load_for(command: str, runs: Path, run: str, checkpoint: str, at: int | None
 
     def load() -> Any:
         with activity("loading"):
-            trained = session.restore(folder, checkpoint, at)
+            trained = session.restore(folder, checkpoint, at, trust)
         _report_age(trained, kind, at)
         return trained
 

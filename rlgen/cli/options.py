@@ -23,6 +23,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of text"
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder of the run, warnings and errors only")]
 Checkpoint = Annotated[Literal["last", "best"], typer.Option("--checkpoint", help="Checkpoint to load")]
 
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Import the module that the run's environment is of, which may run any code")
+]
+
 
 def whole(text: str | int) -> int:
     """An integer as people write it: 100000, 100_000, 100,000 and 1e5 alike. Raises typer's error for anything else."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from rlgen.cli.inspect import load_for, suffixed
-from rlgen.cli.options import Checkpoint, Run, Runs, Seed, at_least, examples, number, output
+from rlgen.cli.options import Checkpoint, Run, Runs, Seed, Trust, at_least, examples, number, output
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 
@@ -46,10 +46,11 @@ def play(
         ),
     ] = None,
     checkpoint: Checkpoint = "last",
+    trust: Trust = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Record greedy episodes of a trained agent as a GIF or an MP4."""
-    folder, load = load_for("play", runs, run, checkpoint, None if at == ALL else at)
+    folder, load = load_for("play", runs, run, checkpoint, None if at == ALL else at, trust)
     from rlgen import evaluation
     from rlgen.report import video
     from rlgen.report.console import activity
@@ -63,7 +64,7 @@ def play(
     if values:
         from rlgen.film import film
 
-        ages = [load()] if at != ALL else [_at(folder, time) for time in _times(folder)]
+        ages = [load()] if at != ALL else [_at(folder, time, trust) for time in _times(folder)]
         with activity("recording"):
             titles = [folder.name] if len(ages) == 1 else [f"after {age.time:,} steps" for age in ages]
             made = film(ages, titles, seed, thinking)
@@ -90,7 +91,7 @@ def _times(folder: Folder) -> list[int]:
     return spread(times, AGES, np.geomspace)
 
 
-def _at(folder: Folder, time: int) -> Any:
+def _at(folder: Folder, time: int, trust: bool) -> Any:
     from rlgen import session
 
-    return session.restore(folder, "last", time)
+    return session.restore(folder, "last", time, trust)

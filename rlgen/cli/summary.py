@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rlgen import catalog, kinds, networks
-from rlgen.cli.options import Json, Runs, annotation, at_least, examples, with_options
+from rlgen.cli.options import Json, Runs, Trust, annotation, at_least, examples, with_options
 from rlgen.core.config import options, refuse_unused, resolve
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.folder import Folder
@@ -82,6 +82,7 @@ def summary(
     quiz: Annotated[
         bool, typer.Option("--quiz", help="Ask for the shape and parameters of each layer, and check the answers")
     ] = False,
+    trust: Trust = False,
     runs: Runs = Path("runs"),
     json_: Json = False,
 ) -> None:
@@ -104,7 +105,7 @@ def summary(
         if typed:
             raise UserError(f"{typed[0]}: the shape, classes and settings of {found.name} are those of its training")
         with activity("loading"):
-            shown = _run(found)
+            shown = _run(found, trust)
     else:
         shape = parse_shape(input_) if input_ else found.input
         with activity("loading"):
@@ -185,13 +186,13 @@ def _network(
     return found
 
 
-def _run(folder: Folder) -> Found:
+def _run(folder: Folder, trust: bool) -> Found:
     """The networks of a run, with the speed of its training."""
     from rlgen import preparation, session
     from rlgen.core.algorithm import HasNetworks
     from rlgen.networks.summary import summarize
 
-    algorithm = session.restore(folder)
+    algorithm = session.restore(folder, trust=trust)
     if not isinstance(algorithm, HasNetworks):
         raise UserError(f"{folder.name} has no network: `rlgen summary` is for runs of {_with_networks()}")
     tables = [summarize(network, *inputs, name=name) for name, (network, inputs) in algorithm.networks().items()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rlgen import catalog
-from rlgen.cli.options import Json, Quiet, Run, Runs, examples, number, with_settings
+from rlgen.cli.options import Json, Quiet, Run, Runs, Trust, examples, number, with_settings
 from rlgen.core.config import read_file
 from rlgen.core.errors import Diverged, Interrupted
 from rlgen.core.folder import Folder
@@ -145,6 +145,7 @@ def resume(
         float | None, typer.Option("--stop-at", help="New score at which training stops; inf: none", show_default=False)
     ] = None,
     runs: Runs = Path("runs"),
+    trust: Trust = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -156,7 +157,7 @@ def resume(
     with activity("loading", quiet=quiet):
         from rlgen import session
 
-        reopened = session.reopen(folder, given)
+        reopened = session.reopen(folder, given, trust)
     train_session(reopened, quiet, json_)
 
 

@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlgen.core.errors import CheckpointError, NewerCheckpoint, NotFinite
-from rlgen.core.files import PARTIAL, sync
+from rlgen.core.files import PARTIAL, folders, sync
+from rlgen.core.leftovers import time_of
 from rlgen.core.state import State
 
 SCHEMA = 2  # of new checkpoints; those of schema 1 have former names, see `former_names`
@@ -78,8 +79,8 @@ def load(folder: Path, upgrade: Callable[[State], State] | None = None) -> State
 
 def newest_first(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, each named by its time, the latest first; their content is unchecked."""
-    found = (p for p in folder.iterdir() if p.name.isdecimal()) if folder.exists() else ()
-    return sorted(found, key=lambda p: int(p.name), reverse=True)
+    found = ((time_of(path.name), path) for path in folders(folder))
+    return [path for _, path in sorted((pair for pair in found if pair[0] is not None), reverse=True)]
 
 
 def verify(folder: Path) -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, UserError
+from rlgen.core.files import folders
+from rlgen.core.leftovers import dated, time_of
 
 if TYPE_CHECKING:
     from rlgen.core.state import State
@@ -20,8 +22,8 @@ MAX_BYTES = 20_000_000  # of all portraits of a run; a network of more than half
 
 def times(directory: Path) -> list[int]:
     """The times of the portraits of the run in `directory`, in ascending order; their content is unchecked."""
-    folder = directory / "portraits"
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal()) if folder.is_dir() else []
+    found = (time_of(path.name) for path in folders(directory / "portraits"))
+    return sorted(time for time in found if time is not None)
 
 
 def nearest(directory: Path, time: int) -> int:
@@ -108,7 +110,7 @@ def thin(directory: Path, kept: list[list[int]]) -> None:
 
 
 def _folder(directory: Path, time: int) -> Path:
-    return directory / "portraits" / f"{time:09d}"
+    return directory / "portraits" / dated(time)
 
 
 def _size(value: Any) -> int:

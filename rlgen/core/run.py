@@ -12,10 +12,10 @@ from typing import Any, Self
 
 import torch
 
-from rlgen.core import checkpoint, device, files, former_names, portraits
+from rlgen.core import checkpoint, device, files, former_names, leftovers, portraits
 from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
-from rlgen.core.files import PARTIAL, replacing, sync
+from rlgen.core.files import replacing, sync
 from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
 from rlgen.core.metrics import numbers, present, reduce_steps, rounded, stack
@@ -106,10 +106,14 @@ class Run(Folder, Stateful):
 
     def draw(self, time: int, grids: Mapping[str, Grid]) -> None:
         """Write each grid to `NAME/TIME.png`; to the file NAME, over that of an earlier time, if it ends in .png."""
-        if self.write_grid is not None:
-            for name, grid in grids.items():
-                file = name if name.endswith(".png") else f"{name}/{time:09d}.png"
-                self.write_grid(grid, self.directory / file, time)
+        if self.write_grid is None:
+            return
+        folders = [name for name in grids if not name.endswith(".png")]
+        if (known := self._grids()) is not None and set(folders) - set(known):
+            self.describe(grids=list(dict.fromkeys([*known, *folders])))  # before the first picture: see `leftovers`
+        for name, grid in grids.items():
+            file = name if name.endswith(".png") else f"{name}/{leftovers.dated(time)}.png"
+            self.write_grid(grid, self.directory / file, time)
 
     def portray(self, algorithm: Algorithm) -> None:
         """Keep the weights alone, as `rlgen.core.portraits` thins them. Raises Diverged where one is not finite."""
@@ -173,12 +177,7 @@ class Run(Folder, Stateful):
                 kept = "".join(text for text, row in self.lines(name) if row["time"] <= until)
                 with replacing(self.directory / name) as partial:
                     partial.write_text(kept)
-        named = 9 * "[0-9]" + "*"
-        dated = (*self.directory.glob(f"*/{named}.png"), *self.directory.glob(f"checkpoints/{named}"))
-        dated = tuple(path for path in dated if path.stem.isdecimal())
-        unfinished = (*self.directory.glob(f"{PARTIAL}*"), *self.directory.glob(f"*/{PARTIAL}*"))
-        for path in (*(p for p in dated if int(p.stem) > algorithm.time), *unfinished):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        leftovers.delete(self.directory, algorithm.time, self._grids())
         portraits.thin(self.directory, self.portraits)
         self.started = clock.perf_counter()
 
@@ -251,6 +250,11 @@ class Run(Folder, Stateful):
             torch.cuda.set_rng_state_all(streams["cuda"])
         super().load_state_dict({"waited": 0, "portraits": [], **saved})  # earlier versions had neither
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
+
+    def _grids(self) -> list[str] | None:
+        """Names of the folders of pictures; None for a run of an earlier version, which did not record them."""
+        grids = self.info.get("grids")
+        return [str(name) for name in grids] if isinstance(grids, list) else None
 
     def _check_fingerprint(self, algorithm: Algorithm) -> None:
         """Warn where the files of the dataset changed since the training."""

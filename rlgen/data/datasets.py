@@ -49,6 +49,11 @@ class Dataset:
         return replace(self, images=self.images[which], labels=None if self.labels is None else self.labels[which])
 
 
+def module_of(task: str) -> str | None:
+    """None: no dataset imports a module."""
+    return None
+
+
 def resolve(task: str) -> str:
     """The canonical name of a dataset: `Fashion_MNIST` is `fashion-mnist`; a folder's path becomes absolute."""
     kind, _, path = task.partition(":")

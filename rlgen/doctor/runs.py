@@ -13,13 +13,16 @@ EVALUATIONS = 5  # after the untrained one; fewer are too few for a curve
 STOPPED = {"interrupted": "stopped before its end", "stale": "its process died", "failed": "it stopped with an error"}
 
 
-def findings(folder: Folder, weights: bool = True) -> list[Finding]:
-    """Findings about the run; with `weights` its newest checkpoint is loaded. Raises UserError for a foreign folder."""
+def findings(folder: Folder, weights: bool = True, trust: bool = False) -> list[Finding]:
+    """Findings about the run; with `weights` its newest checkpoint is loaded. Raises UserError for a foreign folder.
+
+    With `trust` the module of its environment may be imported.
+    """
     entry = preparation.entry_of(folder)
     try:
         record = Record.of(folder)
         found = [*_state(record, folder), *_files(folder), *_evaluations(record)]
-        algorithm, failed = _load(folder) if weights else (None, [])
+        algorithm, failed = _load(folder, trust) if weights else (None, [])
         module: Any = import_module(f"{entry.kind.package}.{entry.kind.findings}")
         return [*found, *failed, *module.findings(record, algorithm)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -72,11 +75,11 @@ def _evaluations(record: Record) -> Iterator[Finding]:
         yield Finding("too few evaluations", "note", text, len(times), f"{record.again} --eval-every {every}")
 
 
-def _load(folder: Folder) -> tuple[Any, list[Finding]]:
+def _load(folder: Folder, trust: bool) -> tuple[Any, list[Finding]]:
     """The trained algorithm, or the finding that it cannot be loaded."""
     from rlgen import session
 
     try:
-        return session.restore(folder), []
+        return session.restore(folder, trust=trust), []
     except UserError as error:
         return None, [Finding("cannot be loaded", "problem", str(error), 0)]
