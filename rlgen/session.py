@@ -1,5 +1,6 @@
 """A run in training: its settings resolved, its folder claimed, trained to the end and scored."""
 
+import logging
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,6 +28,8 @@ from rlgen.preparation import changed, check_methods, make, plain, preset_names,
 if TYPE_CHECKING:
     from rlgen.report.console import Display
     from rlgen.report.lines import Axis
+
+log = logging.getLogger("rlgen")
 
 
 class TrainedRun(Folder):
@@ -167,7 +170,12 @@ class Session:
         samples = self.run.directory / "samples"
         if samples.is_dir():
             still, moving = self.run.directory / "evolution.png", self.run.directory / "evolution.gif"
-            pictures.evolution(samples, still, moving, columns=getattr(self.algorithm, "columns", 8))
+            try:
+                pictures.evolution(samples, still, moving, columns=getattr(self.algorithm, "columns", 8))
+            except StorageError:
+                raise
+            except UserError as error:  # pictures of the training alone: its result counts
+                log.warning(f"no picture of the evolution: {error}")
 
     def draw_report(self, report: Report) -> None:
         """The images of a report and, where the kind of algorithm has pictures of its numbers, these as well."""

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,6 +81,7 @@ def sample(
     folder, load = load_for("sample", runs, run, checkpoint, at)
     from rlgen import evaluation
     from rlgen.report import pictures
+    from rlgen.report.array_file import ArrayFile
     from rlgen.report.console import activity
 
     path = suffixed(out or folder.directory / ("grid.png" if what == "samples" else f"{what}.png"), ".png")
@@ -93,17 +94,16 @@ def sample(
         pictures.write_png(pictures.draw(grid, scale=scale), path)
         print(path)
         return
-    with replacing(npy) if npy else nullcontext() as partial, activity("drawing", count, "samples") as more:
+    with ExitStack() as stack:
         kept = None  # a file of all images, of which memory holds a part
+        if npy:
+            kept = stack.enter_context(ArrayFile(stack.enter_context(replacing(npy)), count))
+        more = stack.enter_context(activity("drawing", count, "samples"))
         for start, part in evaluation.samples(model, count, label=label, seed=seed, progress=more):  # (n, C, H, W)
-            if partial:
-                if kept is None:
-                    kept = np.lib.format.open_memmap(partial, "w+", np.float32, (count, *part.shape[1:]))
-                kept[start : start + len(part)] = part
+            if kept is not None:
+                kept.append(part)
             if start < SHOWN:
                 shown.append(part[: SHOWN - start])
-        if kept is not None:
-            kept.flush()
     grid = evaluation.grid_of_samples(model, np.concatenate(shown), label)
     pictures.write_png(pictures.draw(grid, scale=scale), path)
     if count > SHOWN:

@@ -57,7 +57,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 def _compact(content: bytes) -> bytes:
     """A PNG of at most `LARGEST` pixels of width and 64 colours: a saved notebook holds it as text."""
     file = io.BytesIO()
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         picture = image.convert("RGB")
     picture.thumbnail((LARGEST, LARGEST))
     picture.quantize(64, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)

@@ -1,7 +1,7 @@
 """A folder of png and jpg files as a dataset: read, labelled by class folders, split by name, and fingerprinted.
 
 Whether an image is for training or for the test follows from a hash of its path within the folder, so further images
-leave the split of the others as it is.
+leave the split of the others as it is. Files are decoded as PNG or JPEG and as nothing else, whatever their names say.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import unicodedata
 import warnings
 from dataclasses import dataclass
@@ -17,13 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlgen.core.errors import DataError
+from rlgen.data.own_files import read_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.ImageFile import ImageFile
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+FORMATS = ("PNG", "JPEG")  # all that is decoded: Pillow would start Ghostscript for PostScript
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and its values for an image on its side
 MAX_SIDE = 512  # pixels along each side of an image that is read without --size
+MAX_BYTES = 200_000_000  # of a file
+MAX_PIXELS = 24_000_000  # decoded at full size, at most: 190 MB in colours with transparency
 TEST_SHARE = 1 / 6  # of the images of each class, in expectation
 log = logging.getLogger("rlgen")
 
@@ -51,8 +58,7 @@ def read(root: Path, size: int | None = None, skip_bad: bool = False) -> Picture
     """
     import numpy as np
 
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and not _hidden(path, root))
-    images, digest, paths = _images(root, paths, size, skip_bad)
+    images, digest, paths = _images(root, files(root), size, skip_bad)
     if len(paths) < 2:
         raise DataError(f"{root} holds {len(paths)} readable png or jpg files: a dataset needs at least 2, add some")
     names = [_name(path, root) for path in paths]
@@ -76,6 +82,38 @@ def read(root: Path, size: int | None = None, skip_bad: bool = False) -> Picture
     )
 
 
+def files(root: Path) -> list[Path]:
+    """The png and jpg files in a folder and the folders within, sorted, without those that are hidden.
+
+    A link to a file counts as that file. Raises DataError for a link to a folder, which might lead anywhere or around
+    in circles, and for a folder that cannot be listed.
+    """
+    found, waiting = [], [root]
+    while waiting:
+        try:
+            with os.scandir(folder := waiting.pop()) as entries:
+                shown = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            raise DataError(f"{folder} cannot be listed: {error.strerror or error}") from None
+        for entry in shown:
+            path = folder / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(path)
+            elif path.is_dir():
+                raise DataError(f"{path} is a link to a folder, which is not followed: copy the folder to its place")
+            elif path.suffix.lower() in SUFFIXES:
+                found.append(path)
+    return sorted(found)
+
+
+def bytes_of(path: Path) -> bytes:
+    """The bytes of a file, or of the file that a link leads to. Raises Unreadable, with the reason, without one."""
+    try:
+        return read_bytes(path, MAX_BYTES)
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from None
+
+
 def split(names: list[str], classes: list[str]) -> set[str]:
     """The names of the test images: those with a hash below `TEST_SHARE`.
 
@@ -95,10 +133,10 @@ def _images(
     images, readable, bad, sizes, digest = [], [], [], set(), hashlib.sha256()
     for path in paths:
         try:
-            content = path.read_bytes()
-            digest.update(f"{_name(path, root)}\n{hashlib.sha256(content).hexdigest()}\n".encode())
-            image, found = decode(content, path, size)
-        except (OSError, Unreadable) as error:
+            read = bytes_of(path)
+            digest.update(f"{_name(path, root)}\n{hashlib.sha256(read).hexdigest()}\n".encode())
+            image, found = decode(read, path, size)
+        except Unreadable as error:
             bad.append((path, str(error)))
             continue
         images.append(image)
@@ -130,22 +168,54 @@ def decode(content: bytes, path: Path, size: int | tuple[int, int] | None = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as file:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as file:
                 if file.mode.startswith(("I", "F")):
                     raise Unreadable("more than 8 bits per channel: convert it to 8")
                 if size is None and max(file.size) > MAX_SIDE:
                     raise DataError(f"{path} is {file.width}x{file.height} pixels: choose a --size, such as --size 32")
-                upright = ImageOps.exif_transpose(file)
-        image = upright.convert("L" if upright.mode in ("1", "L", "LA") else "RGB")
+                (width, height), sides = file.size, (size, size) if isinstance(size, int) else size
+                if width * height > MAX_PIXELS:
+                    _reduce(file, sides, content)
+                if file.getexif().get(ORIENTATION) in TURNED:
+                    width, height = height, width
+                file.load()
+                ImageOps.exif_transpose(file, in_place=True)
+                image: Image.Image = file
+                if file.mode not in ("L", "RGB"):
+                    image = file.convert("L" if file.mode in ("1", "LA") else "RGB")
+                if sides is not None:
+                    image = ImageOps.fit(image, sides, Image.Resampling.BICUBIC)
     except UnidentifiedImageError as error:
-        raise Unreadable("of no known format") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Unreadable(" ".join(str(error).split())) from error
-    found = f"{image.width}x{image.height}"
-    if size is not None:
-        image = ImageOps.fit(image, (size, size) if isinstance(size, int) else size, Image.Resampling.BICUBIC)
+        raise Unreadable("neither a PNG nor a JPEG file: convert it") from error
+    except DataError:
+        raise
+    except Exception as error:  # Pillow raises errors of many classes for damaged files
+        raise Unreadable(" ".join(str(error).split()) or type(error).__name__) from error
     pixels = np.asarray(image)
-    return pixels if pixels.ndim == 3 else pixels[:, :, None], found
+    return pixels if pixels.ndim == 3 else pixels[:, :, None], f"{width}x{height}"
+
+
+def _reduce(file: ImageFile, sides: tuple[int, int] | None, content: bytes) -> None:
+    """Have a large JPEG decoded at a fraction of its size, at least twice `sides`. Raises Unreadable for others."""
+    if file.format != "JPEG" or sides is None or not _by_rows(content):
+        raise Unreadable(
+            f"{file.width * file.height:,} pixels, of which {MAX_PIXELS:,} are decoded at most,"
+            " as it might be an image bomb: scale it down"
+        )
+    file.draft(None, (2 * max(sides), 2 * max(sides)))
+
+
+def _by_rows(content: bytes) -> bool:
+    """Whether the first scan of a JPEG has all its channels; one of several scans is held in memory as a whole."""
+    at, channels = 2, -1
+    while content[at : at + 1] == b"\xff" and at + 10 <= len(content):
+        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4])
+        if marker == 0xDA:  # the start of a scan
+            return content[at + 4] == channels
+        if marker in (0xC0, 0xC1):  # a frame, neither progressive nor lossless
+            channels = content[at + 9]
+        at += 2 + length
+    return False
 
 
 def _hidden(path: Path, root: Path) -> bool:

@@ -6,7 +6,6 @@ of axes, their lengths as big-endian int32, then the values.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
 import os
@@ -19,11 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlgen.core.errors import DataError
+from rlgen.core.files import Refused
+from rlgen.data.own_files import read_bytes
 
 if TYPE_CHECKING:
     import numpy as np
 
 TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of a response
+ROOM = 1 << 18  # bytes that a gzip file may be larger than its content
 LOCK_TIMEOUT = 600.0  # seconds to wait for another process that downloads the same file
 
 
@@ -79,13 +81,14 @@ def read(path: Path, file: File) -> np.ndarray:
     header = struct.pack(f">BBBB{len(file.shape)}I", 0, 0, 8, len(file.shape), *file.shape)
     size = len(header) + math.prod(file.shape)
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            # One byte more than due at most: a small gzip file may unpack to gigabytes.
-            content = (gzip.GzipFile(fileobj=raw) if zipped else raw).read(size + 1)
+        content = read_bytes(path, size + ROOM)
+        if content.startswith(b"\x1f\x8b"):
+            content = _unpacked(content, size + 1)  # one byte more than due at most: it may unpack to gigabytes
+    except Refused as error:
+        raise DataError(f"{error}; it is not the true {file.name}, so delete it and try again") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and try again") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be read ({reason}): delete it and try again") from error
     wrong = (
         f"starts with {content[:4].hex()}, not with {header[:4].hex()}" if content[:4] != header[:4]
         else f"has the shape {_axes(content, len(file.shape))}, not {file.shape}" if content[: len(header)] != header
@@ -97,6 +100,17 @@ def read(path: Path, file: File) -> np.ndarray:
     if wrong:
         raise DataError(f"{path} is not the true {file.name}: it {wrong}; delete it and try again")
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(file.shape).copy()
+
+
+def _unpacked(content: bytes, limit: int) -> bytes:
+    """At most `limit` bytes of what a gzip file of a single part holds. Raises EOFError where it ends too early."""
+    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    unpacked = stream.decompress(content, limit)
+    if len(unpacked) < limit and not stream.eof:
+        raise EOFError("the file ends before its content does")
+    if stream.unused_data:
+        raise EOFError("the file goes on after the end of its content")
+    return unpacked
 
 
 def cache() -> Path:

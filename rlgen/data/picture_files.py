@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlgen.core.errors import DataError
-from rlgen.data.folder import SUFFIXES, Unreadable, decode
+from rlgen.data.folder import bytes_of, decode, files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,12 +31,11 @@ def find(paths: Iterable[Path]) -> list[PictureFile]:
     found = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-            parts = [(file, file.relative_to(path).parts) for file in inside]
-            shown = [(file, names) for file, names in parts if not any(name.startswith(".") for name in names)]
-            if not shown:
+            inside = files(path)
+            if not inside:
                 raise DataError(f"{path} holds no png or jpg files: name a file, or a folder with some")
-            found += [PictureFile(file, names[0] if len(names) > 1 else None) for file, names in shown]
+            parts = [file.relative_to(path).parts for file in inside]
+            found += [PictureFile(f, p[0] if len(p) > 1 else None) for f, p in zip(inside, parts, strict=True)]
         else:
             found.append(PictureFile(path))
     return found
@@ -51,11 +50,7 @@ def read(path: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     from PIL import Image
 
     channels, height, width = shape
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Unreadable(error.strerror or str(error)) from None
-    pixels, _ = decode(content, path, (width, height))  # (H, W, 1 or 3)
+    pixels, _ = decode(bytes_of(path), path, (width, height))  # (H, W, 1 or 3)
     if channels == 1 and pixels.shape[2] == 3:
         pixels = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
     return np.broadcast_to(pixels, (height, width, channels)).transpose(2, 0, 1).copy()

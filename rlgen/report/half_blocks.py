@@ -6,7 +6,7 @@ from PIL import Image
 from rich.style import Style
 from rich.text import Text
 
-from rlgen.report.pictures import Layout, Pixels
+from rlgen.report.saved_grids import Layout, Pixels
 
 SHADES, ASCII = " ░▒▓█", " .:-=+*#%@"
 SIDE = 16  # columns of an image of the grid

@@ -3,23 +3,22 @@
 Pixels are uint8: (H, W) in greys or (H, W, 3) in colours. Captions are white on nearly black.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont
 
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
+from rlgen.report import saved_grids
+from rlgen.report.saved_grids import Layout, Pixels
 
 if TYPE_CHECKING:
     from rlgen.core.images import Grid
-
-Pixels = NDArray[np.uint8]
 
 WIDTH = 480  # pixels: narrower grids are enlarged by a whole number
 FRAME = 320  # pixels: narrower frames of a film are enlarged, too
@@ -31,18 +30,6 @@ CAPTIONED = 112  # pixels: images with captions are enlarged to this width at le
 SMALLEST = 8  # pixels: labels that fit their column only in smaller letters are cut short
 ROWS = 8  # of a picture of an evolution
 FRAMES = 60  # of an animation of one, at most
-KEY = "rlgen"  # of the layout in a PNG
-
-
-class Layout(NamedTuple):
-    """Where the images of a grid are in its picture, in pixels, and the labels of its columns."""
-
-    top: int
-    left: int
-    height: int  # of a row, with the gap above it
-    width: int  # of a column, with the gap to its left
-    gap: int
-    labels: Sequence[str] = ()
 
 
 def draw(grid: "Grid", step: str = "", scale: int = 1) -> Pixels:
@@ -106,9 +93,7 @@ def write_grid(grid: "Grid", path: Path, step: str = "", scale: int = 1) -> None
 
 def write_png(picture: Pixels, path: Path, layout: Layout | None = None) -> None:
     """Write a picture, whole or not at all."""
-    text = PngImagePlugin.PngInfo()
-    if layout is not None:
-        text.add_text(KEY, json.dumps(layout._asdict()))
+    text = saved_grids.text_of(layout) if layout is not None else None
     with replacing(path) as partial:
         Image.fromarray(picture).save(partial, format="png", pnginfo=text)
 
@@ -150,11 +135,13 @@ def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str 
     if not paths:
         raise UserError(f"{samples} has no samples yet: they are drawn at each evaluation")
     # Most happens early, so the rows of the picture are spread evenly over the logarithm of time.
-    times = spread(list(paths), ROWS, np.geomspace)
-    rows = []
-    for time in times:
-        picture, layout = read_grid(paths[time], columns)
-        rows.append(picture[layout.top : layout.top + layout.height, layout.left :])
+    early, chosen = spread(list(paths), ROWS, np.geomspace), spread(list(paths), FRAMES, np.linspace)
+    grids = saved_grids.readable(paths, sorted({*early, *chosen}), columns)
+    if not grids:
+        raise UserError(f"{samples} has no grid that can be read")
+    times = [time for time in early if time in grids] or list(grids)[-1:]
+    _, layout = grids[times[-1]]
+    rows = [grids[time][0][layout.top : layout.top + layout.height, layout.left :] for time in times]
     rows.append(np.full_like(rows[0][: layout.gap], GAP))
     labels = [_short(time) if time else "untrained" for time in times]
     beside = [_row_labels([label], len(row), 1, labels) for label, row in zip(labels, rows, strict=False)]
@@ -165,11 +152,10 @@ def evolution(samples: Path, png: Path, gif_: Path, columns: int = 8, unit: str 
         picture = _above(_column_labels(layout.labels, left, layout.width, picture.shape[1], 1), picture)
     title = f"samples by {unit} seen, from the same noise throughout"
     write_png(_above(_bar(title, picture.shape[1], TITLE), picture), png)
-    chosen = spread(list(paths), FRAMES, np.linspace)
-    frames = (read_grid(paths[time], columns) for time in chosen)
     titled = (
         picture if layout.top else _above(_bar(f"{time:,} {unit}", picture.shape[1], TITLE), picture)
-        for time, (picture, layout) in zip(chosen, frames, strict=True)
+        for time, (picture, layout) in grids.items()
+        if time in chosen or time == times[-1]
     )
     gif(titled, gif_, fps=5, hold=2)
 
@@ -276,15 +262,6 @@ def _indexed(frame: Pixels) -> Image.Image:
     """Greys as they are, colours by a palette of this frame's own."""
     image = Image.fromarray(frame)
     return image if image.mode == "L" else image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-
-
-def read_grid(path: Path, columns: int) -> tuple[Pixels, Layout]:
-    """A grid and its layout; without a layout in the file, that of square images without captions."""
-    with Image.open(path) as image:
-        text = image.info.get(KEY)
-        picture = np.asarray(image)
-    side = round(picture.shape[1] / columns)
-    return picture, Layout(**json.loads(text)) if text else Layout(0, 0, side, side, 0)
 
 
 @cache

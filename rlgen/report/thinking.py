@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from rlgen.report.pictures import Pixels, fitting, font
+from rlgen.report.pictures import fitting, font
+from rlgen.report.saved_grids import Pixels
 
 if TYPE_CHECKING:
     from rlgen.agents.episode import Episode

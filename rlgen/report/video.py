@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rlgen.core.errors import UserError
 from rlgen.core.files import replacing
-from rlgen.report.pictures import Pixels, gif
+from rlgen.report.pictures import gif
+from rlgen.report.saved_grids import Pixels
 
 SUFFIXES = (".gif", ".mp4")
 

@@ -15,7 +15,7 @@ from rlgen.core.folder import Folder
 from rlgen.core.tail import Tail
 from rlgen.core.terminal import visible
 from rlgen.kinds import Kind
-from rlgen.report import half_blocks, pictures
+from rlgen.report import half_blocks, saved_grids
 from rlgen.report.braille import Curve, chart
 from rlgen.report.status import duration
 
@@ -116,7 +116,7 @@ class View:
             return []
         newest = max(paths, key=lambda path: int(path.stem))
         try:
-            picture, layout = pictures.read_grid(newest, 8)
+            picture, layout = saved_grids.read(newest, 8)
             pixels = half_blocks.cells(picture, layout, width, height - 1, min(half_blocks.SIDE, 2 * (height - 1)))
         except Exception:  # a picture of others, or one that is being replaced
             return []

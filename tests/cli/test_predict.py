@@ -71,7 +71,7 @@ def test_a_file_that_is_no_picture_leaves_the_others_classified(rlgen, run, tmp_
     code, out, err = rlgen("predict", run, "text.png", "photo.png", "missing.png")
     assert code == 5
     assert "photo.png" in out
-    assert "error: text.png cannot be read as an image: of no known format" in err
+    assert "error: text.png cannot be read as an image: neither a PNG nor a JPEG file: convert it" in err
     assert "error: missing.png cannot be read as an image: No such file" in err
     code, out, _ = rlgen("predict", run, "text.png", "--json")
     assert code == 5

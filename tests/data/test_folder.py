@@ -173,11 +173,10 @@ def test_an_image_bomb_is_refused_in_one_line(tmp_path, side):
     assert sum(map(len, both(tmp_path, skip_bad=True))) == 6
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_deep_images_are_refused(tmp_path, dtype):
+def test_deep_images_are_refused(tmp_path):
     """Not cut to 8 bits, which would leave noise."""
-    path = tmp_path / ("deep.png" if dtype == np.uint16 else "deep.tif")
-    Image.fromarray(np.zeros((8, 8), dtype)).save(path)
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(path)
     with pytest.raises(folder.Unreadable, match="more than 8 bits per channel: convert it to 8"):
         folder.decode(path.read_bytes(), path)
 

@@ -89,8 +89,12 @@ def flip(content, at):
         (gzip.compress(CONTENT, mtime=0)[:-9], "cannot be read"),
         (flip(gzip.compress(CONTENT, mtime=0), -6), "cannot be read"),
         (flip(gzip.compress(CONTENT, mtime=0), 12), "cannot be read"),
-        (gzip.compress(CONTENT, mtime=0) + gzip.compress(b"more", mtime=0), "has more than 76 bytes"),
-        (gzip.compress(CONTENT, mtime=0) + b"more", "cannot be read"),
+        (gzip.compress(CONTENT, mtime=0) + gzip.compress(b"more", mtime=0), "goes on after the end"),
+        (gzip.compress(CONTENT, mtime=0) + b"more", "goes on after the end"),
+        (gzip.compress(CONTENT + b"more", mtime=0), "has more than 76 bytes"),
+        (CONTENT + bytes(1 + (1 << 18)), "has 262,221 bytes, more than .* not the true images"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, *3 * (2**32 - 1,)), "has the shape"),
+        (struct.pack(">4B", 0, 0, 8, 255), "starts with 000008ff"),
     ],
 )
 def test_a_wrong_file_is_named_and_refused(tmp_path, content, reason):
@@ -108,6 +112,33 @@ def test_a_file_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8b\x08\x08" + bytes(6) + b"name" * 10_000, gzip.compress(b"") * 3_000])
+def test_a_gzip_file_of_a_long_name_or_of_many_empty_parts_is_refused_at_once(tmp_path, content):
+    started = time.perf_counter()
+    with pytest.raises(DataError, match="cannot be read"):
+        idx.read(write(tmp_path / "file.gz", content), FILE)
+    assert time.perf_counter() - started < 1
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "file")
+    with pytest.raises(DataError, match="no regular file"):
+        idx.read(tmp_path / "file", FILE)
+    folder = tmp_path / "data/TINY/raw"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / FILE.name)
+    assert idx.find(source(), FILE) is None
+
+
+def test_a_link_to_a_file_is_read(tmp_path):
+    write(tmp_path / "elsewhere", CONTENT)
+    (tmp_path / "file").symlink_to(tmp_path / "elsewhere")
+    assert np.array_equal(idx.read(tmp_path / "file", FILE), VALUES)
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(DataError, match="cannot be read"):
+        idx.read(tmp_path / "circle", FILE)
 
 
 def test_places_are_searched_in_order(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rlgen.report.half_blocks import cells, lines
-from rlgen.report.pictures import Layout
+from rlgen.report.saved_grids import Layout
 
 
 def grid(count=4, side=28, gap=2, top=10, left=5, channels=()):

@@ -7,7 +7,8 @@ from rich.console import Console
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 from rlgen.report import watch
-from rlgen.report.pictures import Layout, write_png
+from rlgen.report.pictures import write_png
+from rlgen.report.saved_grids import Layout
 from rlgen.report.watch import View, capabilities, newest
 
 
