@@ -141,8 +141,11 @@ def make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str,
 
 
 def changed(settings: Any) -> dict[str, Any]:
-    """Settings other than the defaults, without those that have no effect beside the others."""
-    defaults, idle = {f.name: f.default for f in fields(settings)}, unused(settings)
+    """Settings other than the defaults, without those that have no effect beside the others or are `unshown`."""
+    defaults, idle = (
+        {f.name: f.default for f in fields(settings)},
+        {*unused(settings), *getattr(settings, "unshown", ())},
+    )
     values = plain(settings).items()
     return {name: v for name, v in values if getattr(settings, name) != defaults[name] and name not in idle}
 

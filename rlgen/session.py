@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -199,11 +199,13 @@ def prepare(
     file: Mapping[str, Any] | None = None,
     preset: str | None = None,
     argv: list[str] | None = None,
+    initialise: Callable[[Algorithm], dict[str, Any]] | None = None,
 ) -> Session:
     """A new run: its folder claimed and its algorithm made.
 
     Precedence: `given`, then `file`, then the preset of the task, then defaults; what depends on the budget is scaled
-    with it. `preset` names another preset of the task, such as `long`.
+    with it. `preset` names another preset of the task, such as `long`. `initialise` takes weights from other runs and
+    returns facts for run.json, in place of the method of the algorithm.
     """
     entry = catalog.find(algorithm)
     check_methods(entry)
@@ -212,11 +214,18 @@ def prepare(
     config, setup, plan = settings_of(entry, preset_names(entry, task, preset, typed), typed)
     made = make(entry, task, config, setup, given)
     _check_plan(plan, entry, made)
-    origin = made.initialise(runs) if isinstance(made, Initialised) else {}
+    origin = initialise(made) if initialise else made.initialise(runs) if isinstance(made, Initialised) else {}
+
+    def begin(run: Run) -> None:
+        if origin:  # weights of other runs, which a resumed run takes from the first checkpoint
+            torch.manual_seed(setup.seed)
+            run.save(made, last=True)
+
     run = Run.create(
         runs,
         f"{entry.name}-{safe(Path(task).name if task.startswith('folder:') else task)}",
         name,
+        begin,
         kind=entry.kind.name,
         algorithm=entry.name,
         task=task,

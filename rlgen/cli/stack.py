@@ -78,12 +78,10 @@ def prepare(folders: list[Folder], weight_decay: float | None, runs: Path, name:
     given = {**data, "members": json.dumps(members)}
     if weight_decay is not None:
         given["weight_decay"] = weight_decay
-    prepared = session.prepare("stack", task, given, runs=runs, name=name, argv=sys.argv)
-    stacked: Any = prepared.algorithm
-    for folder in folders:
-        Run(folder.directory).load(stacked.members.classifiers[folder.name])
-    run = prepared.run
-    changed = {key: value for key, value in run.info["changed"].items() if key != "members"}
-    run.describe(stacked=[str(folder.directory.resolve()) for folder in folders], changed=changed)
-    run.save(stacked)
-    return prepared
+
+    def initialise(stacked: Any) -> dict[str, Any]:
+        for folder in folders:
+            Run(folder.directory).load(stacked.members.classifiers[folder.name])
+        return {"stacked": [str(folder.directory.resolve()) for folder in folders]}
+
+    return session.prepare("stack", task, given, runs=runs, name=name, argv=sys.argv, initialise=initialise)

@@ -3,9 +3,12 @@
 Imports neither torch nor numpy, for the start-up time of `rlgen runs`.
 """
 
+import errno
 import json
 import os
-from collections.abc import Iterator
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,31 +47,55 @@ class Folder:
         return self.directory.name
 
     @classmethod
-    def create(cls, runs: Path, stem: str, name: str | None = None, **facts: Any) -> Self:
+    def create(
+        cls,
+        runs: Path,
+        stem: str,
+        name: str | None = None,
+        begin: Callable[[Self], object] = lambda folder: None,
+        **facts: Any,
+    ) -> Self:
         """A new folder `name` in `runs`, or the first free of `stem-1`, `stem-2`, ...; `facts` are written to run.json.
 
-        Raises UserError where `name` exists or is a path, StorageError where `runs` cannot be written.
+        It appears with run.json and with what `begin` writes, or not at all. Raises UserError where `name` exists or is
+        a path, StorageError where `runs` cannot be written.
         """
         if name and (Path(name).name != name or name.startswith(".")):
             raise UserError(f"--name {name}: a name is not a path; choose the folder with --runs DIR")
         taken = (*_folders(runs), *_folders(runs / TRASH))  # a removed run keeps its number
         number = 1 + max((_number(path.name, stem) for path in taken), default=0)
-        while True:
-            directory = runs / (name or f"{stem}-{number}")
-            try:
-                directory.mkdir(parents=True)  # fails where another process made it first
-                break
-            except FileExistsError:
+        folder = cls(runs / f"{files.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            folder.directory.mkdir(parents=True)
+            folder.describe(name=name or f"{stem}-{number}", status="created", created=_now(), **facts)
+            begin(folder)
+            while not folder._claim(runs / (name or f"{stem}-{number}")):
                 if name:
-                    raise UserError(f"{directory} exists: choose another --name, or `rlgen resume {name}`") from None
+                    raise UserError(f"{runs / name} exists: choose another --name, or `rlgen resume {name}`")
                 number += 1
-            except OSError as error:
+                folder.describe(name=f"{stem}-{number}")
+        except BaseException as error:
+            shutil.rmtree(folder.directory, ignore_errors=True)
+            if isinstance(error, OSError | StorageError):
+                reason = getattr(error.__cause__ or error, "strerror", None) or error
                 raise StorageError(
-                    f"cannot make a run in {runs} ({error.strerror}): choose another folder with --runs DIR"
+                    f"cannot make a run in {runs} ({reason}): choose another folder with --runs DIR"
                 ) from None
-        folder = cls(directory)
-        folder.describe(name=directory.name, status="created", created=_now(), **facts)
+            raise
         return folder
+
+    def _claim(self, directory: Path) -> bool:
+        """Move the folder to an unused path; False where it is in use, by another process as well."""
+        try:
+            if directory.exists():
+                return False
+            self.directory.rename(directory)  # fails where another process made it first
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            return False
+        self.directory = directory
+        return True
 
     @classmethod
     def find(cls, runs: Path, name: str = "latest") -> Self:

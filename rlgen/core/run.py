@@ -173,7 +173,7 @@ class Run(Folder, Stateful):
             self.describe(best=self.best, best_time=self.best_time)
         for name in LOGS:
             if (self.directory / name).exists():
-                until = -1 if saved is None else algorithm.time  # without a checkpoint time 0 is evaluated again
+                until = algorithm.time or -1  # time 0 is evaluated again
                 kept = "".join(text for text, row in self.lines(name) if row["time"] <= until)
                 with replacing(self.directory / name) as partial:
                     partial.write_text(kept)

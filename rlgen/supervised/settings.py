@@ -4,7 +4,7 @@ A field is an option, the comment beside it its help, the comment line above a g
 """
 
 from collections.abc import Container
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
@@ -77,6 +77,7 @@ class KNN(Data):
 class Stack(Data):
     """Settings of a combination of classifiers."""
 
+    unshown: ClassVar = ("members",)  # left out of what differs from the defaults: too long
     # Members
     members: str = "[]"  # runs that are combined with their settings, as JSON
     weight_decay: NonNegativeFloat | None = None  # penalty of the distance from the mean; none: by cross-validation

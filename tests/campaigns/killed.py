@@ -1,4 +1,4 @@
-"""Runs killed at any point and resumed equal runs that were not: `python tests/campaigns/killed.py --seed 0 --count 200`.
+"""Runs killed at any point and resumed equal runs that were not: `python tests/campaigns/killed.py [--count 200]`.
 
 Every entry of the catalog, ensembles, several seeds, points, stacks, transfer, a lesson, and the command line.
 """
@@ -30,7 +30,7 @@ from rlgen.lessons import runner
 from tests.campaigns import outcomes, victims
 from tests.campaigns.outcomes import Outcome
 from tests.campaigns.victims import Point, Watch
-from tests.cases import AGENT_PLAN, CASES, MODEL_PLAN, NETWORK
+from tests.cases import CASES, MODEL_PLAN, NETWORK
 from tests.lessons.conftest import TEXT
 
 ROOT = Path(__file__).parents[2]

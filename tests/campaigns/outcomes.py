@@ -48,7 +48,9 @@ def _digests(name: str, value: Any, found: Outcome) -> None:
         for key, item in value.items():
             _digests(f"{name}.{key}", item, found)
         found[name] = f"{len(value)} names"
-    elif isinstance(value, list | tuple) and any(isinstance(item, dict | list | tuple | torch.Tensor) for item in value):
+    elif isinstance(value, list | tuple) and any(
+        isinstance(item, dict | list | tuple | torch.Tensor) for item in value
+    ):
         for number, item in enumerate(value):
             _digests(f"{name}.{number}", item, found)
         found[name] = f"{type(value).__name__} of {len(value)}"

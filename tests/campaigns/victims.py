@@ -112,13 +112,13 @@ class Watch:
             folder = arguments[-1] if event in ("os.remove", "os.rmdir", "os.mkdir") else -1
             path = os.fsdecode(arguments[1] if event == "os.rename" else arguments[0])
             if isinstance(folder, int) and folder >= 0:
-                path = f"{os.readlink(f'/proc/self/fd/{folder}')}/{path}"
+                path = f"{_path(folder)}/{path}"
             self._point(event.removeprefix("os."), path)
 
     def _open(self, file: Any, mode: str = "r", *more: Any, **words: Any) -> Any:
         if not isinstance(file, str | bytes | os.PathLike) or not set(mode) & set("wax+"):
             if isinstance(file, int) and set(mode) & set("wax"):
-                path = os.readlink(f"/proc/self/fd/{file}")
+                path = _path(file)
                 if self._point("opened", path):
                     return self._torn(file, mode)
             return self.open(file, mode, *more, **words)
@@ -132,11 +132,11 @@ class Watch:
         return raw if "b" in mode else io.TextIOWrapper(raw, "utf-8")
 
     def _sync(self, descriptor: int) -> None:
-        self._point("sync", os.readlink(f"/proc/self/fd/{descriptor}"))
+        self._point("sync", _path(descriptor))
         self.sync(descriptor)
 
     def _write(self, descriptor: int, data: bytes) -> int:
-        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        path = _path(descriptor)
         if len(self.points) == self.fatal and self.torn and path.startswith(self.folder):
             self.write(descriptor, data[: len(data) // 2])
         self._point("write", path)
@@ -191,6 +191,11 @@ def run(work: Callable[[], object], watch: Watch, delay: float | None = None) ->
     points, _, errors = b"".join(parts).partition(b"\0")
     found = [Point(*point) for point in json.loads(points or b"[]")]
     return Ended(os.waitstatus_to_exitcode(status), found, errors.decode())
+
+
+def _path(descriptor: int) -> str:
+    """The path of an open file."""
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink())
 
 
 def _child(work: Callable[[], object], watch: Watch, say: int, announce: int) -> None:

@@ -42,6 +42,23 @@ def log(folder, text):
     return folder
 
 
+def test_a_run_appears_whole_or_not_at_all(tmp_path):
+    seen = []
+
+    def begin(folder):
+        (folder.directory / "weights").write_text("those of another run")
+        seen.extend(Folder.all(tmp_path))
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StorageError, match=r"cannot make a run in .* \(No space left on device\)"):
+        Folder.create(tmp_path, "x", begin=begin)
+    assert seen == []
+    assert list(tmp_path.iterdir()) == []
+    made = Folder.create(tmp_path, "x", begin=lambda folder: (folder.directory / "weights").touch())
+    assert (made.name, made.info["name"]) == ("x-1", "x-1")
+    assert {path.name for path in made.directory.iterdir()} == {"run.json", "weights"}
+
+
 def test_run_folders_are_numbered(tmp_path):
     assert [Folder.create(tmp_path, "dqn-CartPole").name for _ in range(2)] == ["dqn-CartPole-1", "dqn-CartPole-2"]
     for other in ("dqn-CartPole-9", "dqn-CartPole-x", "dqn-CartPole-old-70", "dqn-CartPole"):

@@ -11,7 +11,9 @@ from safetensors import SafetensorError
 
 from rlgen.core import checkpoint
 from rlgen.core.errors import CheckpointError, StorageError, UserError
+from rlgen.core.fit import fit
 from rlgen.core.run import Run
+from rlgen.core.settings import Plan
 
 
 def times(run):
@@ -290,3 +292,15 @@ def test_the_log_is_on_the_disk_before_its_checkpoint(run, walk, monkeypatch):
     algorithm.time = 2
     run.save(algorithm)
     assert {"metrics.jsonl", "timing.jsonl"} <= set(order[: order.index("rename")])
+
+
+def test_time_0_is_evaluated_once_where_the_first_checkpoint_is_that_of_its_beginning(run, walk):
+    """Killed after the first row: a resumed run evaluates time 0 again."""
+    with run:
+        run.save(walk())
+        with pytest.raises(ZeroDivisionError):  # before the second checkpoint
+            fit(walk(at={1: lambda: 1 / 0}), run, Plan(budget=4))
+        assert [row["time"] for row in run.rows()] == [0]
+        again = Run(run.directory)
+        again.resume(walk())
+    assert not [row for row in again.rows() if row["time"] == 0]
