@@ -5,11 +5,11 @@ A field is an option, the comment beside it its help text, the comment line abov
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.optim.settings import OptimizerSettings
-from rlgen.core.settings import Duration, Fraction, Rate
+from rlgen.core.settings import Amount, Count, Duration, Fraction, Layers, Parallel, Rate, Width
 from rlgen.networks.settings import NetworkName
 
 
@@ -20,9 +20,9 @@ class DQN(OptimizerSettings):
     # Learning
     lr: Rate = 1e-3  # learning rate
     gamma: Fraction = 0.99  # discount per environment step
-    batch: PositiveInt = 64  # transitions per gradient step
-    train_freq: PositiveInt = 4  # environment steps between updates, at least num_envs
-    gradient_steps: PositiveInt = 1  # gradient steps per update
+    batch: Count = 64  # transitions per gradient step
+    train_freq: Count = 4  # environment steps between updates, at least num_envs
+    gradient_steps: Count = 1  # gradient steps per update
     loss: Literal["huber", "mse"] = "huber"  # loss of the TD error
     max_grad_norm: PositiveFloat = 10.0  # maximum norm of the gradient, by clipping; inf: no clipping
     # Rainbow
@@ -31,39 +31,39 @@ class DQN(OptimizerSettings):
     alpha: Fraction = 0.0  # exponent of the priorities of prioritised replay; 0: uniform replay (Schaul 2016)
     beta: Fraction = 0.4  # initial exponent of the importance weights of prioritised replay; its end is 1
     beta_steps: Duration = 100_000  # length of the linear schedule of beta, in environment steps
-    n_step: PositiveInt = 1  # rewards summed before bootstrapping, in environment steps (Sutton 1988)
-    atoms: PositiveInt = 1  # atoms of C51, returns with a probability each; 1: no C51 (Bellemare 2017)
+    n_step: Count = 1  # rewards summed before bootstrapping, in environment steps (Sutton 1988)
+    atoms: Width = 1  # atoms of C51, returns with a probability each; 1: no C51 (Bellemare 2017)
     v_min: float | None = None  # lowest atom of C51; none: from the discounted returns of the training
     v_max: float | None = None  # highest atom of C51; none: from the discounted returns of the training
-    quantiles: PositiveInt = 1  # quantiles of the return in QR-DQN; 1: no QR-DQN (Dabney 2018)
+    quantiles: Width = 1  # quantiles of the return in QR-DQN; 1: no QR-DQN (Dabney 2018)
     noisy: bool = False  # noise in the weights of the last two layers in place of ε-greedy (Fortunato 2018)
     munchausen: Fraction = 0.0  # weight of the log-policy added to the reward, such as 0.9 (Vieillard 2020)
     temperature: Rate = 0.03  # temperature of the softmax policy of Munchausen
     # Target network
-    target_update_interval: PositiveInt = 500  # environment steps between updates of the target network
+    target_update_interval: Count = 500  # environment steps between updates of the target network
     tau: Annotated[float, Field(gt=0, le=1)] = 1.0  # weight of the online network in an update of the target network
     # Exploration
     epsilon: Fraction = 1.0  # initial probability of a random action
     epsilon_end: Fraction = 0.05  # final probability of a random action
     epsilon_steps: Duration = 10_000  # length of the linear schedule of epsilon, in environment steps
     # Experience
-    num_envs: PositiveInt = 1  # environments in parallel, per seed
-    buffer_size: PositiveInt = 50_000  # capacity of the replay buffer, in transitions per seed
-    learning_starts: NonNegativeInt = 1_000  # environment steps before the first gradient step
-    seeds: PositiveInt = 1  # independent agents trained in parallel
+    num_envs: Parallel = 1  # environments in parallel, per seed
+    buffer_size: Count = 50_000  # capacity of the replay buffer, in transitions per seed
+    learning_starts: Amount = 1_000  # environment steps before the first gradient step
+    seeds: Parallel = 1  # independent agents trained in parallel
     # Environment
-    frame_stack: PositiveInt = 1  # observations stacked as the input, the last ones
+    frame_stack: Layers = 1  # observations stacked as the input, the last ones
     repeat_action_probability: Fraction | None = None  # sticky actions of MinAtar and Atari; none: the game's own
-    max_episode_steps: PositiveInt | None = None  # time limit of an episode, in steps; none: the environment's own
+    max_episode_steps: Count | None = None  # time limit of an episode, in steps; none: the environment's own
     clip_reward: bool = False  # training rewards clipped to their sign; scores are of unclipped rewards
     life_loss: bool = False  # lost life as a terminal state in training; scores are of whole games
     # Evaluation
-    eval_episodes: PositiveInt = 20  # greedy episodes of an evaluation, per seed
-    final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score, per seed
+    eval_episodes: Count = 20  # greedy episodes of an evaluation, per seed
+    final_episodes: Count = 100  # fresh greedy episodes of the final score, per seed
     # Network
     encoder: NetworkName | None = None  # network of images, such as resnet20; none: the convolutions of DQN
-    width: PositiveInt = 128  # units per hidden layer
-    depth: PositiveInt = 2  # hidden layers, after the convolutions for images
+    width: Width = 128  # units per hidden layer
+    depth: Layers = 2  # hidden layers, after the convolutions for images
     layer_norm: bool = False  # layer normalisation in the hidden layers, against divergence (Gallici 2024)
 
     def __post_init__(self) -> None:
@@ -112,8 +112,8 @@ class DRQN(DQN):
     """Deep recurrent Q-learning: an LSTM of `width` units after `depth` - 1 hidden layers."""
 
     # Recurrence
-    length: PositiveInt = 16  # steps of a sequence with a loss
-    burn_in: NonNegativeInt = 8  # steps before a sequence to warm up the recurrent state, no loss (Kapturowski 2019)
+    length: Width = 16  # steps of a sequence with a loss
+    burn_in: Amount = 8  # steps before a sequence to warm up the recurrent state, no loss (Kapturowski 2019)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,10 +135,10 @@ class QLearning:
     epsilon_end: Fraction = 0.1  # final probability of a random action
     epsilon_steps: Duration = 10_000  # length of the linear schedule of epsilon, in environment steps
     # Experience
-    num_envs: PositiveInt = 1  # environments in parallel, per seed
-    seeds: PositiveInt = 1  # independent agents trained in parallel
+    num_envs: Parallel = 1  # environments in parallel, per seed
+    seeds: Parallel = 1  # independent agents trained in parallel
     # Environment
-    max_episode_steps: PositiveInt | None = None  # time limit of an episode, in steps; none: the environment's own
+    max_episode_steps: Count | None = None  # time limit of an episode, in steps; none: the environment's own
     # Evaluation
-    eval_episodes: PositiveInt = 20  # greedy episodes of an evaluation, per seed
-    final_episodes: PositiveInt = 100  # fresh greedy episodes of the final score, per seed
+    eval_episodes: Count = 20  # greedy episodes of an evaluation, per seed
+    final_episodes: Count = 100  # fresh greedy episodes of the final score, per seed

@@ -14,9 +14,11 @@ import torch
 from rlgen import catalog, provenance
 from rlgen.catalog import Entry
 from rlgen.core.algorithm import Algorithm, HasBaselines, Initialised, Report
+from rlgen.core.allocation import bounded
 from rlgen.core.config import check_names, resolve
 from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
+from rlgen.core.files import is_file
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder, safe
 from rlgen.core.images import Grid
@@ -72,6 +74,9 @@ class TrainedRun(Folder):
         shown = {"score": scores["score"]} if scores.get("score") is not None else scores
         reached = "".join(f", {name} {v:.4g}" for name, v in shown.items() if isinstance(v, float | int))
         return f"<{self.name}: {self.status} at {info['time']:,} {unit}{reached}; {self.directory}>"
+
+
+MARGIN = 50_000_000  # bytes of networks that a run does not save, such as the feature classifier of its evaluations
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,8 @@ def prepare(
     check_names(given, (entry.config, Setup, Plan), entry.name)
     typed = {**(file or {}), **given}
     config, setup, plan = settings_of(entry, preset_names(entry, task, preset, typed), typed)
-    made = make(entry, task, config, setup, given)
+    with bounded():
+        made = make(entry, task, config, setup, given)
     _check_plan(plan, entry, made)
     origin = initialise(made) if initialise else made.initialise(runs) if isinstance(made, Initialised) else {}
 
@@ -266,7 +272,8 @@ def reopen(folder: Folder, given: Mapping[str, Any], trust: bool = False) -> Ses
     if 0 < info["plan"].get("patience", 0) <= info.get("waited", 0):
         further["patience"] = 0
     plan = resolve(Plan, info["plan"], further, given)
-    made = make(entry, info["task"], config, setup)
+    with bounded(_stored(folder), "and its checkpoints hold less"):
+        made = make(entry, info["task"], config, setup)
     _check_plan(plan, entry, made)
     return Session(entry, made, Run(folder.directory), plan, _count(entry, config))
 
@@ -280,9 +287,17 @@ def restore(folder: Folder, checkpoint: str = "last", at: int | None = None, tru
     if at is not None and checkpoint != "last":
         raise UserError(f"--at {at:,} is of a portrait and --checkpoint {checkpoint} of a checkpoint: leave one out")
     entry, config, setup = saved_settings(folder, trust)
-    algorithm = make(entry, folder.info["task"], config, replace(setup, device="auto"))
+    with bounded(_stored(folder), "and its checkpoints hold less"):
+        algorithm = make(entry, folder.info["task"], config, replace(setup, device="auto"))
     Run(folder.directory).load(algorithm, checkpoint, at)
     return algorithm
+
+
+def _stored(folder: Folder) -> int | None:
+    """A bound on the bytes of the weights of a run: all its tensors, and a margin; None without a checkpoint."""
+    found = [*folder.directory.glob("checkpoints/*/*"), *folder.directory.glob("portraits/*/*")]
+    sizes = [path.lstat().st_size for path in found if is_file(path)]
+    return sum(sizes) + MARGIN if sizes else None
 
 
 def _write_grid(unit: str, grid: Grid, path: Path, time: int) -> None:

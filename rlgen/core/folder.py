@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRASH = ".trash"  # folder of removed runs, in the folder of runs
+LONGEST = 100  # bytes of the name of a run that a person chose, at most
 STATUS: dict[type[BaseException] | None, str] = {
     Diverged: "diverged",
     Interrupted: "interrupted",
@@ -60,8 +61,8 @@ class Folder:
         It appears with run.json and with what `begin` writes, or not at all. Raises UserError where `name` exists or is
         a path, StorageError where `runs` cannot be written.
         """
-        if name and (Path(name).name != name or name.startswith(".")):
-            raise UserError(f"--name {name}: a name is not a path; choose the folder with --runs DIR")
+        if name is not None:
+            _check_name(name)
         taken = (*_folders(runs), *_folders(runs / TRASH))  # a removed run keeps its number
         number = 1 + max((_number(path.name, stem) for path in taken), default=0)
         folder = cls(runs / f"{files.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}")
@@ -238,6 +239,25 @@ def runs_folder(runs: str | Path | None) -> Path:
 def safe(task: str) -> str:
     """The name of a task in the name of a folder: `ALE-Pong-v5` for `ALE/Pong-v5`."""
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in task).strip("-.")
+
+
+def _check_name(name: str) -> None:
+    """Raise UserError for what is no name of a folder of a run."""
+    if Path(name).name != name or name.startswith(".") or "\\" in name:
+        raise UserError(f"--name {name!r}: a name is not a path; choose the folder with --runs DIR")
+    if name.lower() == "latest":
+        raise UserError("--name latest: commands take this word for the newest run: choose another name")
+    if (
+        not name.isprintable()
+        or not name
+        or name != name.strip()
+        or name.startswith("-")
+        or len(os.fsencode(name)) > LONGEST
+    ):
+        raise UserError(
+            f"--name {name[:LONGEST]!r}: a name has up to {LONGEST} printable characters, no space around them, and"
+            " does not begin with -"
+        )
 
 
 def _folders(runs: Path) -> list[Path]:

@@ -7,7 +7,7 @@ and a comment line above a group of fields the panel they are shown in.
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.config import Scaled
@@ -16,8 +16,15 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Score = Annotated[float, Field(gt=-math.inf)]  # any but nan
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Duration = Annotated[int, Field(ge=1), Scaled]  # environment steps or images: presets scale it with --budget
-OptionalDuration = Annotated[int, Field(ge=0), Scaled]  # the same, or 0 for none
+Count = Annotated[int, Field(gt=0, lt=2**53)]
+Amount = Annotated[int, Field(ge=0, lt=2**53)]
+Threads = Annotated[int, Field(ge=0, le=10_000)]
+Layers = Annotated[int, Field(gt=0, le=1_000)]  # one after the other
+OptionalLayers = Annotated[int, Field(ge=0, le=1_000)]
+Width = Annotated[int, Field(gt=0, le=100_000)]  # numbers that a layer has side by side
+Parallel = Annotated[int, Field(gt=0, le=10_000)]  # networks or environments side by side
+Duration = Annotated[int, Field(ge=1, lt=2**53), Scaled]  # environment steps or images: presets scale it with --budget
+OptionalDuration = Annotated[int, Field(ge=0, lt=2**53), Scaled]  # the same, or 0 for none
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Setup:
     seed: Seed = 0  # seed of every random number in the run
     # Hardware
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # device of the tensors; auto: the fastest for this model
-    threads: NonNegativeInt = 0  # CPU threads for tensor operations; 0: as many as are fastest for this model
+    threads: Threads = 0  # CPU threads for tensor operations; 0: as many as are fastest for this model
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,9 @@ class Plan:
     """When to stop, log, evaluate and save; in environment steps or images."""
 
     # Run
-    budget: PositiveInt = 100_000  # environment steps or images of training
+    budget: Count = 100_000  # environment steps or images of training
     stop_at: Score = math.inf  # score of an evaluation that ends the training early; inf: none
-    patience: NonNegativeInt = 0  # evaluations in a row without a better score that end the training early; 0: none
+    patience: Amount = 0  # evaluations in a row without a better score that end the training early; 0: none
     # Logging
     log_every: Duration = 1_000  # steps or images between lines of the log
     eval_every: Duration = 10_000  # steps or images between evaluations

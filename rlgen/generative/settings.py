@@ -6,12 +6,12 @@ A field is an option, the comment beside it its help, the comment line above a g
 from collections.abc import Container
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.errors import UserError
 from rlgen.core.optim.settings import Decay, OptimizerSettings
-from rlgen.core.settings import Fraction, OptionalDuration, Rate
+from rlgen.core.settings import Amount, Count, Fraction, Layers, OptionalDuration, OptionalLayers, Rate, Width
 from rlgen.networks.settings import NetworkName
 
 
@@ -37,7 +37,7 @@ class Model(OptimizerSettings):
 
     # Learning
     lr: Rate = 1e-3  # learning rate
-    batch: PositiveInt = 128  # images per gradient step
+    batch: Count = 128  # images per gradient step
     ema: Decay = 0.999  # EMA decay per gradient step, of the weights that are evaluated and sampled
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # precision of training; auto: the faster one
     compile: bool = False  # compilation of the training by torch.compile, for accelerators; half a minute at the start
@@ -61,7 +61,7 @@ class Likely(Model):
     # Likelihood
     likelihood: Literal["bernoulli", "logistic", "mixture", "softmax"] = "bernoulli"  # binary; others: 256 levels
     binarise: Literal["dynamic", "static", "none"] = "dynamic"  # bernoulli: at each use, once, or none
-    components: PositiveInt = 10  # logistics of a mixture
+    components: Width = 10  # logistics of a mixture
 
     def check(self, given: Container[str]) -> None:
         """Raise UserError where a typed setting belongs to another likelihood."""
@@ -80,9 +80,9 @@ class Coder(Model):
 
     # Network
     network: Literal["dense", "convolutional"] = "dense"  # fully connected layers, or strided convolutions
-    latent: PositiveInt = 32  # dimensions of the code of an image; 2: a manifold is drawn
-    width: PositiveInt | None = None  # features of a hidden layer (none: 512), or channels at half the size (none: 32)
-    depth: NonNegativeInt = 2  # hidden layers, 0: linear; or 3x3 convolutions at a quarter of the size
+    latent: Width = 32  # dimensions of the code of an image; 2: a manifold is drawn
+    width: Width | None = None  # features of a hidden layer (none: 512), or channels at half the size (none: 32)
+    depth: OptionalLayers = 2  # hidden layers, 0: linear; or 3x3 convolutions at a quarter of the size
 
     def unused(self) -> dict[str, str]:
         """Options without an effect beside the others, and the reason."""
@@ -97,7 +97,7 @@ class Autoencoder(Coder):
     # Code
     noise_std: NonNegativeFloat = 0.0  # standard deviation of noise on encoded images in [0, 1]; targets are clean
     mask_fraction: Fraction = 0.0  # share of black pixels in encoded images; targets are clean
-    k_sparse: NonNegativeInt = 0  # largest dimensions of a code that are kept, the others being 0; 0: all
+    k_sparse: Amount = 0  # largest dimensions of a code that are kept, the others being 0; 0: all
 
     def check(self, given: Container[str]) -> None:
         """Raise UserError where settings contradict each other."""
@@ -128,15 +128,15 @@ class VQVAE(Likely):
     commitment: NonNegativeFloat = 0.25  # weight of the squared distance from encoder outputs to their codes
     conditional: bool = False  # label as input of the prior: samples of chosen classes
     # Network
-    width: PositiveInt = 32  # channels at half of the images' size, twice as many at a quarter
-    depth: NonNegativeInt = 1  # 3x3 convolutions at a quarter of the images' size
+    width: Width = 32  # channels at half of the images' size, twice as many at a quarter
+    depth: OptionalLayers = 1  # 3x3 convolutions at a quarter of the images' size
     # Codebook
     codebook_size: Annotated[int, Field(ge=2)] = 128  # codes in the codebook; an image has one per 4x4 pixels
-    code_dim: PositiveInt = 16  # dimensions of a code
+    code_dim: Width = 16  # dimensions of a code
     codebook_decay: Decay = 0.99  # EMA decay of the codes per gradient step
     # Prior
-    prior_width: PositiveInt = 64  # features per position of the PixelCNN over code indices
-    prior_blocks: PositiveInt = 4  # residual blocks of the PixelCNN over code indices
+    prior_width: Width = 64  # features per position of the PixelCNN over code indices
+    prior_blocks: Layers = 4  # residual blocks of the PixelCNN over code indices
 
 
 @dataclass(frozen=True)
@@ -148,26 +148,26 @@ class GAN(Model):
     discriminator_lr: Rate = 1e-3  # learning rate of the discriminator (two time scales: Heusel 2017)
     beta1: Decay = 0.5  # decay of Adam's mean gradient per step; 0 to 0.5 is usual for GANs
     beta2: Decay | None = 0.99  # decay of the mean squared gradient per step; none: 0.999 for adam
-    batch: PositiveInt = 32  # images per gradient step
+    batch: Count = 32  # images per gradient step
     ema: Decay = 0.999  # EMA decay per gradient step, of the generator that is sampled
     conditional: bool = False  # label as input of both networks: samples of chosen classes (Miyato & Koyama 2018)
     precision: Literal["auto", "float32", "bfloat16"] = "float32"  # precision of training; auto: the faster one
     # Loss
     loss: Literal["non-saturating", "lsgan", "hinge", "wgan"] = "non-saturating"  # adversarial loss
-    critic_steps: PositiveInt = 1  # gradient steps of the discriminator, each on new images, per step of the generator
+    critic_steps: Layers = 1  # gradient steps of the discriminator, each on new images, per step of the generator
     spectral_norm: bool = True  # spectral norm of the discriminator's layers held at 1 (Miyato 2018)
     gradient_penalty_weight: NonNegativeFloat = 0.0  # of (|gradient| - 1)^2, real to fake (Gulrajani 2017)
     r1_weight: NonNegativeFloat = 0.0  # weight of |gradient|^2 / 2 at real images (Mescheder 2018)
-    r1_interval: PositiveInt = 16  # gradient steps between R1 penalties; multiplies their weight (Karras 2020)
+    r1_interval: Count = 16  # gradient steps between R1 penalties; multiplies their weight (Karras 2020)
     # Small datasets
     augment: Literal["none", "diffaugment", "adaptive"] = "none"  # augmentation of the discriminator's images
-    augment_images: PositiveInt = 100_000  # images over which adaptive augmentation can go from none to full
+    augment_images: Count = 100_000  # images over which adaptive augmentation can go from none to full
     # Network
     architecture: Literal["dcgan", "residual", "dense"] = "dcgan"  # convolutions, residual blocks; for points: dense
     discriminator: NetworkName | None = None  # network of the discriminator, such as resnet20; none: --architecture
-    latent: PositiveInt = 64  # dimensions of the noise; 2: a manifold is drawn
-    width: PositiveInt = 32  # channels of the generator at half of the images' size; dense: features of a layer
-    discriminator_width: PositiveInt = 24  # channels of the discriminator at half of the images' size; or features
+    latent: Width = 64  # dimensions of the noise; 2: a manifold is drawn
+    width: Width = 32  # channels of the generator at half of the images' size; dense: features of a layer
+    discriminator_width: Width = 24  # channels of the discriminator at half of the images' size; or features
 
     def unused(self) -> dict[str, str]:
         """Options without an effect beside the others, and the reason."""
@@ -201,13 +201,13 @@ class Autoregressive(Likely):
     # Learning
     lr: Rate = 2e-3  # learning rate
     beta2: Decay | None = 0.99  # decay of the mean squared gradient per step; none: 0.999 for adam
-    warmup: NonNegativeInt = 200  # gradient steps over which the learning rate rises to its full value
-    batch: PositiveInt = 32  # images per gradient step
+    warmup: Amount = 200  # gradient steps over which the learning rate rises to its full value
+    batch: Count = 32  # images per gradient step
     conditional: bool = False  # label as input of the network: samples of chosen classes
     # Network
-    width: PositiveInt = 16  # features per pixel
+    width: Width = 16  # features per pixel
     first_kernel: Odd = 7  # side of the first convolution in pixels
-    head_width: PositiveInt = 32  # features of the layer before the prediction
+    head_width: Width = 32  # features of the layer before the prediction
     position_bias: bool = True  # learned bias per position in the image
 
 
@@ -216,9 +216,9 @@ class PixelCNN(Autoregressive):
     """Settings of a model of masked convolutions."""
 
     # Network
-    blocks: PositiveInt = 3  # residual blocks at each resolution
-    levels: PositiveInt = 3  # resolutions, each half of the one before; 1: the network of the paper
-    width_multiplier: PositiveInt = 3  # features per pixel of a resolution, relative to the one before
+    blocks: Layers = 3  # residual blocks at each resolution
+    levels: Layers = 3  # resolutions, each half of the one before; 1: the network of the paper
+    width_multiplier: Width = 3  # features per pixel of a resolution, relative to the one before
     kernel: Odd = 3  # side of the masked convolutions in the blocks, in pixels
     bottleneck: bool = False  # masked convolutions of half the features between two 1x1 convolutions, as in the paper
     gated: bool = False  # two stacks of gated convolutions, without a blind spot
@@ -240,5 +240,5 @@ class PixelRNN(Autoregressive):
     """Settings of a model of recurrent layers."""
 
     # Network
-    layers: PositiveInt = 3  # recurrent layers, each with a residual connection
+    layers: Layers = 3  # recurrent layers, each with a residual connection
     scan: Literal["row", "diagonal"] = "row"  # Row LSTM, or Diagonal BiLSTM with a larger receptive field

@@ -7,11 +7,12 @@ from collections.abc import Container
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from rlgen import networks
 from rlgen.core.errors import UserError
+from rlgen.core.settings import Layers
 
 OPTIONS = (
     "activation", "norm", "init", "dropout", "pooling", "width", "depth", "shortcut", "bottleneck_stride", "stem",
@@ -41,7 +42,7 @@ class NetworkSettings:
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # probability of dropout; none: the network's own
     pooling: Literal["auto", "max", "average"] = "auto"  # maximum or mean of each window
     width: PositiveFloat = 1.0  # factor on the channels or units of every hidden layer
-    depth: PositiveInt | None = None  # hidden layers of mlp, or 3x3 convolutions of encoder; none: 2
+    depth: Layers | None = None  # hidden layers of mlp, or 3x3 convolutions of encoder; none: 2
     shortcut: Literal["auto", "A", "B"] = "auto"  # of residual networks: zeros for new channels, or 1x1 convolutions
     bottleneck_stride: Literal["3x3", "1x1"] = "3x3"  # convolution with the stride in a bottleneck; 1x1: He 2015
     stem: Literal["auto", "image", "small"] = "auto"  # form for images of 224 pixels, or of 32; auto: by their size

@@ -6,11 +6,12 @@ A field is an option, the comment beside it its help, the comment line above a g
 from collections.abc import Container
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.errors import UserError
 from rlgen.core.optim.settings import SECOND_ORDER, OptimizerSettings
+from rlgen.core.settings import Amount, Count, Parallel, Width
 from rlgen.data import augmentation
 from rlgen.networks.settings import NetworkSettings
 
@@ -41,7 +42,7 @@ class Data:
     data: str | None = None  # folder of the dataset's files, such as MNIST/raw; none: $RLGEN_DATA, ./data, cache
     size: Annotated[int, Field(ge=8, le=512)] | None = None  # side of the scaled images in pixels; none: their own size
     skip_bad: bool = False  # skip unreadable image files of a folder
-    train_images: NonNegativeInt = 0  # training images, drawn by the seed, each class its share; 0: all
+    train_images: Amount = 0  # training images, drawn by the seed, each class its share; 0: all
     only_classes: str = ""  # classes whose images are kept, by name or number, such as 0,1,2; empty: all
     validation: Share = 0.1  # share of the training images kept for validation, stratified by class; 0: none
 
@@ -56,8 +57,8 @@ class KNN(Data):
     """Settings of k-nearest neighbours."""
 
     # Neighbours
-    k: PositiveInt | None = None  # neighbours that vote; none: the number with the best validation accuracy
-    max_k: PositiveInt = 20  # largest number of neighbours that is tried
+    k: Width | None = None  # neighbours that vote; none: the number with the best validation accuracy
+    max_k: Width = 20  # largest number of neighbours that is tried
     metric: Literal["l1", "l2"] | None = None  # distance of images, Σ|d| or √Σd²; none: the better by validation
     weights: Literal["uniform", "distance"] = "uniform"  # weight of a neighbour's vote: 1, or 1 / distance
     folds: Annotated[int, Field(ge=2)] = 5  # folds of cross-validation: neighbours of an image are in the other folds
@@ -90,7 +91,7 @@ class Classifier(Data, OptimizerSettings, NetworkSettings):
     """Settings of a network that classifies images."""
 
     # Learning
-    batch: PositiveInt = 128  # images per gradient step
+    batch: Count = 128  # images per gradient step
     loss: Literal["softmax", "svm", "ova"] = "softmax"  # cross entropy, multiclass hinge, or one against the rest
     label_smoothing: Share = 0.0  # share of each training label spread over all classes, of the cross entropy
     ema: Decay = 0.99  # EMA decay per gradient step, of the weights that are evaluated; 0: the weights themselves
@@ -101,10 +102,10 @@ class Classifier(Data, OptimizerSettings, NetworkSettings):
     init_from: str | None = None  # run whose layers before the head the network starts from: a path or name, or latest
     freeze: Annotated[str, AfterValidator(_layers)] = "none"  # layers before the head that stay: all, none, or first N
     # Experience
-    seeds: PositiveInt = 1  # independent networks trained in parallel
+    seeds: Parallel = 1  # independent networks trained in parallel
     # Members
     ensemble: Literal["average", "bagging", "boosting", "snapshot"] | None = None  # networks that predict as one
-    members: PositiveInt = 8  # networks of the ensemble
+    members: Parallel = 8  # networks of the ensemble
     folds: Annotated[int, Field(ge=0)] = 0  # networks of cross-validation, each trained without one fold; 0: none
 
     def unused(self) -> dict[str, str]:

@@ -247,3 +247,36 @@ def test_safe():
     assert safe("ALE/Pong-v5") == "ALE-Pong-v5"
     assert safe("../../etc/passwd") == "etc-passwd"
     assert safe("module:Env v0") == "module-Env-v0"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "latest",
+        "LATEST",
+        " ",
+        "",
+        "a\nb",
+        "a ",
+        " a",
+        "\x1b[31m",
+        "a/b",
+        "..",
+        ".a",
+        "-a",
+        "a\\b",
+        200 * "x",
+        "\u202ea",
+        "\udcff",
+    ],
+)
+def test_names_that_cannot_be_typed_again_are_refused(tmp_path, name):
+    with pytest.raises(UserError, match="--name ") as caught:
+        Folder.create(tmp_path, "x", name)
+    assert str(caught.value).isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b", "größe-1", "x" * 100, "latest-1"])
+def test_other_names_are_taken(tmp_path, name):
+    assert Folder.create(tmp_path, "x", name).name == name

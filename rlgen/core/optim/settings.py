@@ -3,10 +3,10 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat
 from pydantic.dataclasses import dataclass
 
-from rlgen.core.settings import Duration, Rate
+from rlgen.core.settings import Amount, Count, Duration, Rate
 
 Rule = Literal["gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "lbfgs", "newton"]
 Schedule = Literal["constant", "step", "cosine", "linear", "exponential", "one-cycle", "plateau"]
@@ -54,16 +54,16 @@ class OptimizerSettings:
     l1: NonNegativeFloat = 0.0  # weight of the penalty |w| of matrices and kernels, not of 1-d weights
     bias_lr: Rate = 1.0  # learning rate of biases and of norms, as a multiple of that of matrices and kernels
     max_grad_norm: PositiveFloat = math.inf  # maximum norm of the gradient, by clipping; inf: no clipping
-    accumulate: PositiveInt = 1  # minibatches per gradient step, their gradients averaged
+    accumulate: Count = 1  # minibatches per gradient step, their gradients averaged
     # Schedule
     schedule: Schedule = "constant"  # course of the learning rate
-    warmup: NonNegativeInt = 0  # gradient steps over which the learning rate rises to its full value
+    warmup: Amount = 0  # gradient steps over which the learning rate rises to its full value
     lr_end: NonNegativeFloat | None = None  # learning rate at the end of the schedule; none: a hundredth of the first
     lr_steps: Duration = 100_000  # length of the schedule, in environment steps or images
     peak: Share = 0.3  # share of the schedule after which one-cycle is at its maximum, the learning rate
     milestones: Annotated[str, AfterValidator(_checked)] = "0.5,0.75"  # shares of the schedule with a drop, of step
     lr_factor: Share = 0.1  # factor of the learning rate at each drop, of step and plateau
-    lr_patience: PositiveInt = 3  # evaluations without a better score before plateau lowers the learning rate
+    lr_patience: Count = 3  # evaluations without a better score before plateau lowers the learning rate
 
     def __post_init__(self) -> None:
         if self.optimizer in SECOND_ORDER and self.l1:
