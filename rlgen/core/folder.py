@@ -1,24 +1,23 @@
-"""A run folder for readers: run.json, metrics.jsonl, timing.jsonl, and the lock of the process that trains there.
+"""A run folder for readers: run.json, the logs, and the lock of the process that trains there.
 
 Imports neither torch nor numpy, for the start-up time of `rlgen runs`.
 """
 
 import errno
-import json
+import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rlgen.core import files, labels
+from rlgen.core import description, files, labels, logs
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
-from rlgen.core.files import replacing
-from rlgen.core.former_names import current_metrics
+from rlgen.core.files import sync
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,12 +34,17 @@ STATUS: dict[type[BaseException] | None, str] = {
 }
 
 
+log = logging.getLogger("rlgen")
+
+
 class Folder:
     """The folder of one run. Changes are made within `with`, which holds its lock."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._lock: BaseFileLock | None = None
+        self._facts: dict[str, Any] | None = None  # run.json of the process that trains, which alone writes to it
+        self._identity: tuple[int, int] | None = None  # device and number of the folder while it is locked
 
     @property
     def name(self) -> str:
@@ -83,6 +87,9 @@ class Folder:
                     f"cannot make a run in {runs} ({reason}): choose another folder with --runs DIR"
                 ) from None
             raise
+        for path in (folder.directory, runs, runs.absolute().parent):  # a loss of power leaves the run where it is
+            with suppress(OSError):
+                sync(path)
         return folder
 
     def _claim(self, directory: Path) -> bool:
@@ -102,9 +109,13 @@ class Folder:
     def find(cls, runs: Path, name: str = "latest") -> Self:
         """The run at the path `name`, of the name `name` in `runs` in any case, or the `latest`. Raises UserError."""
         if name == "latest":
-            folders = cls.all(runs)
+            folders, unreadable = cls.sorted(runs)
+            left_out = f"{len(unreadable)} unreadable: `rlgen runs` lists them"
             if not folders:
-                raise UserError(f"there are no runs in {runs} yet: `rlgen dqn CartPole` makes one")
+                more = f", and {left_out}" if unreadable else ""
+                raise UserError(f"there are no runs in {runs} yet: `rlgen dqn CartPole` makes one{more}")
+            if unreadable:
+                log.warning(f"latest is {folders[-1].name} of {len(folders)} readable runs in {runs}; {left_out}")
             return folders[-1]
         for directory in (Path(name), *(path for path in _folders(runs) if path.name.lower() == name.lower())):
             if files.is_file(directory / "run.json"):
@@ -115,38 +126,60 @@ class Folder:
     @classmethod
     def all(cls, runs: Path) -> list[Self]:
         """Every readable run in `runs`, the oldest first."""
-        readable = []
+        return cls.sorted(runs)[0]
+
+    @classmethod
+    def sorted(cls, runs: Path) -> tuple[list[Self], dict[str, str]]:
+        """The readable runs in `runs`, the oldest first, and why others are unreadable, by name."""
+        readable, unreadable = [], {}
         for path in _folders(runs):
             folder = cls(path)
-            with suppress(UserError, KeyError):  # no run, or none of this rlgen
-                readable.append((str(folder.info["created"]), folder))
-        return [folder for _, folder in sorted(readable, key=lambda pair: pair[0])]
+            try:
+                info = description.read(path)
+            except UserError as error:
+                if any((path / name).exists() for name in (description.FILE, "metrics.jsonl", "checkpoints")):
+                    unreadable[path.name] = str(error)
+                continue
+            if wrong := description.fault(info):
+                unreadable[path.name] = f"{path / description.FILE}: {wrong}; repair it, or remove the folder"
+            else:
+                readable.append((info["created"], folder))
+        return [folder for _, folder in sorted(readable, key=lambda pair: pair[0])], dict(sorted(unreadable.items()))
 
     @property
     def info(self) -> dict[str, Any]:
         """The content of run.json, with `note` and `tags` where set. Raises UserError where it cannot be read."""
-        return {**self._described(), **labels.read(self.directory)}
+        return {**description.read(self.directory), **labels.read(self.directory)}
 
     @property
     def labels(self) -> dict[str, Any]:
         """`note`, a text, and `tags`, a list of words."""
         return {"note": "", "tags": [], **labels.read(self.directory)}
 
-    def _described(self) -> dict[str, Any]:
-        path = self.directory / "run.json"
-        try:
-            return files.json_object(path, finite=False)
-        except files.Refused as error:
-            raise UserError(f"{error}; repair it, or remove the folder") from None
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}; repair it, or remove the folder") from None
+    def check(self) -> None:
+        """Raise CheckpointError where run.json is not as it was written."""
+        description.read(self.directory, sealed=True)
 
     def describe(self, **facts: Any) -> None:
-        """Add `facts` to run.json by one atomic write."""
-        path = self.directory / "run.json"
-        known = self._described() if path.exists() else {}
-        with replacing(path) as partial:
-            partial.write_text(json.dumps({**known, **facts, "updated": _now()}, indent=2) + "\n")
+        """Add `facts` to run.json by one atomic write. Raises StorageError where the folder was removed."""
+        self.require()
+        known = self._facts
+        if known is None:
+            new = not (self.directory / description.FILE).exists()
+            known = {} if new else description.read(self.directory, sealed=True)
+        known = {**known, **facts, "updated": _now()}
+        if self._facts is not None:
+            self._facts = known
+        description.write(self.directory, known)
+
+    def require(self) -> None:
+        """Raise StorageError where the folder was removed, or replaced by another, since it was locked."""
+        try:
+            found = self.directory.stat()
+        except OSError:
+            raise StorageError(f"{self.directory} was removed: nothing more is written to it") from None
+        if self._identity not in (None, (found.st_dev, found.st_ino)):
+            raise StorageError(f"{self.directory} was replaced by another folder: nothing is written to that")
 
     @property
     def status(self) -> str:
@@ -183,41 +216,50 @@ class Folder:
         except OSError as error:
             raise StorageError(f"cannot lock {self.directory} ({error.strerror}): its disk must be writable") from None
         self._lock = lock
-        self.describe(status="running", pid=os.getpid(), error=None)
+        try:
+            self._facts, found = description.read(self.directory, sealed=True), self.directory.stat()
+            self._identity = found.st_dev, found.st_ino
+            self.describe(status="running", pid=os.getpid(), error=None)
+        except BaseException:
+            self._unlock()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._lock is not None
         try:
             self.describe(status=STATUS.get(kind, "failed"), **({"error": str(error)} if error else {}))
         except StorageError:
+            with suppress(StorageError):
+                self.require()
+                description.overwrite(self.directory, self._facts or {})
             if error is None:
                 raise
         finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
             self._lock.release()
-            self._lock = None
+        self._lock = self._facts = self._identity = None
 
     def rows(self, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
-        """The lines of a log in the order of writing, without an incomplete last line."""
-        return [row for _, row in self.lines(name)]
+        """The undamaged lines of a log in the order of writing, by current names of metrics."""
+        return self.log(name).rows
 
-    def lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each line of a log as text and as values by current names of metrics, up to the first incomplete line."""
+    def log(self, name: str = "metrics.jsonl") -> logs.Log:
+        """A log with its damaged lines. Raises UserError where it cannot be read."""
         try:
-            with files.opened(self.directory / name) as file:
-                content = file.read().decode(errors="replace")
-        except FileNotFoundError:
-            return
-        for text in content.splitlines(keepends=True):
-            try:
-                row = json.loads(text)
-            except ValueError:
-                return  # an incomplete line is the last
-            if not text.endswith("\n"):
-                return
-            yield text, current_metrics(row)
+            return logs.read(self.directory / name)
+        except OSError as error:
+            raise UserError(f"{self.directory / name} cannot be read: {error.strerror or error}") from None
+
+    def lines(self, name: str = "metrics.jsonl") -> int:
+        """How many lines a log had at the newest checkpoint, at least; 0 where that is not known."""
+        counts = self.info.get("lines")
+        count = counts.get(name) if isinstance(counts, dict) else None
+        return count if isinstance(count, int) else 0
 
     def metrics(self, name: str = "metrics.jsonl") -> dict[str, "tuple[NDArray[np.float64], NDArray[np.float64]]"]:
         """Each metric's times (P,) and values (P,), or (P, S) of S seeds, NaN for a seed without a value."""

@@ -1,7 +1,6 @@
 """The folder of a run in training: logs, sample grids and checkpoints are written here."""
 
 import itertools
-import json
 import logging
 import math
 import shutil
@@ -12,10 +11,10 @@ from typing import Any, Self
 
 import torch
 
-from rlgen.core import checkpoint, device, files, former_names, leftovers, portraits
+from rlgen.core import checkpoint, device, former_names, leftovers, logs, portraits
 from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
-from rlgen.core.files import replacing, sync
+from rlgen.core.files import sync
 from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
 from rlgen.core.metrics import numbers, present, reduce_steps, rounded, stack
@@ -24,13 +23,12 @@ from rlgen.core.state import State, Stateful
 
 Row = dict[str, Any]  # metric -> a number, or a list of one number or None per seed
 log = logging.getLogger("rlgen")
-LOGS = ("metrics.jsonl", "timing.jsonl", "episodes.jsonl", "quality.jsonl")
 
 
 class Run(Folder, Stateful):
     """A run folder that is written to: rows of metrics between checkpoints, and the scores so far."""
 
-    state = ("pending", "score", "best", "best_time", "waited", "seconds", "flushed", "portraits")
+    state = ("pending", "score", "best", "best_time", "waited", "seconds", "flushed", "portraits", "lines")
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -39,6 +37,7 @@ class Run(Folder, Stateful):
         self.best: float | None = None  # highest score so far
         self.best_time: int | None = None  # time of the highest score
         self.waited = 0  # evaluations since the highest score
+        self.lines: dict[str, int] = {}  # of each log so far, by its name
         self.portraits: list[list[int]] = []  # number and time of the evaluations whose weights are kept
         self.saved: tuple[float | None, int | None] = (None, None)  # best and best_time of the newest checkpoint
         self.seconds = 0.0  # of training, up to `started`
@@ -131,11 +130,13 @@ class Run(Folder, Stateful):
         """
         self.seconds, self.started = self.elapsed(), clock.perf_counter()
         folder = self.directory / "checkpoints"
+        self.require()
         try:
+            folder.mkdir(exist_ok=True)
             self._write_rows()
-            for name in LOGS:
-                if (self.directory / name).exists():
-                    sync(self.directory / name)
+            for path in (*(self.directory / name for name in logs.WRITTEN), self.directory):
+                if path.exists():
+                    sync(path)
             checkpoint.save(folder / f"{algorithm.time:09d}", {**algorithm.state_dict(), "run": self.state_dict()})
             self.describe(
                 time=algorithm.time,
@@ -144,6 +145,7 @@ class Run(Folder, Stateful):
                 best=self.best,
                 best_time=self.best_time,
                 waited=self.waited,
+                lines=dict(self.lines),
             )
         except NotFinite as error:
             raise Diverged(f"at {algorithm.time:,} {error}: try a smaller --lr") from None
@@ -171,12 +173,9 @@ class Run(Folder, Stateful):
             self._restore(saved, algorithm)
             self.saved = self.best, self.best_time
             self.describe(best=self.best, best_time=self.best_time)
-        for name in LOGS:
-            if (self.directory / name).exists():
-                until = algorithm.time or -1  # time 0 is evaluated again
-                kept = "".join(text for text, row in self.lines(name) if row["time"] <= until)
-                with replacing(self.directory / name) as partial:
-                    partial.write_text(kept)
+        self.describe(lines=dict(self.lines))  # before the logs are cut: they never hold fewer
+        until = algorithm.time or -1  # time 0 is evaluated again
+        self.lines = logs.cut_all(self.directory, until, self.lines)
         leftovers.delete(self.directory, algorithm.time, self._grids())
         portraits.thin(self.directory, self.portraits)
         self.started = clock.perf_counter()
@@ -248,7 +247,7 @@ class Run(Folder, Stateful):
         torch.set_rng_state(streams["cpu"])
         if streams["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(streams["cuda"])
-        super().load_state_dict({"waited": 0, "portraits": [], **saved})  # earlier versions had neither
+        super().load_state_dict({"waited": 0, "portraits": [], "lines": {}, **saved})  # absent in earlier versions
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
 
     def _grids(self) -> list[str] | None:
@@ -276,13 +275,14 @@ class Run(Folder, Stateful):
     def _write_rows(self) -> None:
         """Append the collected rows to their logs: a checkpoint holds none."""
         for name in [name for name, values in self.pending.items() if isinstance(values[0], list)]:
-            rows = itertools.chain(*self.pending.pop(name))
+            rows = itertools.chain(*self.pending[name])
             self._append(f"{name}.jsonl", *({key: rounded(value) for key, value in row.items()} for row in rows))
+            del self.pending[name]
 
     def _append(self, name: str, *rows: Row) -> None:
+        self.require()
         try:
-            with files.append(self.directory / name) as file:
-                file.writelines(json.dumps(row) + "\n" for row in rows)
+            self.lines[name] = logs.append(self.directory / name, rows, self.lines.get(name, 0) + 1) - 1
         except OSError as error:
             raise StorageError(
                 f"cannot write {name} ({error.strerror}): make room, then `rlgen resume {self.directory}`"

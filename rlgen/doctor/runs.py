@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from rlgen import preparation, provenance
+from rlgen.core import logs
 from rlgen.core.errors import UserError
 from rlgen.core.findings import Finding, Record
 from rlgen.core.folder import Folder
@@ -60,11 +61,10 @@ def _files(folder: Folder) -> Iterator[Finding]:
             yield Finding("damaged checkpoint", "problem", str(error), int(path.name), again)
     if not checkpoints and not folder.locked():
         yield Finding("no checkpoint", "problem", "there is no checkpoint to load or to resume from", 0, again)
-    log = folder.directory / "metrics.jsonl"
-    lines = log.read_text(errors="replace").count("\n") if log.exists() else 0
-    if lines > (read := sum(1 for _ in folder.lines("metrics.jsonl"))):
-        text = f"line {read + 1:,} of metrics.jsonl is no JSON: nothing after it is read"
-        yield Finding("torn log", "problem", text, read + 1, again)
+    for name in logs.WRITTEN:
+        if lost := folder.log(name).lost(folder.lines(name)):
+            text = f"{lost:,} line{'s' * (lost > 1)} of {name} damaged or missing"
+            yield Finding("damaged log", "problem", text, lost, f"rlgen verify {folder.directory}")
 
 
 def _evaluations(record: Record) -> Iterator[Finding]:

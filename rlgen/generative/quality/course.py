@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from rlgen.core import portraits
+from rlgen.core import logs, portraits
 from rlgen.core.errors import UserError
-from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
 from rlgen.core.images import to_bytes
 from rlgen.core.seeds import derive
@@ -17,7 +16,6 @@ from rlgen.generative.quality.feature_classifier import FEATURES, REFERENCE_IMAG
 from rlgen.generative.quality.metrics import distances_of
 from rlgen.generative.sampling import sample_batches
 
-FILE = "quality.jsonl"
 Row = dict[str, Any]
 
 
@@ -47,8 +45,8 @@ def measure(
     labels = test.labels[order] if test.labels is not None and model.conditional else None
     floor = {f"{name}_floor": v for name, v in distances_of(classifier, classifier.test_features[: len(order)]).items()}
     facts = {"samples": len(order), "classifier": classifier.name}
-    known = Folder(directory).rows(FILE)
-    rows = {row["time"]: row for row in known if facts.items() <= row.items() and row["time"] in times}
+    known = Folder(directory).rows(logs.QUALITY)
+    rows = {row["time"]: row for row in known if facts.items() <= row.items() and row.get("time") in times}
     for time in times:
         if time not in rows:
             portraits.restore(directory, model, time)
@@ -56,7 +54,7 @@ def measure(
             features, _ = classifier.features(torch.cat([to_bytes(x).cpu() for x in batches]))
             found = {f"eval_{name}": value for name, value in distances_of(classifier, features).items()}
             rows[time] = {"time": time, **facts, **found, **floor}
-            with replacing(directory / FILE) as partial:  # each time: an interruption keeps what is measured
-                partial.write_text("".join(json.dumps(rows[at]) + "\n" for at in sorted(rows)))
+            lines = [json.dumps(rows[at]).encode() for at in sorted(rows)]
+            logs.rewrite(directory / logs.QUALITY, lines)  # each time: an interruption keeps what is measured
         progress(1)
     return [rows[at] for at in sorted(rows)]
