@@ -142,7 +142,7 @@ def _metrics(runs: Path, given: list[str], table: dict[str, Any]) -> list[tuple[
         try:
             with (path / "metrics.jsonl").open(errors="replace") as log:
                 lines = log.read(BYTES).splitlines()[:LINES]
-            found |= {name: "" for line in lines for name in json.loads(line) if name != "time"}
+            found |= {name: "" for line in lines for name in json.loads(line) if name not in ("time", "check")}
         except (OSError, ValueError):
             continue
     return list((found or dict.fromkeys(table["metrics"], "")).items())

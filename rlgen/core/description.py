@@ -79,6 +79,13 @@ def fault(info: Mapping[str, Any]) -> str | None:
     return None if 0 <= info.get("time", 0) < LARGEST else f"time is {_shortened(info['time'])}"
 
 
+def logged(info: Mapping[str, Any], name: str) -> int:
+    """How many lines a log had at the newest checkpoint, at least; 0 where that is not known."""
+    counts = info.get("lines")
+    count = counts.get(name) if isinstance(counts, dict) else None
+    return count if isinstance(count, int) else 0
+
+
 def _shortened(value: object) -> str:
     """A value of a foreign file in a message."""
     text = repr(value)

@@ -255,11 +255,9 @@ class Folder:
         except OSError as error:
             raise UserError(f"{self.directory / name} cannot be read: {error.strerror or error}") from None
 
-    def lines(self, name: str = "metrics.jsonl") -> int:
+    def logged(self, name: str = "metrics.jsonl") -> int:
         """How many lines a log had at the newest checkpoint, at least; 0 where that is not known."""
-        counts = self.info.get("lines")
-        count = counts.get(name) if isinstance(counts, dict) else None
-        return count if isinstance(count, int) else 0
+        return description.logged(self.info, name)
 
     def metrics(self, name: str = "metrics.jsonl") -> dict[str, "tuple[NDArray[np.float64], NDArray[np.float64]]"]:
         """Each metric's times (P,) and values (P,), or (P, S) of S seeds, NaN for a seed without a value."""

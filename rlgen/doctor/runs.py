@@ -62,7 +62,8 @@ def _files(folder: Folder) -> Iterator[Finding]:
     if not checkpoints and not folder.locked():
         yield Finding("no checkpoint", "problem", "there is no checkpoint to load or to resume from", 0, again)
     for name in logs.WRITTEN:
-        if lost := folder.log(name).lost(folder.lines(name)):
+        log = folder.log(name)
+        if lost := max(len(log.damaged), log.lost(folder.logged(name))):
             text = f"{lost:,} line{'s' * (lost > 1)} of {name} damaged or missing"
             yield Finding("damaged log", "problem", text, lost, f"rlgen verify {folder.directory}")
 

@@ -241,9 +241,9 @@ def _notes(curves: Sequence[Curve], found: Sequence[Curve]) -> tuple[str, ...]:
 
 def _damage(runs: Sequence[RunLog], metric: str) -> Iterator[str]:
     """What is missing in a line."""
-    damaged = sum(run.damaged for run in runs)
-    if damaged:
-        yield f"{damaged:,} damaged line{'s' * (damaged > 1)} of the log left out"
+    lost = sum(run.lost for run in runs)
+    if lost:
+        yield f"{lost:,} line{'s' * (lost > 1)} of the log damaged or missing"
     without = [run.name for run in runs if metric not in run.metrics and not run.episodes]
     if without:
         yield f"without {metric}: {', '.join(without[:3])}" + (f" and {len(without) - 3} more" * (len(without) > 3))

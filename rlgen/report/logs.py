@@ -1,6 +1,5 @@
 """Logs of runs as arrays, read in blocks of lines; damaged lines and values of foreign logs are left out."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from rlgen.core import files, logs
+from rlgen.core.description import logged
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 from rlgen.core.former_names import METRICS
@@ -36,7 +37,7 @@ class RunLog:
     info: dict[str, Any]  # run.json; algorithm and task are texts, config, plan and result dictionaries
     metrics: dict[str, Series]
     episodes: dict[int, Series]  # seed -> times and returns of its training episodes
-    damaged: int = 0  # lines that are no log entries
+    lost: int = 0  # lines of metrics.jsonl that are damaged or missing
 
     @property
     def name(self) -> str:
@@ -81,32 +82,37 @@ def read(directory: Path) -> RunLog:
         raise UserError(
             f"{directory} cannot be plotted: its run.json has no algorithm and task of a kind in the catalog"
         )
-    metrics, damaged = columns(directory / "metrics.jsonl")
+    metrics, lost = columns(directory / "metrics.jsonl", logged(info, "metrics.jsonl"))
     quality, _ = columns(directory / "quality.jsonl")
     if not metrics:
         if not directory.is_dir():
             raise UserError(f"{directory} was removed while its log was read")
+        if lost:
+            raise UserError(
+                f"{directory} has no metrics: {lost:,} line{'s' * (lost > 1)} of metrics.jsonl damaged or missing;"
+                f" `rlgen verify {directory}` says what can be saved"
+            )
         raise UserError(f"{directory} has no metrics yet: plot it once the first line of its log is written")
     metrics |= {name: series for name, series in quality.items() if name.startswith("eval_") or name.endswith("_floor")}
-    return RunLog(directory, _checked(info), metrics, _episodes(directory / "episodes.jsonl"), damaged)
+    return RunLog(directory, _checked(info), metrics, _episodes(directory / "episodes.jsonl"), lost)
 
 
-def columns(path: Path) -> tuple[dict[str, Series], int]:
-    """Each metric of a log by its current name, the last value of each time; and the number of damaged lines.
+def columns(path: Path, expected: int = 0) -> tuple[dict[str, Series], int]:
+    """Each metric of a log by its current name, the last value of each time; and the number of lines that are lost.
 
-    Values that are no numbers are NaN, and a metric of no other values is left out. A missing file has none.
+    Those are damaged ones and those missing of at least `expected`. Values that are no numbers are NaN, and a metric of
+    no other values is left out. A missing file has none.
     """
     parts: dict[str, list[Series]] = defaultdict(list)
-    lines = 0
-    for table, unreadable in _tables(path):
+    reader = logs.Reader()
+    for table in _tables(path, reader):
         found = {name: _floats(values) for name, values in table.items()}
         times = found.pop("time", np.zeros((0, 0)))
         if times.ndim == 1:
             for name, values in found.items():
                 parts[METRICS.get(name, name)].append((times, values))
-        lines += unreadable
     joined = {shown(name): _joined(some) for name, some in parts.items()}
-    return {name: series for name, series in joined.items() if np.isfinite(series[1]).any()}, lines
+    return {name: series for name, series in joined.items() if np.isfinite(series[1]).any()}, reader.lost(expected)
 
 
 def shown(value: object) -> str:
@@ -115,21 +121,20 @@ def shown(value: object) -> str:
     return text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"
 
 
-def _tables(path: Path) -> Iterator[tuple[dict[str, tuple[Any, ...]], int]]:
-    """The rows of a log in groups with equal names: name -> values; and the number of unreadable lines before."""
-    for rows, unreadable in _blocks(path):
+def _tables(path: Path, reader: logs.Reader) -> Iterator[dict[str, tuple[Any, ...]]]:
+    """The rows of a log in groups with equal names: name -> values."""
+    for rows in _blocks(path, reader):
         groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in rows:
             groups[tuple(row)].append(row)
-        yield {}, unreadable
         for names, alike in groups.items():
-            yield dict(zip(names, zip(*[row.values() for row in alike], strict=True), strict=True)), 0
+            yield dict(zip(names, zip(*[row.values() for row in alike], strict=True), strict=True))
 
 
-def _blocks(path: Path) -> Iterator[tuple[list[Row], int]]:
-    """The rows of whole lines in blocks of the file, and how many lines among them are none."""
+def _blocks(path: Path, reader: logs.Reader) -> Iterator[list[Row]]:
+    """The rows of whole lines in blocks of the file."""
     try:
-        file = path.open("rb")
+        file = files.opened(path)
     except OSError:
         return
     with file:
@@ -138,31 +143,11 @@ def _blocks(path: Path) -> Iterator[tuple[list[Row], int]]:
             rest += block
             end = rest.rfind(b"\n") + 1
             if end:
-                yield _parsed(rest[:end])
+                yield reader.rows(rest[: end - 1].split(b"\n"))
                 rest = rest[end:]
             elif len(rest) > LONGEST:
-                yield [], 1
+                reader.damaged += 1
                 return
-
-
-def _parsed(block: bytes) -> tuple[list[Row], int]:
-    """The rows of a block of lines: parsed at once or, where that fails, one by one."""
-    count = block.count(b"\n")
-    try:
-        rows = json.loads(b"[" + block[:-1].replace(b"\n", b",") + b"]")
-        if len(rows) == count and all(type(row) is dict for row in rows):
-            return rows, 0
-    except (ValueError, RecursionError):
-        pass
-    rows = []
-    for line in block.split(b"\n")[:-1]:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows, count - len(rows)
 
 
 def _floats(values: Sequence[Any]) -> Floats:
@@ -212,7 +197,7 @@ def _joined(parts: Sequence[Series]) -> Series:
 def _episodes(path: Path) -> dict[int, Series]:
     """Times and returns of the training episodes of each seed, in the order in which they ended."""
     parts: list[Floats] = []
-    for table, _ in _tables(path):
+    for table in _tables(path, logs.Reader()):
         found = [_floats(table[name]) for name in ("seed", "time", "return") if name in table]
         if len(found) == 3 and all(column.ndim == 1 for column in found):
             parts.append(np.stack(found, axis=1))

@@ -101,7 +101,9 @@ class Runs:
         """New lines of a log, as `logs.read`; no lines without such a log. Raises Missing without the run."""
         directory = self.directory(name)
         try:
-            return dict(vars(logs.read(self.root, directory / logs.LOGS[log], after, identity, points)))
+            expected = _object(self.info(name).get("lines")).get(logs.LOGS[log]) if points else 0
+            count = expected if isinstance(expected, int) else 0
+            return dict(vars(logs.read(self.root, directory / logs.LOGS[log], after, identity, points, count)))
         except Missing:
             return dict(vars(logs.Answer("", 0, bool(identity), [], False)))
 

@@ -65,10 +65,10 @@ def test_damaged_and_missing_checkpoints(folder):
     assert {"no checkpoint", "cannot be loaded"} <= names(folder)
 
 
-def test_a_log_with_a_torn_line_within(folder):
+def test_a_log_with_a_damaged_line(folder):
     log = folder.directory / "metrics.jsonl"
     log.write_text("{torn\n" + log.read_text())
-    assert "torn log" in names(folder, weights=False)
+    assert "damaged log" in names(folder, weights=False)
 
 
 def test_other_versions(folder):

@@ -55,14 +55,14 @@ def test_damaged_lines_are_left_out_and_counted(tmp_path):
     )
     run = read(log(tmp_path, text))
     assert [column.tolist() for column in run.metrics["return"]] == [[1, 3], [1, 3]]
-    assert run.damaged == 4
+    assert run.lost == 4
     (line,) = lines_of(run.directory)
-    assert line.notes == ("4 damaged lines of the log left out",)
+    assert line.notes == ("4 lines of the log damaged or missing",)
 
 
 @pytest.mark.parametrize("line", ["{}", '{"time": 1}', "[" * 100_000, "9" * 5_000, '{"time": "late", "return": 1}'])
 def test_lines_without_a_value_at_a_time_are_no_metrics(tmp_path, line):
-    with pytest.raises(UserError, match="run has no metrics yet"):
+    with pytest.raises(UserError, match="run has no metrics"):
         read(log(tmp_path, f"{line}\n"))
 
 
@@ -95,7 +95,7 @@ def test_a_line_without_an_end_is_not_held_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("rlgen.report.logs.LONGEST", 256)
     run = read(log(tmp_path, '{"time": 1, "return": 1}\n' + 1_000 * " " + '\n{"time": 2, "return": 2}\n'))
     assert run.metrics["return"][0].tolist() == [1]
-    assert run.damaged == 1
+    assert run.lost == 1
 
 
 def test_blocks_are_as_one(tmp_path, monkeypatch):
@@ -137,7 +137,7 @@ def test_texts_are_short_lines_without_control_characters(tmp_path):
 def test_a_run_that_is_removed_while_it_is_read(tmp_path, monkeypatch):
     run = log(tmp_path, '{"time": 1, "return": 1}\n')
 
-    def removed(path):
+    def removed(path, expected=0):
         import shutil
 
         shutil.rmtree(run, ignore_errors=True)
@@ -168,7 +168,7 @@ def test_the_quality_of_samples_is_read_beside_the_metrics(tmp_path):
 
 def test_two_entries_in_a_line_are_no_line(tmp_path):
     run = read(log(tmp_path, '{"time": 1, "return": 1}\n{"time": 2, "return": 2}, {"time": 3, "return": 3}\n'))
-    assert (run.metrics["return"][0].tolist(), run.damaged) == ([1], 1)
+    assert (run.metrics["return"][0].tolist(), run.lost) == ([1], 1)
 
 
 @pytest.mark.parametrize("value", [1e101, -1e308])

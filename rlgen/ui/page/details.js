@@ -36,6 +36,7 @@
       ["Status", element("span", { class: "status", "data-status": run.status, text: run.status })],
       run.error ? ["Reason", run.error] : null,
       ["Trained", `${format.number(run.time)}${done} ${runs.unit(run)}`],
+      runs.log(run.name, "log").lost ? ["Log", `${format.number(runs.log(run.name, "log").lost)} lines damaged or missing: rlgen verify says what can be saved`] : null,
       ["Duration", format.duration(run.seconds)],
       ["Started", format.moment(run.started)],
       run.best === null || run.best === undefined ? null : ["Best score", `${format.number(run.best)}${run.best_time === undefined ? "" : ` at ${format.number(run.best_time)}`}`],

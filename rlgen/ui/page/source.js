@@ -63,6 +63,7 @@
       this.version = 0;  // increases with every change
       this.every = 1;  // of so many lines one was kept, of the first `thinned` rows
       this.thinned = 0;
+      this.lost = 0;  // lines that are damaged or missing
     }
 
     /* Fetch what is new; true where there was something. A run that was resumed begins anew. */
@@ -74,9 +75,11 @@
         changed = changed || news.rows.length > 0 || (news.restart && this.offset > 0) || !this.version;
         if (news.restart) {
           this.rows = [];
+          this.lost = 0;
           this.every = news.every || 1;
           this.thinned = news.rows.length;
         }
+        this.lost += news.lost || 0;
         more = Boolean(news.more) && news.offset > this.offset;
         this.id = news.id;
         this.offset = news.offset;

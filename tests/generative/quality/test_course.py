@@ -1,7 +1,5 @@
 """Quality of samples at portraits: measured once, beside its floor, cut back by a resume."""
 
-import json
-
 import pytest
 
 from rlgen.core import portraits
@@ -41,7 +39,7 @@ def test_a_row_per_portrait_with_its_floor(trained):
     done = []
     rows = course.measure(directory, gan, 299, progress=done.append)
     assert [row["time"] for row in rows] == portraits.times(directory) == [0, 16, 32]
-    assert [json.loads(line) for line in (directory / "quality.jsonl").read_text().splitlines()] == rows
+    assert Folder(directory).rows("quality.jsonl") == rows
     assert sum(done) == 3
     found = metrics.evaluate(gan, 299)  # with the weights of the last portrait
     for name in ("lenet_fid", "kid", "precision", "coverage"):
@@ -53,7 +51,7 @@ def test_what_is_known_is_not_measured_again(trained, monkeypatch):
     directory, gan = trained
     rows = course.measure(directory, gan, 260)
     lines = (directory / "quality.jsonl").read_text().splitlines(keepends=True)
-    (directory / "quality.jsonl").write_text(lines[0] + lines[2])
+    (directory / "quality.jsonl").write_text(lines[0] + lines[1].replace("kid", "kit") + lines[2])
     restored = []
     restore = portraits.restore
     monkeypatch.setattr(portraits, "restore", lambda *words: (restored.append(words[2]), restore(*words)))
