@@ -37,7 +37,8 @@ class Agent(Stateful):
 
     def make_env(self, num_envs: int, seed: int, **options: Any) -> VectorEnv:
         """A new vector environment for the task, with the settings of this agent."""
-        return VectorEnv(self.task, num_envs, seed, max_episode_steps=self.config.max_episode_steps, **options)
+        limits = {"max_episode_steps": self.config.max_episode_steps, "step_timeout": self.config.step_timeout}
+        return VectorEnv(self.task, num_envs, seed, **{**limits, **options})
 
     def describe_task(self) -> dict[str, str]:
         """The environment's id, its observation and action spaces, and the episode limit, for the start panel."""

@@ -55,6 +55,7 @@ class DQN(OptimizerSettings):
     frame_stack: Layers = 1  # observations stacked as the input, the last ones
     repeat_action_probability: Fraction | None = None  # sticky actions of MinAtar and Atari; none: the game's own
     max_episode_steps: Count | None = None  # time limit of an episode, in steps; none: the environment's own
+    step_timeout: PositiveFloat = 600.0  # longest time that a step of the environment may take, in seconds; inf: any
     clip_reward: bool = False  # training rewards clipped to their sign; scores are of unclipped rewards
     life_loss: bool = False  # lost life as a terminal state in training; scores are of whole games
     # Evaluation
@@ -139,6 +140,7 @@ class QLearning:
     seeds: Parallel = 1  # independent agents trained in parallel
     # Environment
     max_episode_steps: Count | None = None  # time limit of an episode, in steps; none: the environment's own
+    step_timeout: PositiveFloat = 600.0  # longest time that a step of the environment may take, in seconds; inf: any
     # Evaluation
     eval_episodes: Count = 20  # greedy episodes of an evaluation, per seed
     final_episodes: Count = 100  # fresh greedy episodes of the final score, per seed

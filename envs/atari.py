@@ -14,7 +14,8 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from rlgen.core.errors import UserError
-from rlgen.envs.environments import StepArrays, failed
+from rlgen.envs.environments import StepArrays
+from rlgen.envs.faults import fault
 from rlgen.envs.names import specification
 from rlgen.envs.preprocessing import Preprocessing
 
@@ -45,7 +46,7 @@ class Atari:
         try:
             game = specification(name).kwargs["game"]
         except gym.error.Error as error:
-            raise failed(name, "make", error) from error
+            raise fault(name, "make", error) from error
         options = {
             "game": game,
             "num_envs": 1,

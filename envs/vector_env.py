@@ -7,21 +7,23 @@ repeats the actions and compares the observation reached with the saved one.
 
 import logging
 from functools import cache
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rlgen.core.errors import UserError
+from rlgen.core.errors import EnvironmentFault, UserError
+from rlgen.core.failures import keep
 from rlgen.core.state import State
-from rlgen.envs.atari import Atari
-from rlgen.envs.cartpole import NAMES, VectorCartPole
-from rlgen.envs.environments import Environments, GymEnvironments
+from rlgen.envs.factory import environments
+from rlgen.envs.faults import fault
 from rlgen.envs.names import resolve
+from rlgen.envs.watchdog import StepTimeout, watchdog
 
+ENDLESS = 100_000  # steps: a longer time limit of an environment counts as none in an evaluation
 LIMIT = 10_000  # steps per episode of an environment without a time limit: a greedy policy may go in circles
-MANY = 3  # environments from which on CartPole as arrays is faster than a loop
 
 
 class Step(NamedTuple):
@@ -53,13 +55,14 @@ class VectorEnv:
     `max_episode_steps`: steps after which an episode is truncated; None for the environment's own limit.
     `clip_reward`: whether `Step.reward` is the sign of the reward. Episode returns are not affected.
     `life_loss`: whether a lost life terminates the return that is learned. Episodes are not affected.
+    `step_timeout`: seconds after which a step or reset that has not returned is interrupted; None for no limit.
 
     Attributes between two steps: `obs` (N, *observation), values of `dtype` and `shape`, divided by `scale` at the
     input of a network; `action_mask` (N, A), or (N, 1) True without action masks; `is_first` (N,), whether `obs` is
     the first of its episode; `episode_return` (N,) so far; `episode_end` (N,), environments in a terminal state.
 
-    Raises UserError for an environment that is unknown, cannot be made, fails, has actions that are not discrete, or
-    lacks what an option needs.
+    Raises UserError for an environment that is unknown, cannot be made, has actions that are not discrete, or lacks
+    what an option needs; EnvironmentFault, with the episode, for one that fails.
     """
 
     def __init__(
@@ -75,21 +78,28 @@ class VectorEnv:
         max_episode_steps: int | None = None,
         clip_reward: bool = False,
         life_loss: bool = False,
+        step_timeout: float | None = None,
     ) -> None:
         self.name, self.seed, self.restart = resolve(name), seed, restart
         self.frame_stack, self.clip_reward, self.life_loss = frame_stack, clip_reward, life_loss
-        self.environments = _environments(self.name, num_envs, render_mode, repeat_action_probability)
+        self.environments = environments(self.name, num_envs, render_mode, repeat_action_probability)
+        self.repeat_action_probability, self.step_timeout = repeat_action_probability, step_timeout
+        if step_timeout is not None:
+            watchdog.watch(self.environments, step_timeout)
         self.num_actions, self.first_action = self.environments.num_actions, self.environments.first_action
         self.fps = self.environments.fps
         self.preprocessing = self.environments.preprocessing
         self.dtype, self.scale = self.preprocessing.dtype, self.preprocessing.scale
         self.shape = (frame_stack * self.preprocessing.shape[0], *self.preprocessing.shape[1:])
         limit = max_episode_steps or self.environments.max_episode_steps
+        if not restart and not max_episode_steps and limit is not None and limit > ENDLESS:
+            limit = None  # an evaluation ends
         self.max_episode_steps, self.unlimited = limit or LIMIT, limit is None
         self.obs = np.zeros((num_envs, *self.shape), self.dtype)
         self.episode = np.full(num_envs, -1, np.int64)  # number of the episode, from 0
         self.episode_return = np.zeros(num_envs)
-        self.episode_end = np.zeros(num_envs, bool)
+        self.episode_end, self.all_running = np.zeros(num_envs, bool), np.ones(num_envs, bool)
+        self.cut = np.zeros(num_envs, bool)  # episodes that LIMIT truncated
         self.restarted: NDArray[np.bool_] = self.episode_end  # (N,) not restored by the last `load_state_dict`
         self.action_history: list[NDArray[np.int64]] = []  # actions (N,) of all steps since the oldest running episode
         self.time = 0  # steps of every environment
@@ -102,8 +112,11 @@ class VectorEnv:
 
     def step(self, actions: NDArray[np.int64]) -> Step:
         """One step of every environment; actions (N,) from 0 to `num_actions` - 1."""
-        running, lives = ~self.episode_end, self.environments.lives
-        frames, reward, terminated, truncated = self.environments.step(actions, running)
+        running, lives = self.all_running if self.restart else ~self.episode_end, self.environments.lives
+        try:
+            frames, reward, terminated, truncated = self.environments.step(actions, running)
+        except (EnvironmentFault, StepTimeout) as error:
+            raise self.located(error, "step", actions) from error.__cause__
         self.action_history.append(actions.copy())
         self.time += 1
         episode_end = terminated | truncated
@@ -207,22 +220,44 @@ class VectorEnv:
             self._begin(self.restarted)
             self.is_first |= self.restarted
 
+    def located(
+        self, error: EnvironmentFault | StepTimeout, method: str, actions: NDArray[np.int64] | None = None
+    ) -> EnvironmentFault:
+        """The fault with the seed and actions of its episode, those of a step that failed included."""
+        found = error if isinstance(error, EnvironmentFault) else fault(self.name, method, error)
+        index, seed, taken = found.index, self._episode_seed(found.index), []
+        if actions is not None:
+            begin = len(self.action_history) - int(self.length[index])
+            taken = [int(each[index]) for each in [*self.action_history[begin:], actions]]
+        copy = f" in copy {index + 1} of {len(self.obs)}" if len(self.obs) > 1 else ""
+        place = f"step {len(taken):,}" if taken else "the start"
+        found.args = (f"{found}, at {place} of the episode with seed {seed}{copy}",)
+        options = {"repeat_action_probability": self.repeat_action_probability}
+        where = {"environment": self.name, "options": options, "step_timeout": self.step_timeout, "seed": seed}
+        found.episode = {**where, "actions": taken, "step": len(taken), "method": method}
+        return found
+
+    def _episode_seed(self, index: int) -> int:
+        """The seed of the running episode of an environment."""
+        return int(np.random.SeedSequence([self.seed, index, int(self.episode[index])]).generate_state(1)[0])
+
     def _too_long(self, running: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """(N,) environments whose episode has reached the limit; the first time at LIMIT is logged."""
         too_long = self.length >= self.max_episode_steps
         if self.unlimited and (too_long & running).any():
             _warn_once(self.name, self.max_episode_steps)
+            self.cut |= too_long & running
         return too_long
 
     def _begin(self, which: NDArray[np.bool_]) -> None:
         """Begin the next episode in these environments (N,)."""
         (indices,) = which.nonzero()
         self.episode[indices] += 1
-        seeds = [
-            int(np.random.SeedSequence([self.seed, index, episode]).generate_state(1)[0])
-            for index, episode in zip(indices.tolist(), self.episode[indices].tolist(), strict=True)
-        ]
-        frames = self.environments.reset(indices, seeds)
+        seeds = [self._episode_seed(index) for index in indices.tolist()]
+        try:
+            frames = self.environments.reset(indices, seeds)
+        except (EnvironmentFault, StepTimeout) as error:
+            raise self.located(error, "reset") from error.__cause__
         self.obs[indices] = frames if self.frame_stack == 1 else np.concatenate([frames] * self.frame_stack, 1)
         self.episode_return = np.where(which, 0.0, self.episode_return)
         self.episode_start[indices] = self.time
@@ -234,30 +269,25 @@ class VectorEnv:
             self.action_mask = _check(self.name, self.action_mask, self.episode_end)
 
 
-def _environments(
-    name: str, num_envs: int, render_mode: str | None, repeat_action_probability: float | None
-) -> Environments:
-    if name.split(":")[-1].startswith("ALE/"):
-        return Atari(name, num_envs, render_mode=render_mode, repeat_action_probability=repeat_action_probability)
-    minatar = name.startswith("MinAtar/")
-    if repeat_action_probability and not minatar:
-        raise UserError(f"{name} has no repeated actions: leave out --repeat-action-probability")
-    if name in NAMES and num_envs >= MANY and not render_mode:
-        return VectorCartPole(name, num_envs)
-    return GymEnvironments(
-        name,
-        num_envs,
-        render_mode=render_mode,
-        repeat_action_probability=repeat_action_probability if minatar else None,
-    )
-
-
 def _check(name: str, action_mask: NDArray[np.bool_], ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Action masks (N, A) with at least one action in each row; rows without any are allowed where `ended` (N,)."""
     empty: NDArray[np.bool_] = action_mask.sum(1, keepdims=True) == 0
     if (empty[:, 0] & ~ended).any():
         raise UserError(f"{name} returned an action_mask that allows no action")
     return np.logical_or(action_mask, empty)
+
+
+def _keep_stuck(call: FrameType, message: str) -> str:
+    """Keep the episode of a call of an environment that neither returns nor can be interrupted; what is told of it."""
+    env = call.f_back.f_locals.get("self") if call.f_back is not None else None
+    if not isinstance(env, VectorEnv):
+        return message
+    fault = EnvironmentFault(message, call.f_code.co_name, int(call.f_locals.get("index", 0)))
+    keep(env.located(fault, fault.method, call.f_locals.get("actions")))
+    return str(fault)
+
+
+watchdog.last_words = _keep_stuck
 
 
 @cache

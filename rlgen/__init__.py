@@ -18,7 +18,15 @@ if (_checkout / "agents" / "base.py").is_file() and (_checkout / "pyproject.toml
 
 if TYPE_CHECKING:
     from rlgen.api import load, resume, train
-    from rlgen.core.errors import CheckpointError, DataError, Diverged, Interrupted, StorageError, UserError
+    from rlgen.core.errors import (
+        CheckpointError,
+        DataError,
+        Diverged,
+        EnvironmentFault,
+        Interrupted,
+        StorageError,
+        UserError,
+    )
     from rlgen.session import TrainedRun
 
 # Threads that spin while they wait are a fifth faster on an idle machine, and twenty times slower beside one busy
@@ -32,6 +40,7 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "Diverged",
+    "EnvironmentFault",
     "Interrupted",
     "StorageError",
     "TrainedRun",

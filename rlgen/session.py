@@ -18,6 +18,7 @@ from rlgen.core.allocation import bounded
 from rlgen.core.config import check_names, resolve
 from rlgen.core.device import describe
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
+from rlgen.core.failures import kept_in
 from rlgen.core.files import is_file
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder, safe
@@ -102,7 +103,7 @@ class Session:
         from rlgen.report.event_files import EventFiles
 
         run, info, kind = self.run, self.run.info, self.entry.kind
-        with run:  # the lock comes first: another process may be writing to this log
+        with run, kept_in(run.directory):  # the lock comes first: another process may be writing to this log
             display = Display(
                 kind,
                 self.plan.budget,

@@ -30,7 +30,7 @@ from rlgen.cli import (
     watch,
 )
 from rlgen.core import config
-from rlgen.core.errors import UserError, did_you_mean
+from rlgen.core.errors import EnvironmentFault, UserError, did_you_mean
 from rlgen.core.terminal import visible
 
 
@@ -97,6 +97,8 @@ def main() -> NoReturn:
     """Run the command line; every failure is one line and an exit code. RLGEN_DEBUG=1 shows the traceback."""
     try:
         code = app(standalone_mode=False)
+    except EnvironmentFault as error:
+        _fail(error.code, f"{error}" + ("; RLGEN_DEBUG=1 shows the traceback" if error.__cause__ else ""))
     except UserError as error:
         _fail(error.code, str(error))
     except MemoryError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class UserError(Exception):
@@ -40,6 +41,21 @@ class StorageError(UserError):
     """The disk is full, or the run folder cannot be written."""
 
     code = 7
+
+
+class EnvironmentFault(UserError):
+    """An environment raised an exception, returned what it must not, or did not return.
+
+    `index` is that of the environment among those stepped together, `method` the one that was called. `episode` has
+    what repeats the failure, as `rlgen.envs.failed_episode` keeps it; None outside of an episode.
+    """
+
+    code = 8
+
+    def __init__(self, message: str, method: str, index: int = 0) -> None:
+        super().__init__(message)
+        self.method, self.index = method, index
+        self.episode: dict[str, Any] | None = None
 
 
 class Interrupted(UserError):

@@ -13,6 +13,7 @@ from rlgen.agents.settings import DQN, DRQN, QLearning
 from rlgen.agents.tabular import QLearning as QLearningAgent
 from rlgen.core.settings import Setup
 from rlgen.envs import Step
+from rlgen.envs.watchdog import watchdog
 from rlgen.session import prepare
 from tests.agents.test_dqn import targets, transitions
 from tests.wiring import Effect, check_effect, every_field, optimizer_effects
@@ -131,6 +132,11 @@ def episode_limits(agent):
     return agent.env.max_episode_steps, agent.make_env(1, 0).max_episode_steps
 
 
+def step_limits(agent):
+    """Of the environments of the training and of those of an evaluation, as they are watched."""
+    return tuple(watchdog.limits[env.environments] for env in (agent.env, agent.make_env(1, 0)))
+
+
 def rewards(agent):
     """Rewards in the replay buffer; the return of an evaluation, 9, is that of whole games with unclipped rewards."""
     learned(agent)
@@ -194,6 +200,7 @@ EFFECTS = {
     "frame_stack": Effect(4, lambda agent: (agent.env.shape, agent.make_env(1, 0).shape), ((16,), (16,))),
     "repeat_action_probability": Effect(0.5, lambda agent: _sticky(agent.env), 0.5),
     "max_episode_steps": Effect(7, episode_limits, (7, 7)),
+    "step_timeout": Effect(7.0, step_limits, (7.0, 7.0)),
     "clip_reward": Effect(True, rewards, {-1.0, 0.0, 1.0}),
     "life_loss": Effect(True, terminations, 3),
     "eval_episodes": Effect(3, evaluated, 3),
@@ -270,6 +277,7 @@ TABULAR_EFFECTS = {
     "num_envs": EFFECTS["num_envs"],
     "seeds": Effect(3, lambda agent: len(agent.q), 3),
     "max_episode_steps": EFFECTS["max_episode_steps"],
+    "step_timeout": EFFECTS["step_timeout"],
     "eval_episodes": EFFECTS["eval_episodes"],
 }
 

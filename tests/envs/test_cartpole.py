@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rlgen.envs import VectorEnv, vector_env
+from rlgen.envs import VectorEnv, factory
 from rlgen.envs.cartpole import VectorCartPole
 from rlgen.envs.environments import GymEnvironments
 
@@ -40,7 +40,7 @@ def test_the_physics_is_bit_identical_to_gymnasium_s():
 def test_the_vector_environment_is_the_same_with_both(name, restart, monkeypatch):
     """T2, T3: observations, steps, returns and time limits."""
     many = VectorEnv(name, 5, seed=3, restart=restart, max_episode_steps=30)
-    monkeypatch.setattr(vector_env, "MANY", 6)
+    monkeypatch.setattr(factory, "MANY", 6)
     single, rng, ends = VectorEnv(name, 5, seed=3, restart=restart, max_episode_steps=30), np.random.default_rng(0), []
     assert (type(many.environments), type(single.environments)) == (VectorCartPole, GymEnvironments)
     assert (many.max_episode_steps, many.shape, many.dtype, many.scale) == (30, (4,), np.float32, 1)

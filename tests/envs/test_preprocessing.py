@@ -107,7 +107,7 @@ def test_raw_observations_are_preprocessed(name):
     """As an environment made elsewhere returns them."""
     env = VectorEnv(name, 1, seed=0)
     raw, _ = gym.make(env.name).reset(seed=11)
-    expected, _ = env.environments.envs[0].reset(seed=11)
+    expected, _ = gym.wrappers.FlattenObservation(gym.make(env.name)).reset(seed=11)
     vectors, single = env.preprocess_observation(raw)
     assert single
     assert vectors.dtype == np.float32
