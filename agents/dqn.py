@@ -147,7 +147,7 @@ class DQN(Agent):
                 reward = self.munchausen_reward(batch, policy) if config.munchausen else batch.reward
                 target = self.value.target(reward, batch.discount, next_out, policy)  # (S, B, K)
             loss = (batch.weight * self.value.error(out, target)).mean(1)  # (S,)
-            norm = self.optimizer.step(loss.sum, self.time)["grad_norm"]
+            norm = self.optimizer.step(loss.sum, self.time, batch)["grad_norm"]
             if config.alpha:
                 priorities.append(self.value.priority(out.detach(), target))
         if config.alpha:

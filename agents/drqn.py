@@ -63,7 +63,7 @@ class DRQN(DQN):
                 reward, discount, known = self.window_returns(window, target_out, policy)  # (S, B, T)
                 target = self.value.target(reward, discount, next_out, policy)  # (S, B, T, K)
             loss = (window.weight * (known * self.value.error(out, target)).mean(2)).mean(1)  # (S,)
-            norm = self.optimizer.step(loss.sum, self.time)["grad_norm"]
+            norm = self.optimizer.step(loss.sum, self.time, window)["grad_norm"]
             out = out.detach()
             if config.alpha:
                 priority = known * self.value.priority(out, target)

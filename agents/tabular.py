@@ -13,7 +13,7 @@ from rlgen.agents import settings
 from rlgen.agents.actor import ActorInput, RecurrentState
 from rlgen.agents.base import Agent
 from rlgen.core.algorithm import Rows, StepMetrics
-from rlgen.core.errors import UserError
+from rlgen.core.errors import Diverged, UserError
 from rlgen.core.settings import Setup
 from rlgen.envs import Step
 from rlgen.envs.mdp import numbering
@@ -41,16 +41,34 @@ class QLearning(Agent):
     def step(self) -> StepMetrics:
         """`STEPS` environment steps of each seed, with an update after each of them."""
         finished: Rows = []  # episodes
+        taken: list[tuple[NDArray[Any], NDArray[np.int64], Step]] = []
         errors, env, before = [], self.env, self.time
         while self.time < before + STEPS:
             inputs = self.inputs()
             action, _ = self.act(inputs)
             step = env.step(action)
             errors.append(self.learn(inputs.obs, action, step))
+            taken.append((inputs.obs, action, step))
             self.time += self.config.num_envs
             finished += self.finished_episodes(step)
+        if not np.isfinite(errors).all():
+            raise self._diverged(np.array(errors), taken)
         error = torch.from_numpy(self.split_seeds(np.abs(errors).mean(0)).mean(1))  # (R,)
         return {**self.episode_metrics(finished), "error": error, "epsilon": self.epsilon}
+
+    def _diverged(
+        self, errors: NDArray[np.float64], taken: list[tuple[NDArray[Any], NDArray[np.int64], Step]]
+    ) -> Diverged:
+        """The error about TD errors (T, R * N) of T transitions, the batch, of which one is not finite."""
+        seeds = np.unique(np.nonzero(~np.isfinite(errors))[1] // self.config.num_envs).tolist()
+        columns = [(obs, action, step.reward, step.terminated, step.next_obs) for obs, action, step in taken]
+        names = "obs", "action", "reward", "terminated", "next_obs"
+        batch = {name: np.stack(each) for name, each in zip(names, zip(*columns, strict=True), strict=True)}
+        return Diverged(
+            f"a TD error of seed {', '.join(map(str, seeds))} is not finite: try a smaller --lr",
+            seeds=seeds,
+            batch={**batch, "error": errors},
+        )
 
     def learn(self, obs: NDArray[Any], action: NDArray[np.int64], step: Step) -> NDArray[np.float64]:
         """Q(s, a) ← Q(s, a) + α_n δ, δ = r + γ max_a' Q(s', a') - Q(s, a); returns δ, (R * N,).

@@ -13,6 +13,7 @@ import torch
 
 from rlgen import catalog, provenance
 from rlgen.catalog import Entry
+from rlgen.core import divergence
 from rlgen.core.algorithm import Algorithm, HasBaselines, Initialised, Report
 from rlgen.core.allocation import bounded
 from rlgen.core.config import check_names, resolve
@@ -313,7 +314,9 @@ def _count(entry: Entry, config: Any) -> int:
 
 
 def _check_plan(plan: Plan, entry: Entry, algorithm: Algorithm) -> None:
-    """Raise UserError for a condition on scores where evaluations have none."""
+    """Raise UserError for a condition on scores where evaluations have none, and a rollback without a rate to lower."""
+    if plan.on_divergence == "rollback":
+        divergence.check_rollback(algorithm, entry.name)
     if algorithm.score is not None:
         return
     way = ": give it a --validation share" if entry.algorithm.score is not None else ""

@@ -7,7 +7,7 @@ import torch
 
 from rlgen import session
 from rlgen.core import device
-from rlgen.core.errors import UserError
+from rlgen.core.errors import Diverged, UserError
 from rlgen.core.folder import Folder
 from rlgen.core.settings import Plan, Setup
 
@@ -88,7 +88,7 @@ def tensorboard(train):
 WIRED = {
     f.__name__: f for f in (seed, budget, stop_at, patience, log_every, eval_every, save_every, portraits, tensorboard)
 }
-ELSEWHERE = {"device", "threads"}  # the tests below
+ELSEWHERE = {"device", "threads", "on_divergence"}  # the tests below
 
 
 def test_every_setting_has_an_entry():
@@ -98,6 +98,17 @@ def test_every_setting_has_an_entry():
 @pytest.mark.parametrize("name", WIRED)
 def test_a_setting_configures_what_it_names(name, train):
     WIRED[name](train)
+
+
+def test_a_diverged_run_ends_or_rolls_back_as_typed(tmp_path):
+    given = {"lr": 1e30, "budget": 200, "learning_starts": 50, "width": 8, "threads": 1, "eval_episodes": 1}
+    for typed, rollbacks in (({}, None), ({"on_divergence": "rollback"}, 3)):
+        prepared = session.prepare("dqn", "CartPole", {**given, **typed}, runs=tmp_path)
+        with pytest.raises(Diverged, match="after 3 rollbacks" if rollbacks else "--on-divergence rollback`"):
+            prepared.train(quiet=True)
+        assert (prepared.run.info["status"], prepared.run.info.get("rollbacks")) == ("diverged", rollbacks)
+    with pytest.raises(UserError, match="qlearning takes no gradient steps"):
+        session.prepare("qlearning", "CliffWalking", {"on_divergence": "rollback"}, runs=tmp_path)
 
 
 @pytest.fixture

@@ -144,6 +144,10 @@ def resume(
     stop_at: Annotated[
         float | None, typer.Option("--stop-at", help="New score at which training stops; inf: none", show_default=False)
     ] = None,
+    on_divergence: Annotated[
+        str | None,
+        typer.Option("--on-divergence", help="stop, or rollback to the last checkpoint at half the learning rate"),
+    ] = None,
     runs: Runs = Path("runs"),
     trust: Trust = False,
     quiet: Quiet = False,
@@ -153,7 +157,8 @@ def resume(
     from rlgen.report.console import activity
 
     folder = Folder.find(runs, run)
-    given = {name: value for name, value in (("budget", budget), ("stop_at", stop_at)) if value is not None}
+    typed = {"budget": budget, "stop_at": stop_at, "on_divergence": on_divergence}
+    given = {name: value for name, value in typed.items() if value is not None}
     with activity("loading", quiet=quiet):
         from rlgen import session
 

@@ -219,7 +219,7 @@ def limit_gradients(
     if norm.device.type == "cpu" or not optimizer.defaults.get("fused"):
         norms = norm.tolist()
         if not all(map(math.isfinite, (loss.item(), *norms))):
-            raise Diverged(f"the loss is {loss.item():.3g} and the gradient norm {max(norms):.3g}: try a smaller --lr")
+            raise not_finite(loss.item(), norms, "try a smaller --lr")
         too_long = max(norms) > clip
     else:
         optimizer.found_inf = (~(norm.sum() + loss.detach()).isfinite()).float()  # type: ignore[attr-defined]  # read by fused optimisers
@@ -233,6 +233,19 @@ def limit_gradients(
             for g in grads:
                 g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
     return norm
+
+
+def not_finite(loss: float, norms: list[float], remedy: str) -> Diverged:
+    """The error about a loss, or gradient norms of S seeds, of which one is not finite; its message names the seeds."""
+    seeds = [seed for seed, norm in enumerate(norms) if not math.isfinite(norm)]
+    of = f" of seed {', '.join(map(str, seeds))}" if seeds and len(norms) > 1 else ""
+    norm = norms[seeds[0]] if seeds else max(norms)
+    return Diverged(
+        f"the loss is {loss:.3g} and the gradient norm{of} {norm:.3g}: {remedy}",
+        loss=loss,
+        gradient_norms=norms,
+        seeds=seeds,
+    )
 
 
 def count(*modules: nn.Module) -> int:

@@ -18,7 +18,11 @@ class NotFinite(UserError):
 
 
 class Diverged(NotFinite):
-    """A loss, gradient, weight or metric of a training is infinite or NaN."""
+    """A loss, gradient, weight or metric of a training is infinite or NaN; `facts` are what is known of it by name."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
 
 
 class CheckpointError(UserError):

@@ -1,14 +1,18 @@
 """The training loop of all algorithms."""
 
+import logging
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from rlgen.core import divergence
 from rlgen.core.algorithm import Algorithm
-from rlgen.core.errors import Interrupted
+from rlgen.core.errors import Diverged, Interrupted
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan
+
+log = logging.getLogger("rlgen")
 
 
 def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
@@ -19,13 +23,35 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
 
     The result depends on the checkpoint and the plan alone, so a run that was stopped and resumed has the same metrics
     and weights as an uninterrupted one. Raises Interrupted after Ctrl-C or SIGTERM, once a checkpoint is saved.
+    Raises Diverged where a number of the training is not finite, once its batch is kept; with `plan.on_divergence`
+    "rollback" the last checkpoint continues at a lower learning rate instead, `divergence.ROLLBACKS` times at most.
     """
+    rollbacks = 0
+    while True:
+        try:
+            return _train(algorithm, run, plan, rollbacks)
+        except Diverged as error:
+            kept = divergence.record(run.directory, algorithm, error, run.rollbacks)
+            if plan.on_divergence == "stop" or run.rollbacks == divergence.ROLLBACKS:
+                raise Diverged(divergence.explained(error, algorithm, run.directory, run.rollbacks, kept)) from None
+            rollbacks = run.rollbacks + 1
+            divergence.discard_after(run.directory / "checkpoints", run.planned)
+            run.describe(rollbacks=rollbacks)
+            log.warning(divergence.announced(error, rollbacks))
+
+
+def _train(algorithm: Algorithm, run: Run, plan: Plan, rollbacks: int) -> None:
+    """Train from the newest checkpoint, after so many rollbacks, to the end of the plan."""
     run.resume(algorithm)
+    run.rollbacks = max(run.rollbacks, rollbacks)
+    divergence.lower_rates(algorithm, run.rollbacks)
     progress = run.progress
     progress.time = algorithm.time
     ended = algorithm.time >= plan.budget or _solved(run, plan) or _finished(algorithm)
     with Signals() as signals:
         if not algorithm.time and not ended:  # curves and pictures begin with the untrained algorithm
+            if plan.on_divergence == "rollback":  # the first checkpoint to return to
+                _save(run, algorithm, planned=True)
             progress.phase = "evaluating"
             run.record(0, algorithm.evaluate())
             if plan.portraits:
@@ -52,11 +78,23 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
                 progress.phase = "drawing"
                 run.draw(now, algorithm.draw())
             stop = signals.received  # a signal after this line takes effect after the next step
-            if ended or stop or _crossed(plan.save_every, last, now) or run.best_time == now:
+            planned = _crossed(plan.save_every, last, now) or run.best_time == now
+            if ended or stop or planned:
                 progress.phase = "saving"
-                run.save(algorithm, last=bool(ended or stop))
+                _save(run, algorithm, planned, last=bool(ended or stop))
             if stop and not ended:
                 raise Interrupted(stop, f"stopped at {now:,}, saved: `rlgen resume {run.directory}` continues")
+
+
+def _save(run: Run, algorithm: Algorithm, planned: bool, last: bool = False) -> None:
+    """Write a checkpoint; a `planned` one is not due to a stop, so an uninterrupted run rolls back to it as well."""
+    before = run.planned
+    try:
+        run.planned = algorithm.time if planned else before
+        run.save(algorithm, last)
+    except Diverged:
+        run.planned = before
+        raise
 
 
 def ended_early(run: Run, plan: Plan) -> str:

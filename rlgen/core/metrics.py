@@ -3,6 +3,9 @@
 A metric is a number, numbers (S,) of S seeds, or totals (2, S): sums over items and their counts.
 """
 
+import math
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -39,3 +42,9 @@ def numbers(value: Tensor | float) -> float | list[float | None] | None:
 def present(value: float | list[float | None]) -> list[float]:
     """The numbers of a metric in a row, without the seeds that have none."""
     return [number for number in (value if isinstance(value, list) else [value]) if number is not None]
+
+
+def broken_seeds(values: Iterable[float | list[float | None]]) -> list[int]:
+    """The seeds with a number that is not finite among the metrics of a row; of single numbers none is known."""
+    lists = [value for value in values if isinstance(value, list)]
+    return sorted({i for each in lists for i, x in enumerate(each) if x is not None and not math.isfinite(x)})

@@ -17,7 +17,7 @@ from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFin
 from rlgen.core.files import sync
 from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
-from rlgen.core.metrics import numbers, present, reduce_steps, rounded, stack
+from rlgen.core.metrics import broken_seeds, numbers, present, reduce_steps, rounded, stack
 from rlgen.core.progress import Progress
 from rlgen.core.state import State, Stateful
 
@@ -28,7 +28,10 @@ log = logging.getLogger("rlgen")
 class Run(Folder, Stateful):
     """A run folder that is written to: rows of metrics between checkpoints, and the scores so far."""
 
-    state = ("pending", "score", "best", "best_time", "waited", "seconds", "flushed", "portraits", "lines")
+    state = (
+        "pending", "score", "best", "best_time", "waited", "seconds", "flushed", "portraits", "lines", "rollbacks",
+        "planned",
+    )  # fmt: skip
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -39,6 +42,8 @@ class Run(Folder, Stateful):
         self.waited = 0  # evaluations since the highest score
         self.lines: dict[str, int] = {}  # of each log so far, by its name
         self.portraits: list[list[int]] = []  # number and time of the evaluations whose weights are kept
+        self.rollbacks = 0  # after divergences
+        self.planned: int | None = None  # time of the newest checkpoint that is not due to a stop: of a rollback
         self.saved: tuple[float | None, int | None] = (None, None)  # best and best_time of the newest checkpoint
         self.seconds = 0.0  # of training, up to `started`
         self.started = clock.perf_counter()
@@ -91,7 +96,8 @@ class Run(Folder, Stateful):
         broken = {name: value for name, value in row.items() if not all(map(math.isfinite, present(value)))}
         if broken:
             more = ", or more test images" if all(name.startswith("eval_") for name in broken) else ""
-            raise Diverged(f"at {time:,} {broken}, after {(self.rows() or [{}])[-1]}: try a smaller --lr{more}")
+            message = f"at {time:,} {broken}, after {(self.rows() or [{}])[-1]}: try a smaller --lr{more}"
+            raise Diverged(message, metrics=broken, seeds=broken_seeds(broken.values()))
         if row:
             self._append("metrics.jsonl", {"time": time, **row})
         for callback in self.row_callbacks:
@@ -160,13 +166,13 @@ class Run(Folder, Stateful):
             return
         self.saved = self.best, self.best_time
         for old in checkpoint.newest_first(folder)[2:]:
-            if int(old.name) != self.best_time:
+            if int(old.name) not in (self.best_time, self.planned):
                 shutil.rmtree(old)
 
     def resume(self, algorithm: Algorithm) -> None:
         """Continue from the newest undamaged checkpoint; discard everything written after it."""
         self._check_fingerprint(algorithm)
-        self.describe(fingerprint=_fingerprint(algorithm))
+        self.describe(fingerprint=algorithm.describe_task().get("fingerprint"))
         saved = self.newest(type(algorithm))
         if saved is not None:
             self.load_state_dict(saved.pop("run"))
@@ -247,7 +253,8 @@ class Run(Folder, Stateful):
         torch.set_rng_state(streams["cpu"])
         if streams["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(streams["cuda"])
-        super().load_state_dict({"waited": 0, "portraits": [], "lines": {}, **saved})  # absent in earlier versions
+        absent = {"waited": 0, "portraits": [], "lines": {}, "rollbacks": 0, "planned": None}  # in earlier versions
+        super().load_state_dict({**absent, **saved})
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
 
     def _grids(self) -> list[str] | None:
@@ -257,7 +264,7 @@ class Run(Folder, Stateful):
 
     def _check_fingerprint(self, algorithm: Algorithm) -> None:
         """Warn where the files of the dataset changed since the training."""
-        then, now = self.info.get("fingerprint"), _fingerprint(algorithm)
+        then, now = self.info.get("fingerprint"), algorithm.describe_task().get("fingerprint")
         if then is not None and then != now:
             log.warning(
                 f"the files of {self.info.get('task')} changed since {self.name} was trained on them"
@@ -291,8 +298,3 @@ class Run(Folder, Stateful):
 
 def _load(folder: Path, algorithm: type[Algorithm]) -> State:
     return checkpoint.load(folder, lambda state: former_names.current_state(algorithm, state))
-
-
-def _fingerprint(algorithm: Algorithm) -> str | None:
-    """Of the files of a dataset that may change; None without such files."""
-    return algorithm.describe_task().get("fingerprint")

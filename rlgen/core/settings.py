@@ -45,6 +45,7 @@ class Plan:
     # Run
     budget: Count = 100_000  # environment steps or images of training
     stop_at: Score = math.inf  # score of an evaluation that ends the training early; inf: none
+    on_divergence: Literal["stop", "rollback"] = "stop"  # end of a diverged run, or rollback at half the learning rate
     patience: Amount = 0  # evaluations in a row without a better score that end the training early; 0: none
     # Logging
     log_every: Duration = 1_000  # steps or images between lines of the log

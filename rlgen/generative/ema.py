@@ -74,7 +74,7 @@ class EMAModel(Generative):
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:
         """One gradient step on images (B, C, H, W), with labels (B,) for a conditional model."""
         loss, metrics = self.loss(x, y)
-        update = self.optimizer.step(lambda: loss, self.time)
+        update = self.optimizer.step(lambda: loss, self.time, {"images": x, "labels": y})
         if not self.optimizer.updated:  # within an accumulation
             return {"loss": loss.detach(), **metrics}
         self.steps += 1

@@ -115,7 +115,9 @@ class Classifier(ImageClassifier):
             fresh = Members(self._build, 1)
         for network in (self.network, self.ema):
             network.load_state_dict(fresh.state_dict())
+        lowered = self.optimization.rate_factor
         self.optimization, self.steps = self._optimization(), 0
+        self.optimization.rate_factor = lowered
 
     def _remembered(self) -> Tensor:
         """Predictions (N,) for the training images by the averaged weights."""
@@ -136,14 +138,17 @@ class Classifier(ImageClassifier):
         parts = self.everything if self.optimization.full_batch else (self.order.next_index(SMALLEST),)
         total = sum(part.shape[1] for part in parts)
         sums: dict[int, Tensor] = {}  # (2, S) of each part: losses and right answers
+        batch: dict[str, Tensor] = {}  # of the last part
 
         def loss(number: int, index: Tensor) -> Tensor:
-            losses, right = self._losses(*self.minibatch(index))  # (S, B)
+            x, y, mixed = self.minibatch(index)
+            batch.update(images=x, labels=y)
+            losses, right = self._losses(x, y, mixed)  # (S, B)
             sums[number] = torch.stack([losses.detach().sum(1), right.sum(1)])
             return losses.sum() / total  # mean over B, sum over S
 
         metrics = self.optimization.step(
-            [partial(loss, *part) for part in enumerate(parts)], self.time - self.ensemble.start
+            [partial(loss, *part) for part in enumerate(parts)], self.time - self.ensemble.start, batch
         )
         self.time += total
         if self.optimization.updated:
@@ -157,21 +162,13 @@ class Classifier(ImageClassifier):
         """The training loss (S, B) of images (S, B, C, H, W), and where the prediction is right."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             scores = self.network(x).float()  # (S, B, K)
-        losses = self._mixed(scores, y, mixed)
+        found = losses.mixed(self.training_loss, scores, y, mixed)
         network = self.network.network
         assert isinstance(network, ConvNet)
         for auxiliary in network.auxiliary:
-            more = self._mixed(auxiliary.float().view_as(scores), y, mixed)
-            losses = losses + network.auxiliary_weight * more
-        return losses, (scores.detach().argmax(-1) == y).float()
-
-    def _mixed(self, scores: Tensor, y: Tensor, mixed: tuple[Tensor, Tensor] | None) -> Tensor:
-        """The loss (S, B) of scores (S, B, K) for labels (S, B), or for the two labels of mixed images."""
-        losses = self.training_loss(scores, y)
-        if mixed is None:
-            return losses
-        other, share = mixed
-        return (1 - share) * losses + share * self.training_loss(scores, other)
+            more = losses.mixed(self.training_loss, auxiliary.float().view_as(scores), y, mixed)
+            found = found + network.auxiliary_weight * more
+        return found, (scores.detach().argmax(-1) == y).float()
 
     def minibatch(self, index: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
         """Normalised images (S, B, C, H, W), each augmented; labels; with mixup others and shares.

@@ -38,6 +38,15 @@ def loss(name: str, smoothing: float = 0.0) -> Loss:
     return hinge if name == "svm" else one_against_rest
 
 
+def mixed(loss: Loss, scores: Tensor, labels: Tensor, other: tuple[Tensor, Tensor] | None) -> Tensor:
+    """The `loss` (S, B) of scores (S, B, K) for labels (S, B); of mixed images by both labels and a share."""
+    losses = loss(scores, labels)
+    if other is None:
+        return losses
+    others, share = other
+    return (1 - share) * losses + share * loss(scores, others)
+
+
 def untrained(name: str, classes: int) -> float:
     """The loss of equal scores for all K classes: ln K, K - 1 or K."""
     zeros = torch.zeros(1, classes)

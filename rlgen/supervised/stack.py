@@ -125,7 +125,8 @@ class Stack(ImageClassifier):
             self.penalty = best_penalty(x, self.labels, splits.hashes(self.fitted.images), len(self.classes))
             self.optimization = _optimization(self.combination, self.penalty)
         loss, right = self._fit_metrics(x)
-        metrics = self.optimization.step(lambda: F.cross_entropy(self.combination(x), self.labels), self.time)
+        batch = {"inputs": x, "labels": self.labels}
+        metrics = self.optimization.step(lambda: F.cross_entropy(self.combination(x), self.labels), self.time, batch)
         self.time += len(x)
         return {"loss": loss, "accuracy": right, **metrics}
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rlgen.core.errors import Diverged, UserError
-from rlgen.core.optim.optimization import Optimization
+from rlgen.core.optim.optimization import Optimization, optimizations
 from rlgen.core.optim.settings import SECOND_ORDER
 
 DEVIATION = 0.02  # of the Gaussian that smooths the losses, as a share of the steps
@@ -107,7 +107,7 @@ def _next_loss(algorithm: Any, optimization: Optimization) -> float:
 def _optimization(algorithm: Any) -> Optimization:
     """The one optimization of an algorithm. Raises UserError where the test does not apply."""
     name = type(algorithm).__name__
-    found = [value for value in vars(algorithm).values() if isinstance(value, Optimization)]
+    found = list(optimizations(algorithm).values())
     if not found:
         raise UserError(f"{name} has no gradient step of its own, so no learning rate to find")
     if len(found) > 1:

@@ -47,6 +47,8 @@ class Optimization(Stateful):
         self.drops = Plateau(settings.lr_factor, settings.lr_patience)
         self.evaluations = 0  # of the loss, in the last step
         self.fixed_rate: float | None = None  # learning rate in place of the schedule's
+        self.rate_factor = 1.0  # of the learning rate, lowered after a divergence: see `core.divergence`
+        self.batch: Any = None  # of the latest step
 
     @property
     def full_batch(self) -> bool:
@@ -58,15 +60,16 @@ class Optimization(Stateful):
         """Whether the last `step` changed the weights: false within an accumulation."""
         return self.accumulated == 0
 
-    def step(self, loss: Loss | Sequence[Loss], time: int) -> Metrics:
+    def step(self, loss: Loss | Sequence[Loss], time: int, batch: Any = None) -> Metrics:
         """One gradient step at `time`, in environment steps or images: {"lr", "grad_norm" (S,) before clipping}.
 
         For lbfgs and newton, which call the loss several times, "lr" is the length of the step they found.
 
-        Within an accumulation the gradient is kept, and only {"lr"} returned. Raises Diverged, before any weight
-        changes, where the loss or a gradient is not finite.
+        `batch`, what the loss is computed from as a mapping or named tuple of tensors, is kept until the next step, for
+        the record of a divergence. Within an accumulation the gradient is kept, and only {"lr"} returned. Raises
+        Diverged, before any weight changes, where the loss or a gradient is not finite.
         """
-        settings = self.settings
+        settings, self.batch = self.settings, batch
         chunks = [loss] if callable(loss) else loss
         if settings.optimizer in SECOND_ORDER:
             return self._solve(chunks)
@@ -104,7 +107,7 @@ class Optimization(Stateful):
         if self.fixed_rate is not None:
             return self.fixed_rate
         rate = learning_rate(self.settings, self.length, time)
-        return float(rate * self.drops.factor * warmup(self.settings, self.steps + 1))
+        return float(rate * self.drops.factor * warmup(self.settings, self.steps + 1) * self.rate_factor)
 
     def describe(self) -> str:
         """The rule with its penalties in one line, for panels and reports: which weights decay, and how."""
@@ -219,3 +222,8 @@ class Optimization(Stateful):
                 weight.grad.add_(sign, alpha=settings.l1)  # type: ignore[union-attr]
         if settings.weight_decay and self._decays_itself:
             torch._foreach_mul_(weights, 1 - lr * settings.weight_decay)
+
+
+def optimizations(algorithm: object) -> dict[str, Optimization]:
+    """The optimizations of an algorithm, by the names of its attributes."""
+    return {name: value for name, value in vars(algorithm).items() if isinstance(value, Optimization)}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lbfgs import _strong_wolfe
 
-from rlgen.core.errors import Diverged
+from rlgen.core.algorithm import not_finite
 from rlgen.core.state import Stateful
 
 HISTORY = 20  # pairs of steps and changes of the gradient that L-BFGS keeps
@@ -100,7 +100,7 @@ class LBFGS(Stateful):
         step = float(t) * d
         if not (math.isfinite(loss) and gradient.isfinite().all()):
             objective.move(start)
-            raise Diverged(f"the line search of lbfgs ended at the loss {loss:.3g}: try --optimizer adam")
+            raise not_finite(float(loss), [gradient.norm().item()], "lbfgs found no step, try --optimizer adam")
         objective.move(start + step)
         change = gradient - g
         if change @ step > 1e-10:
@@ -174,5 +174,5 @@ def _finite(loss: float, gradient: Tensor) -> Tensor:
     """The norm of the gradient. Raises Diverged where it or the loss is not finite."""
     norm: Tensor = torch.linalg.vector_norm(gradient)
     if not (math.isfinite(loss) and norm.isfinite()):
-        raise Diverged(f"the loss is {loss:.3g} and the gradient norm {norm.item():.3g}: the training cannot start")
+        raise not_finite(loss, [norm.item()], "the training cannot go on from these weights")
     return norm

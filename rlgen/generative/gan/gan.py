@@ -109,17 +109,20 @@ class GAN(Generative):
         real, detached = self.augment(x), self.augment(fake.detach())
         with self.autocast():
             discriminator_loss, metrics = self._discriminator_loss(real, detached, y)
-        norm = self.discriminator_optimizer.step(lambda: discriminator_loss, self.time)["grad_norm"]
+        batch = {"images": x, "labels": y, "noise": z}
+        norm = self.discriminator_optimizer.step(lambda: discriminator_loss, self.time, batch)["grad_norm"]
         metrics |= {"discriminator_loss": discriminator_loss.detach(), "discriminator_gradient": norm}
         if not train_generator:
             return metrics
 
         self.discriminator.requires_grad_(False)  # no gradient of its weights is needed for the generator's step
-        augmented = self.augment(fake)
-        with self.autocast():
-            loss = self.adversarial_loss.generator_loss(self.discriminator(augmented, y))
-        norm = self.generator_optimizer.step(lambda: loss, self.time)["grad_norm"]
-        self.discriminator.requires_grad_(True)
+        try:
+            augmented = self.augment(fake)
+            with self.autocast():
+                loss = self.adversarial_loss.generator_loss(self.discriminator(augmented, y))
+            norm = self.generator_optimizer.step(lambda: loss, self.time, batch)["grad_norm"]
+        finally:
+            self.discriminator.requires_grad_(True)
 
         update_ema(self.ema, self.generator, decay_at(generator_steps, self.config.ema))
         return {**metrics, "generator_loss": loss.detach(), "generator_gradient": norm}
