@@ -76,16 +76,27 @@ class Page:
         """The first such element, once it can be seen."""
         return self.wait(lambda: self.all(selector), selector)[0]
 
+    def use(self, selector, action):
+        """What `action` returns for the first element; for its successor where the element is drawn anew meanwhile."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        try:
+            return action(self.find(selector))
+        except StaleElementReferenceException:
+            return self.use(selector, action)
+
     def text(self, selector):
-        return self.find(selector).text
+        return self.use(selector, lambda element: element.text)
 
     def texts(self, selector):
         return self.js("return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector)
 
     def click(self, selector):
-        element = self.find(selector)
-        self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
-        element.click()
+        def scroll_and_click(element):
+            self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+            element.click()
+
+        self.use(selector, scroll_and_click)
 
     def press(self, *keys):
         """Press keys where the focus is."""

@@ -21,8 +21,16 @@ SUBJECTS: WeakKeyDictionary[Any, dict[str, Subject]] = WeakKeyDictionary()  # al
 
 
 def subject(algorithm: Any, request: Json, session: Json) -> Json:
-    """What can be explained: networks, methods, classes or actions, and pictures with what the network decides."""
-    network, found = _subject(algorithm, request)
+    """What can be explained: networks, methods, classes or actions, and pictures with what the network decides.
+
+    For a run without a network of images `unavailable` alone, the reason in a sentence.
+    """
+    try:
+        network, found = _subject(algorithm, request)
+    except UserError as error:
+        if "network" in request:
+            raise
+        return {"unavailable": str(error)}
     index = found.choose(PICTURES, 0)
     predicted, scores = found.decide(found.normalize(found.images[index]))
     labels = found.labels[index].tolist()

@@ -41,6 +41,17 @@ def test_a_discriminator_comes_before_the_feature_classifier():
     assert set(found["labels"]) == {"real", "generated"}
 
 
+def test_a_run_without_a_network_of_images_has_a_reason_instead():
+    class Table:
+        """An agent without a network."""
+
+    assert subject(Table(), {}, {}) == {
+        "unavailable": "this run has no network to explain: its values are a table or distances to examples"
+    }
+    with pytest.raises(UserError, match="no network"):
+        explained(Table(), {"picture": 0, "method": "saliency"}, {})
+
+
 @pytest.mark.parametrize("build", [Trained, pixel_agent, gan])
 def test_maps_are_those_of_the_method_and_their_rank_correlations(build):
     trained = build()

@@ -91,6 +91,11 @@
     async function open() {
       const answer = await ask("subject", { network: chosen.network }, "loading …");
       if (!answer) return;
+      if (answer.unavailable) {
+        status.textContent = answer.unavailable;
+        controls.hidden = strip.hidden = true;
+        return;
+      }
       subject = answer;
       chosen.target = chosen.target < subject.classes.length ? chosen.target : -1;
       chosen.picture = Math.min(chosen.picture, subject.pictures.length - 1);
