@@ -3,25 +3,34 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from rlgen.core import portraits
 
 
-def test_play_with_values_and_ages(rlgen, trained):
+def test_play_with_values(rlgen, trained):
     code, out, _ = rlgen("play", "latest", "--thinking", "--out", "one.gif")
     assert code == 0
     assert out.startswith("one.gif  return ")
     with Image.open("one.gif") as one:
         assert one.n_frames > 5
-        width = one.size[0]
+
+
+@pytest.mark.slow
+def test_play_with_values_of_several_ages(rlgen, trained):
     code, out, _ = rlgen("play", "latest", "--thinking", "--at", "all", "--out", "all.gif")
     assert code == 0
     ages = min(5, len(portraits.times(trained_folder(trained))))
     assert len(out.split("return ")[1].split(",")) == ages >= 2
-    with Image.open("all.gif") as several:
-        assert several.size[0] > width
-    code, out, _ = rlgen("play", "latest", "--at", "all", "--out", "plain.gif")
+    rlgen("play", "latest", "--thinking", "--out", "one.gif")
+    with Image.open("one.gif") as one, Image.open("all.gif") as several:
+        assert several.size[0] > one.size[0]
+
+
+def test_play_of_several_ages(rlgen, trained):
+    ages = min(5, len(portraits.times(trained_folder(trained))))
+    code, _, _ = rlgen("play", "latest", "--at", "all", "--out", "plain.gif")
     assert code == 0
     with Image.open("plain.gif") as plain:
         assert plain.size == (600 * ages, 425)

@@ -14,6 +14,7 @@ pytest.importorskip("selenium", reason="needs selenium: pip install 'rlgen[test]
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+pytestmark = pytest.mark.slow  # a minute in all; the actions behind the panels have tests of their own
 SMALL = {"width": 8, "depth": 1, "batch": 8, "learning_starts": 50, "final_episodes": 1, "eval_episodes": 1}
 
 

@@ -4,6 +4,7 @@ import pytest
 
 import rlgen
 
+pytestmark = pytest.mark.slow  # most of a minute; the actions behind the panels have tests of their own
 TINY = {"budget": 64, "eval_every": 32, "batch": 8, "width": 4, "threads": 1, "progress": False}
 PIXELS = {"levels": 1, "blocks": 2, "head_width": 6, "first_kernel": 3}
 
