@@ -6,7 +6,7 @@
   const FLOOR = 4;  // orders of magnitude of the gradient that the palette covers
   const MEANING = {
     image: "Click a pixel, or move with the arrow keys.",
-    nats: "Bright: many nats, a value that the model did not expect; dark: an expected one.",
+    nats: "Bright: many nats, a value of low probability; dark: few, one of high probability.",
     field: "Gradient of the prediction by each earlier pixel, logarithmic over four orders of magnitude, bright: large; orange: blind spot; empty: no effect.",
   };
 
