@@ -22,8 +22,9 @@ from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.failures import kept_in
 from rlgen.core.files import is_file
 from rlgen.core.fit import fit
-from rlgen.core.folder import Folder, safe
+from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
+from rlgen.core.names import safe
 from rlgen.core.notebook import Bundle, bundle
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan, Setup

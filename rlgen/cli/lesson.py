@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rlgen.cli.options import Json, Runs, at_least, examples
-from rlgen.core.folder import safe
+from rlgen.core.names import safe
 from rlgen.core.tables import table
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rlgen.core import description, files, labels, logs
+from rlgen.core import description, files, labels, logs, names
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
 from rlgen.core.files import sync
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRASH = ".trash"  # folder of removed runs, in the folder of runs
-LONGEST = 100  # bytes of the name of a run that a person chose, at most
 STATUS: dict[type[BaseException] | None, str] = {
     Diverged: "diverged",
     Interrupted: "interrupted",
@@ -66,9 +65,9 @@ class Folder:
         a path, StorageError where `runs` cannot be written.
         """
         if name is not None:
-            _check_name(name)
+            names.check(name)
         taken = (*_folders(runs), *_folders(runs / TRASH))  # a removed run keeps its number
-        number = 1 + max((_number(path.name, stem) for path in taken), default=0)
+        number = 1 + max((names.number(path.name, stem) for path in taken), default=0)
         folder = cls(runs / f"{files.PARTIAL}{os.getpid()}-{secrets.token_hex(4)}")
         try:
             folder.directory.mkdir(parents=True)
@@ -276,40 +275,10 @@ def runs_folder(runs: str | Path | None) -> Path:
     return Path(runs or os.environ.get("RLGEN_RUNS") or "runs")
 
 
-def safe(task: str) -> str:
-    """The name of a task in the name of a folder: `ALE-Pong-v5` for `ALE/Pong-v5`."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in task).strip("-.")
-
-
-def _check_name(name: str) -> None:
-    """Raise UserError for what is no name of a folder of a run."""
-    if Path(name).name != name or name.startswith(".") or "\\" in name:
-        raise UserError(f"--name {name!r}: a name is not a path; choose the folder with --runs DIR")
-    if name.lower() == "latest":
-        raise UserError("--name latest: commands take this word for the newest run: choose another name")
-    if (
-        not name.isprintable()
-        or not name
-        or name != name.strip()
-        or name.startswith("-")
-        or len(os.fsencode(name)) > LONGEST
-    ):
-        raise UserError(
-            f"--name {name[:LONGEST]!r}: a name has up to {LONGEST} printable characters, no space around them, and"
-            " does not begin with -"
-        )
-
-
 def _folders(runs: Path) -> list[Path]:
     if not runs.is_dir():
         return []
     return [path for path in runs.iterdir() if not path.name.startswith(".") and path.is_dir()]
-
-
-def _number(name: str, stem: str) -> int:
-    """7 for `stem-7`, 0 for anything else."""
-    number = name.removeprefix(f"{stem}-")
-    return int(number) if number != name and number.isdecimal() else 0
 
 
 def _now() -> str:

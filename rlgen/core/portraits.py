@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, UserError
 from rlgen.core.files import folders
 from rlgen.core.leftovers import dated, time_of
+from rlgen.core.restoring import fitting
 
 if TYPE_CHECKING:
     from rlgen.core.state import State
@@ -46,7 +47,7 @@ def restore(directory: Path, algorithm: Any, at: int) -> None:
     time = nearest(directory, at)
     others = [f"{each:,}" for each in times(directory) if each != time]
     try:
-        algorithm.load_learned(checkpoint.load(_folder(directory, time)))
+        saved = checkpoint.load(_folder(directory, time))
     except NewerCheckpoint:
         raise
     except CheckpointError as error:
@@ -54,10 +55,8 @@ def restore(directory: Path, algorithm: Any, at: int) -> None:
         raise CheckpointError(
             f"the portrait of {directory.name} at {time:,}: {error}; use {instead}a checkpoint"
         ) from None
-    except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"the portrait of {directory.name} at {time:,} does not fit its settings or this version of rlgen: {error}"
-        ) from None
+    with fitting(f"the portrait of {directory.name} at {time:,}"):
+        algorithm.load_learned(saved)
 
 
 def number_of(state: "State") -> int:

@@ -19,6 +19,7 @@ from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
 from rlgen.core.metrics import broken_seeds, numbers, present, reduce_steps, rounded, stack
 from rlgen.core.progress import Progress
+from rlgen.core.restoring import check_time, fitting
 from rlgen.core.state import State, Stateful
 
 Row = dict[str, Any]  # metric -> a number, or a list of one number or None per seed
@@ -175,7 +176,8 @@ class Run(Folder, Stateful):
         self.describe(fingerprint=algorithm.describe_task().get("fingerprint"))
         saved = self.newest(type(algorithm))
         if saved is not None:
-            self.load_state_dict(saved.pop("run"))
+            with fitting(f"the checkpoint of {self.name}"):
+                self.load_state_dict(saved.pop("run"))
             self._restore(saved, algorithm)
             self.saved = self.best, self.best_time
             self.describe(best=self.best, best_time=self.best_time)
@@ -272,12 +274,9 @@ class Run(Folder, Stateful):
             )
 
     def _restore(self, saved: State, algorithm: Algorithm) -> None:
-        try:
+        with fitting(f"the checkpoint of {self.name}"):
             algorithm.load_state_dict(saved)
-        except (KeyError, IndexError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"the checkpoint of {self.name} does not fit its settings or this version of rlgen: {error}"
-            ) from None
+            check_time(algorithm.time)
 
     def _write_rows(self) -> None:
         """Append the collected rows to their logs: a checkpoint holds none."""

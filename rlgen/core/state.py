@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlgen.core.restoring import check_type
+
 State = dict[str, Any]
 
 
@@ -82,6 +84,7 @@ def _load(value: Any, saved: Any) -> Any:
         if isinstance(value, torch.optim.Optimizer):
             match_strides(value)
     else:
+        check_type(value, saved)
         return saved
     return value
 

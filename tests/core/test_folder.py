@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
-from rlgen.core.folder import Folder, safe
+from rlgen.core.folder import Folder
+from rlgen.core.names import safe
 
 CLAIM = """
 import sys
 from pathlib import Path
 from rlgen.core.folder import Folder
+from rlgen.core.names import safe
 print("ready", flush=True)
 sys.stdin.readline()
 print(Folder.create(Path(sys.argv[1]), "dqn-CartPole").name)
@@ -22,6 +24,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from rlgen.core.folder import Folder
+from rlgen.core.names import safe
 with Folder(Path(sys.argv[1])):
     print("locked", flush=True)
     sys.stdin.readline()
