@@ -1,6 +1,5 @@
 """The console script `rlgen`: its commands, and errors as one line with an exit code. Imports no torch."""
 
-import errno
 import os
 import sys
 from typing import Annotated, Any, NoReturn
@@ -30,7 +29,8 @@ from rlgen.cli import (
     watch,
 )
 from rlgen.core import config
-from rlgen.core.errors import EnvironmentFault, UserError, did_you_mean
+from rlgen.core.errors import EnvironmentFault, StorageError, UserError, did_you_mean
+from rlgen.core.files import UNUSABLE
 from rlgen.core.terminal import visible
 
 
@@ -97,6 +97,7 @@ def main() -> NoReturn:
     """Run the command line; every failure is one line and an exit code. RLGEN_DEBUG=1 shows the traceback."""
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()  # here a full disk is an error of one line
     except EnvironmentFault as error:
         _fail(error.code, f"{error}" + ("; RLGEN_DEBUG=1 shows the traceback" if error.__cause__ else ""))
     except UserError as error:
@@ -108,7 +109,7 @@ def main() -> NoReturn:
         sys.exit(1)
     except OSError as error:
         _fail(
-            7 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 1,
+            StorageError.code if error.errno in UNUSABLE else 1,
             f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""),
         )
     except Exception as error:
@@ -150,5 +151,9 @@ def _fail(code: int, message: str) -> NoReturn:
     if os.environ.get("RLGEN_DEBUG"):
         raise
     lines = "\n".join(map(visible, message.split("\n")))  # it may quote a file of others
+    try:
+        sys.stdout.flush()
+    except OSError:  # of a full disk, at which the interpreter would fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     print(f"{'' if code > 128 else 'error: '}{lines}", file=sys.stderr)
     sys.exit(code)

@@ -4,6 +4,7 @@ A run folder may come from anybody. So a file in it is opened without following 
 read up to a limit; JSON is parsed with bounds on its depth, its length and its numbers.
 """
 
+import errno
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, NoReturn, TextIO
 from rlgen.core.errors import StorageError, UserError
 
 PARTIAL = ".partial-"  # prefix of unfinished files and folders, which a killed process leaves behind
+UNUSABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.ENODEV, errno.ESTALE)  # of a disk
 BYTES = 1 << 22  # of a file that is read as a whole, by default
 VALUES = 1_500_000  # in a JSON document, at most: a value takes some 80 bytes of memory
 DEPTH = 64  # of nested JSON, at most
@@ -176,6 +178,18 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def storing(action: str) -> Iterator[None]:
+    """StorageError, that one cannot do `action`, in place of an OSError within."""
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        raise StorageError(f"cannot {action} ({error.strerror or error}{where}): its disk must be writable") from error
 
 
 def _descriptor(path: Path, flags: int) -> int:

@@ -3,7 +3,6 @@
 import itertools
 import logging
 import math
-import shutil
 import time as clock
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any, Self
 
 import torch
 
-from rlgen.core import checkpoint, device, former_names, leftovers, logs, portraits
+from rlgen.core import checkpoint, device, former_names, leftovers, logs, portraits, remaining
 from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
-from rlgen.core.files import sync
+from rlgen.core.files import storing, sync
 from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
 from rlgen.core.metrics import broken_seeds, numbers, present, reduce_steps, rounded, stack
@@ -159,19 +158,19 @@ class Run(Folder, Stateful):
         except (OSError, StorageError) as error:
             message = f"the checkpoint at {algorithm.time:,} was not written ({error})"
             if last:
-                raise StorageError(
-                    f"{message}; the checkpoint before it is intact: make room, then `rlgen resume {self.directory}`"
-                ) from None
+                raise StorageError(f"{message}; {remaining.way_out(self.directory)}") from None
             log.warning(f"{message}; training continues")
             self.best, self.best_time = self.saved  # run.json names a best checkpoint only if there is one
             return
         self.saved = self.best, self.best_time
-        for old in checkpoint.newest_first(folder)[2:]:
-            if int(old.name) not in (self.best_time, self.planned):
-                shutil.rmtree(old)
+        remaining.prune(folder, (self.best_time, self.planned))
 
     def resume(self, algorithm: Algorithm) -> None:
-        """Continue from the newest undamaged checkpoint; discard everything written after it."""
+        """Continue from the newest undamaged checkpoint; discard what was written after it. Raises StorageError."""
+        with storing(f"continue {self.directory}"):
+            self._resume(algorithm)
+
+    def _resume(self, algorithm: Algorithm) -> None:
         self._check_fingerprint(algorithm)
         self.describe(fingerprint=algorithm.describe_task().get("fingerprint"))
         saved = self.newest(type(algorithm))
@@ -180,7 +179,7 @@ class Run(Folder, Stateful):
                 self.load_state_dict(saved.pop("run"))
             self._restore(saved, algorithm)
             self.saved = self.best, self.best_time
-            self.describe(best=self.best, best_time=self.best_time)
+            self.describe(time=algorithm.time, best=self.best, best_time=self.best_time)
         self.describe(lines=dict(self.lines))  # before the logs are cut: they never hold fewer
         until = algorithm.time or -1  # time 0 is evaluated again
         self.lines = logs.cut_all(self.directory, until, self.lines)

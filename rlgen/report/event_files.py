@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from rlgen.core.errors import StorageError
+from rlgen.core.files import storing
 from rlgen.core.folder import Folder
 
 POLYNOMIAL = 0x82F63B78  # of CRC-32C (Castagnoli), reflected
+FORMER = "events.out.tfevents.[0-9]*.rlgen"  # files of an earlier export
 GREY, RGB = 1, 3  # colour spaces of an image
 
 
@@ -119,10 +120,10 @@ class EventFiles:
     def export(self) -> list[Path]:
         """Write the whole log anew, over former files; returns the paths."""
         newest = 0
-        former = "events.out.tfevents.*.rlgen"
-        for path in (*self.out.glob(former), *self.out.glob(f"seed-*/{former}")):
-            newest = max(newest, int(path.name.split(".")[3]))
-            path.unlink()
+        with storing(f"replace the event files in {self.out}"):
+            for path in (*self.out.glob(FORMER), *self.out.glob(f"seed-*/{FORMER}")):
+                newest = max(newest, int(path.name.split(".")[3]))
+                path.unlink()
         self.began = max(clock.time(), newest + 1)  # a reader that is at the former file goes on to a later one
         self.files, self.drawn, self.started = {}, set(), True
         seconds = {row["time"]: row["seconds"] for row in self.folder.rows("timing.jsonl") if "seconds" in row}
@@ -155,7 +156,7 @@ class EventFiles:
             self.drawn.add(path)
 
     def _append(self, part: str, data: bytes) -> None:
-        try:
+        with storing(f"write event files to {self.out}"):
             if part not in self.files:
                 path = self.out / part / f"events.out.tfevents.{math.ceil(self.began)}.rlgen"
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,5 +164,3 @@ class EventFiles:
                 self.files[part] = path
             with self.files[part].open("ab") as file:
                 file.write(data)
-        except OSError as error:
-            raise StorageError(f"cannot write event files to {self.out} ({error.strerror}): make room") from None

@@ -1,9 +1,15 @@
 """Errors as one line with an exit code, and the help."""
 
+import errno
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from rlgen.cli import main as cli
 
 
 @pytest.mark.parametrize(
@@ -101,3 +107,21 @@ def test_the_version(rlgen):
     import rlgen as package
 
     assert rlgen("--version") == (0, f"rlgen {package.__version__}\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("words", [["list"], ["lesson"], ["--version"]])
+def test_output_to_a_full_disk_is_one_line(words):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "rlgen", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (7, "error: No space left on device\n")
+
+
+@pytest.mark.parametrize(("reason", "code"), [(errno.EROFS, 7), (errno.EFBIG, 7), (errno.EIO, 7), (errno.ENOENT, 1)])
+def test_an_error_of_a_disk_has_its_exit_code(rlgen, monkeypatch, reason, code):
+    def fail(*args, **options):
+        raise OSError(reason, os.strerror(reason), "a file")
+
+    monkeypatch.setattr(cli, "app", fail)
+    assert rlgen("list") == (code, "", f"error: {os.strerror(reason)}: a file\n")

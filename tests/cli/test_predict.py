@@ -75,7 +75,9 @@ def test_a_file_that_is_no_picture_leaves_the_others_classified(rlgen, run, tmp_
     assert "error: missing.png cannot be read as an image: No such file" in err
     code, out, _ = rlgen("predict", run, "text.png", "--json")
     assert code == 5
-    assert json.loads(out)["unreadable"] == [{"file": "text.png", "reason": "of no known format"}]
+    assert json.loads(out)["unreadable"] == [
+        {"file": "text.png", "reason": "neither a PNG nor a JPEG file: convert it"}
+    ]
 
 
 def test_pictures_in_class_folders_have_an_accuracy(rlgen, run, tmp_path):

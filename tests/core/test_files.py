@@ -1,7 +1,7 @@
 import pytest
 
 from rlgen.core.errors import StorageError
-from rlgen.core.files import replacing
+from rlgen.core.files import Refused, replacing, storing
 
 
 def contents(folder):
@@ -41,3 +41,13 @@ def test_an_error_names_the_file(tmp_path):
     with pytest.raises(StorageError, match=reason), replacing(tmp_path / "file" / "x.json"):
         pytest.fail("there is no place to write to")
     assert StorageError.code == 7
+
+
+def test_an_error_of_the_disk_is_one_line_with_the_action(tmp_path):
+    reason = r"cannot tidy up \(No such file or directory: .*gone\): its disk must be writable"
+    with pytest.raises(StorageError, match=reason), storing("tidy up"):
+        (tmp_path / "gone").unlink()
+    with pytest.raises(Refused), storing("tidy up"):
+        raise Refused("a link")
+    with pytest.raises(ZeroDivisionError), storing("tidy up"):
+        raise ZeroDivisionError

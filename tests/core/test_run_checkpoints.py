@@ -267,7 +267,7 @@ def test_training_continues_without_a_checkpoint_on_a_full_disk(run, walk, monke
         for time in times(run):
             checkpoint.verify(run.directory / "checkpoints" / f"{time:09d}")
         with pytest.raises(
-            StorageError, match=r"the checkpoint before it is intact: make room, then `rlgen resume .*walk-1`"
+            StorageError, match=r"the checkpoint at 2 is intact: make room, then `rlgen resume .*walk-1`"
         ) as e:
             run.save(algorithm, last=True)
         assert e.value.code == 7
