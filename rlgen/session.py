@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rlgen import catalog, provenance
+from rlgen import catalog, exactness, provenance
 from rlgen.catalog import Entry
 from rlgen.core import divergence
 from rlgen.core.algorithm import Algorithm, HasBaselines, Initialised, Report
 from rlgen.core.allocation import bounded
 from rlgen.core.config import check_names, resolve
-from rlgen.core.device import describe
+from rlgen.core.device import available
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.failures import kept_in
 from rlgen.core.files import is_file
@@ -121,6 +121,9 @@ class Session:
                 if self.plan.tensorboard:
                     run.row_callbacks.append(EventFiles(run))
                 run.describe(plan=plain(self.plan), result=None)
+                if info["time"] and (found := exactness.changes(info, _device(self.algorithm))):
+                    run.describe(inexact={"time": info["time"], "changes": found})
+                    log.warning(f"from here on not equal to the bit to an uninterrupted run: {'; '.join(found)}")
                 torch.manual_seed(info["seed"])  # of every draw without a stream of its own
                 try:
                     fit(self.algorithm, run, self.plan)
@@ -246,9 +249,7 @@ def prepare(
         changed=changed(config) | changed(plan),
         parameters=made.parameter_count(),
         baselines=dict(made.baselines()) if isinstance(made, HasBaselines) else {},
-        device=describe(getattr(made, "device", torch.device("cpu"))),
-        threads=torch.get_num_threads(),
-        versions=provenance.versions(),
+        **exactness.facts(_device(made)),
         git=provenance.git(),
         time=0,
         grids=[],
@@ -265,6 +266,7 @@ def reopen(folder: Folder, given: Mapping[str, Any], trust: bool = False) -> Ses
     check_names(given, (Plan,), "a resumed run")
     info = folder.info
     entry, config, setup = saved_settings(folder, trust)
+    setup = available(setup)
     if info.get("status") == "finished" and given.get("budget", 0) <= info["time"]:
         raise UserError(f"{folder.name} is finished at {info['time']:,}: a larger --budget trains it further")
     best, stop_at = info.get("best"), float(info["plan"]["stop_at"])
@@ -301,6 +303,11 @@ def _stored(folder: Folder) -> int | None:
     found = [*folder.directory.glob("checkpoints/*/*"), *folder.directory.glob("portraits/*/*")]
     sizes = [path.lstat().st_size for path in found if is_file(path)]
     return sum(sizes) + MARGIN if sizes else None
+
+
+def _device(algorithm: Algorithm) -> torch.device:
+    """The device of an algorithm; the CPU for one of numpy alone."""
+    return getattr(algorithm, "device", torch.device("cpu"))
 
 
 def _write_grid(unit: str, grid: Grid, path: Path, time: int) -> None:

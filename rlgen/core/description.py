@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rlgen.core import files, seal
-from rlgen.core.errors import CheckpointError, UserError
+from rlgen.core.errors import CheckpointError, NewerCheckpoint, UserError
 from rlgen.core.terminal import visible
 
 FILE = "run.json"
+SCHEMA = 1  # of its entries; one without a schema is of an earlier version
 BLOCK = 4096  # bytes of a block of a disk, at most
 LARGEST = 2**63  # of a time and a budget
 TYPES: dict[type, tuple[str, ...]] = {  # types of entries
@@ -24,7 +25,8 @@ TYPES: dict[type, tuple[str, ...]] = {  # types of entries
 def read(directory: Path, *, sealed: bool = False) -> dict[str, Any]:
     """The entries of the run.json in `directory`, without its seal. Raises UserError where it cannot be read.
 
-    Where it is to be `sealed`, raises CheckpointError for one that was changed after it was written.
+    Raises NewerCheckpoint for one of a later version of rlgen. Where it is to be `sealed`, raises CheckpointError for
+    one that was changed after it was written.
     """
     path = directory / FILE
     try:
@@ -37,6 +39,11 @@ def read(directory: Path, *, sealed: bool = False) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {reason}; repair it, or remove the folder") from None
     if not isinstance(info, dict):
         raise UserError(f"{path} does not describe a run: repair it, or remove the folder")
+    schema = info.pop("schema", SCHEMA)
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise NewerCheckpoint(
+            f"{path} has schema {_shortened(schema)} and this rlgen reads up to {SCHEMA}: install a newer rlgen"
+        )
     if sealed and not seal.is_intact(content):
         raise CheckpointError(
             f"{path} was changed after it was written, its checksum differs:"
@@ -49,12 +56,12 @@ def read(directory: Path, *, sealed: bool = False) -> dict[str, Any]:
 def write(directory: Path, info: Mapping[str, Any]) -> None:
     """Replace run.json in one step. Raises StorageError where the disk is full."""
     with files.replacing(directory / FILE) as partial:
-        partial.write_bytes(seal.dump(info))
+        partial.write_bytes(seal.dump({"schema": SCHEMA, **info}))
 
 
 def overwrite(directory: Path, info: Mapping[str, Any]) -> None:
     """Write run.json in its place, which takes no room on a full disk, if it fits into the blocks that it has."""
-    content = seal.dump(info)
+    content = seal.dump({"schema": SCHEMA, **info})
     with suppress(OSError), (directory / FILE).open("r+b", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         if len(content) <= -(-size // BLOCK) * BLOCK:

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -38,6 +39,12 @@ def choose(setup: Setup, accelerate: bool) -> torch.device:
     torch.set_flush_denormal(True)
     _keep_memory()
     return torch.device(name)
+
+
+def available(setup: Setup) -> Setup:
+    """The setup of a run for this machine: `auto` in place of a device that it does not have."""
+    missing = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
+    return replace(setup, device="auto") if missing.get(setup.device) else setup
 
 
 def half(device: torch.device) -> bool:

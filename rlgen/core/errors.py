@@ -32,7 +32,7 @@ class CheckpointError(UserError):
 
 
 class NewerCheckpoint(CheckpointError):
-    """A checkpoint was written by a later version of rlgen."""
+    """A file of a run was written by a later version of rlgen."""
 
 
 class DataError(UserError):

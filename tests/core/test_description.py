@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rlgen.core import description, seal
-from rlgen.core.errors import CheckpointError, UserError
+from rlgen.core.errors import CheckpointError, NewerCheckpoint, UserError
 
 INFO = {"created": "2026-01-01T00:00:00+00:00", "algorithm": "dqn", "plan": {"budget": 10}, "time": 3}
 
@@ -84,3 +84,13 @@ def test_a_full_disk_leaves_room_for_the_status(tmp_path):
     assert (tmp_path / "run.json").stat().st_ino == before.st_ino
     description.overwrite(tmp_path, {**INFO, "error": "x" * 9_000})  # does not fit into its blocks
     assert "error" not in description.read(tmp_path, sealed=True)
+
+
+def test_a_later_schema_is_refused(tmp_path):
+    description.write(tmp_path, INFO)
+    written = json.loads((tmp_path / "run.json").read_text())
+    assert written["schema"] == description.SCHEMA == 1
+    for schema in (2, 10**30, "new", None):
+        (tmp_path / "run.json").write_text(json.dumps({**written, "schema": schema}))  # its seal need not be known
+        with pytest.raises(NewerCheckpoint, match=r"has schema .* and this rlgen reads up to 1: install a newer rlgen"):
+            description.read(tmp_path, sealed=True)

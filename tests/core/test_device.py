@@ -154,3 +154,11 @@ def test_no_source_computes_in_float64_on_a_device_or_copies_without_synchronisa
     assert list(faults("x.cpu().double()")) == []
     assert list(faults("x.to(device, non_blocking=True)")) == ["non_blocking"]
     assert {path.name: found for path in SOURCES if (found := list(faults(path.read_text())))} == {}
+
+
+def test_a_device_that_this_machine_lacks_is_chosen_anew(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.available(Setup(device="cuda", seed=3)) == Setup(device="auto", seed=3)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("cuda", "cpu", "auto"):
+        assert device.available(Setup(device=name)).device == name

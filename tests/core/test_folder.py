@@ -74,7 +74,7 @@ def test_facts_are_written_to_run_json(tmp_path):
     folder = Folder.create(tmp_path, "dqn-CartPole", "mine", seed=3, config={"lr": 0.1})
     folder.describe(time=5)
     info = json.loads((tmp_path / "mine" / "run.json").read_text())
-    assert len(info.pop("sha256")) == 64
+    assert (len(info.pop("sha256")), info.pop("schema")) == (64, 1)
     assert info == folder.info
     assert {"name": "mine", "seed": 3, "config": {"lr": 0.1}, "time": 5, "status": "created"}.items() <= info.items()
     assert {"created", "updated"} <= set(info)

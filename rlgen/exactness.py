@@ -1,0 +1,31 @@
+"""What must be the same for a resumed run to equal an uninterrupted one to the bit: device, processor, versions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from rlgen import provenance
+from rlgen.core.device import describe
+
+ARITHMETIC = ("torch", "numpy", "gymnasium")  # packages of which another version may round or draw otherwise
+
+
+def facts(device: torch.device) -> dict[str, Any]:
+    """For run.json: device, number of threads, instructions of the processor, versions."""
+    return {
+        "device": describe(device),
+        "threads": torch.get_num_threads(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "versions": provenance.versions(),
+    }
+
+
+def changes(info: Mapping[str, Any], device: torch.device) -> list[str]:
+    """What differs from the facts in run.json: `torch 2.9.0 then, 2.10.0 now`. Facts that it lacks are left out."""
+    now = facts(device)
+    pairs = [(name, info.get(name), now[name]) for name in ("device", "processor")]
+    versions = info.get("versions")
+    then = versions if isinstance(versions, dict) else {}
+    pairs += [(name, then.get(name), now["versions"][name]) for name in ARITHMETIC]
+    return [f"{name} {before} then, {after} now" for name, before, after in pairs if before not in (None, after)]
