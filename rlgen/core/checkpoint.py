@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlgen.core.errors import CheckpointError, NewerCheckpoint, NotFinite
-from rlgen.core.files import PARTIAL, folders, sync
+from rlgen.core.files import PARTIAL, folders, remove_folder, sync
 from rlgen.core.leftovers import time_of
 from rlgen.core.state import State
 
@@ -42,7 +42,7 @@ def save(folder: Path, state: State, *, durable: bool = True) -> None:
             verify(folder)
             return  # training is deterministic: the state at this time is the same
         except CheckpointError:
-            shutil.rmtree(folder)
+            remove_folder(folder)
     partial = folder.with_name(f"{PARTIAL}{os.getpid()}-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:

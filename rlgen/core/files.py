@@ -8,6 +8,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -156,6 +157,13 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder whole: under a temporary name, which a killed process leaves behind. Raises OSError."""
+    removed = folder.with_name(f"{PARTIAL}{os.getpid()}-{folder.name}")
+    folder.rename(removed)
+    shutil.rmtree(removed)
 
 
 @contextmanager

@@ -4,11 +4,10 @@ Nothing else is deleted: no link is followed, and of names like those of a run o
 """
 
 import re
-import shutil
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-from rlgen.core.files import PARTIAL, folders, is_file, is_folder
+from rlgen.core.files import PARTIAL, folders, is_file, is_folder, remove_folder
 
 UNFINISHED = re.compile(re.escape(PARTIAL) + r"\d+-.")  # with the number of the process
 
@@ -47,6 +46,6 @@ def _pictures(parts: Iterator[Path]) -> Iterator[Path]:
 
 def _delete(path: Path) -> None:
     if is_folder(path):
-        shutil.rmtree(path)
+        remove_folder(path)
     elif is_file(path):
         path.unlink(missing_ok=True)

@@ -5,12 +5,12 @@ thinned in training: of evaluations number 0, 1, 2, ... the multiples of a power
 """
 
 import logging
-import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, UserError
-from rlgen.core.files import folders
+from rlgen.core.files import folders, remove_folder
 from rlgen.core.leftovers import dated, time_of
 from rlgen.core.restoring import fitting
 
@@ -105,7 +105,8 @@ def add(directory: Path, algorithm: Any, taken: list[list[int]]) -> list[list[in
 def thin(directory: Path, kept: list[list[int]]) -> None:
     """Delete every portrait but those at the times in `kept`, pairs of a number and a time."""
     for time in set(times(directory)) - {each for _, each in kept}:
-        shutil.rmtree(_folder(directory, time), ignore_errors=True)
+        with suppress(OSError):
+            remove_folder(_folder(directory, time))
 
 
 def _folder(directory: Path, time: int) -> Path:

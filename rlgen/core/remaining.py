@@ -1,13 +1,13 @@
 """The checkpoints that a run keeps, and what is left of them where the latest cannot be written."""
 
 import logging
-import shutil
 from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 
 from rlgen.core import checkpoint
 from rlgen.core.errors import CheckpointError
+from rlgen.core.files import remove_folder
 
 log = logging.getLogger("rlgen")
 
@@ -17,7 +17,7 @@ def prune(folder: Path, kept: Container[int | None]) -> None:
     for old in checkpoint.newest_first(folder)[2:]:
         if int(old.name) not in kept:
             try:
-                shutil.rmtree(old)
+                remove_folder(old)
             except OSError as error:
                 log.warning(f"the checkpoint {old.name} cannot be deleted ({error.strerror}); training continues")
 

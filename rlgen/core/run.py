@@ -184,6 +184,7 @@ class Run(Folder, Stateful):
         until = algorithm.time or -1  # time 0 is evaluated again
         self.lines = logs.cut_all(self.directory, until, self.lines)
         leftovers.delete(self.directory, algorithm.time, self._grids())
+        remaining.prune(self.directory / "checkpoints", (self.best_time, self.planned))
         portraits.thin(self.directory, self.portraits)
         self.started = clock.perf_counter()
 

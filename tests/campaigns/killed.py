@@ -145,6 +145,7 @@ class Campaign:
         before.mkdir()
         prepared = victims.run(lambda: sources(before), Watch(self.folder))
         assert prepared.code == 0, prepared.errors
+        victims.imported(prepared.modules)
         self.cases = all_cases(before)
 
     def straight(self, case: Case) -> str:
@@ -153,6 +154,7 @@ class Campaign:
             ended = self._train(case, Watch(self._new()))
             if ended.code:
                 return f"without a kill: {ended.errors.strip()}"
+            victims.imported(ended.modules)
             case.points, case.straight = ended.points, outcomes.outcome(self.runs)
         return ""
 

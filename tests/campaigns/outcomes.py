@@ -21,6 +21,9 @@ def outcome(folder: Path) -> Outcome:
         name = str(path.relative_to(folder))
         if path.parent.name == "checkpoints":
             found |= {f"{name}/{key}": digest for key, digest in _state(path).items()}
+        elif path.name == "run.json":
+            described = _timeless(json.loads(path.read_bytes()))
+            found |= {f"{name}/{key}": json.dumps(value, sort_keys=True) for key, value in described.items()}
         elif path.is_file() and path.name not in IGNORED and "checkpoints" not in path.parts:
             found[name] = hashlib.sha256(_content(path)).hexdigest()
     return found
@@ -66,7 +69,7 @@ def _content(path: Path) -> bytes:
     content = path.read_bytes()
     if path.name == "timing.jsonl":
         return "".join(f"{json.loads(line)['time']}\n" for line in content.splitlines()).encode()
-    if path.name in ("run.json", "lesson.json"):
+    if path.name == "lesson.json":
         return json.dumps(_timeless(json.loads(content))).encode()
     return content
 

@@ -5,6 +5,7 @@ of the training. Training is deterministic, so the points of a run that is not k
 """
 
 import builtins
+import importlib
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from rlgen.core.progress import Progress
 
 LOG = "log.txt"  # written by the clock, from the thread of a display
 OPERATIONS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
+PACKAGES = ("rlgen.", "gymnasium.", "matplotlib.", "scipy.", "sklearn.", "rich.", "PIL.", "torch.", "pydantic.")
 LIMIT = 300.0  # seconds after which a process hangs
 
 
@@ -48,6 +50,7 @@ class Ended:
     code: int  # exit code; negative: the signal that ended it
     points: list[Point]
     errors: str
+    modules: list[str] = field(default_factory=list)  # that it imported
 
 
 class Watch:
@@ -188,14 +191,20 @@ def run(work: Callable[[], object], watch: Watch, delay: float | None = None) ->
     _, status = os.waitpid(child, 0)
     if hangs:
         raise TimeoutError(f"hangs for {LIMIT:g} s")
-    points, _, errors = b"".join(parts).partition(b"\0")
-    found = [Point(*point) for point in json.loads(points or b"[]")]
-    return Ended(os.waitstatus_to_exitcode(status), found, errors.decode())
+    points, errors, modules = json.loads(b"".join(parts) or b'[[], "", []]')
+    return Ended(os.waitstatus_to_exitcode(status), [Point(*point) for point in points], errors, modules)
 
 
 def _path(descriptor: int) -> str:
     """The path of an open file."""
     return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+
+def imported(modules: list[str]) -> None:
+    """Import what a process imported, so that the next ones need not."""
+    for name in modules:
+        if name not in sys.modules and name.startswith(PACKAGES):
+            importlib.import_module(name)
 
 
 def _child(work: Callable[[], object], watch: Watch, say: int, announce: int) -> None:
@@ -209,6 +218,6 @@ def _child(work: Callable[[], object], watch: Watch, say: int, announce: int) ->
     except BaseException:
         code, errors = 1, traceback.format_exc()
     watch.fatal = -1
-    with os.fdopen(say, "wb") as file:
-        file.write(json.dumps(watch.points).encode() + b"\0" + errors.encode())
+    with os.fdopen(say, "w") as file:
+        json.dump([watch.points, errors, list(sys.modules)], file)
     os._exit(code)

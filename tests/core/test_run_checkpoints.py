@@ -304,3 +304,23 @@ def test_time_0_is_evaluated_once_where_the_first_checkpoint_is_that_of_its_begi
         again = Run(run.directory)
         again.resume(walk())
     assert not [row for row in again.rows() if row["time"] == 0]
+
+
+def test_a_checkpoint_is_deleted_whole(run, walk, monkeypatch):
+    """Killed while old checkpoints are deleted: what is left is no checkpoint, and the resumed run deletes it."""
+    with run:
+        made = walk()
+        train(run, made, 2)
+        monkeypatch.setattr(shutil, "rmtree", lambda folder, **more: (folder / "manifest.json").unlink(missing_ok=True))
+        train(run, made, 5)
+        monkeypatch.undo()
+        for folder in checkpoint.newest_first(run.directory / "checkpoints"):
+            checkpoint.verify(folder)
+        assert list(run.directory.glob("checkpoints/.partial-*"))
+        (run.directory / "checkpoints" / "000000005").rename(run.directory / "kept")
+        shutil.copytree(run.directory / "kept", run.directory / "checkpoints" / "000000001")
+        (run.directory / "kept").rename(run.directory / "checkpoints" / "000000005")
+        Run(run.directory).resume(walk())
+    assert len(times(run)) <= 3
+    assert not list(run.directory.glob("checkpoints/.*"))
+    assert 1 not in times(run)
