@@ -10,7 +10,7 @@ import torch
 from rlgen.core import checkpoint
 
 IGNORED = ("run.lock", "log.txt")  # the lines of log.txt depend on the clock
-CLOCK = {"created", "updated", "seconds", "pid", "memory"}  # of run.json and of lesson.json
+CLOCK = {"created", "updated", "seconds", "pid", "memory", "sha256"}  # of run.json and of lesson.json
 Outcome = dict[str, str]  # path in the folder -> digest of its content
 
 
