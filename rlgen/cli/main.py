@@ -26,6 +26,7 @@ from rlgen.cli import (
     summary,
     training,
     ui,
+    verify,
     watch,
 )
 from rlgen.core import config
@@ -73,6 +74,7 @@ lesson.register(app, "Learn")
 summary.register(app, "Look at runs")
 watch.register(app, "Look at runs")
 doctor.register(app, "Look at runs")
+verify.register(app, "Keep runs in order")
 ui.register(app, "Look at runs")
 export.register(app, "Keep runs in order")
 housekeeping.register(app, "Keep runs in order")

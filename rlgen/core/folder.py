@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rlgen.core import description, files, labels, logs, names
+from rlgen.core import description, files, inventory, labels, lock, logs, names
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
 from rlgen.core.files import sync
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRASH = ".trash"  # folder of removed runs, in the folder of runs
+PARTS = (description.FILE, inventory.FILE, "metrics.jsonl", "checkpoints")  # any of which makes a folder that of a run
 STATUS: dict[type[BaseException] | None, str] = {
     Diverged: "diverged",
     Interrupted: "interrupted",
@@ -131,19 +132,23 @@ class Folder:
     def sorted(cls, runs: Path) -> tuple[list[Self], dict[str, str]]:
         """The readable runs in `runs`, the oldest first, and why others are unreadable, by name."""
         readable, unreadable = [], {}
-        for path in _folders(runs):
+        for path in cls.directories(runs):
             folder = cls(path)
             try:
                 info = description.read(path)
             except UserError as error:
-                if any((path / name).exists() for name in (description.FILE, "metrics.jsonl", "checkpoints")):
-                    unreadable[path.name] = str(error)
+                unreadable[path.name] = str(error)
                 continue
             if wrong := description.fault(info):
                 unreadable[path.name] = f"{path / description.FILE}: {wrong}; repair it, or remove the folder"
             else:
                 readable.append((info["created"], folder))
         return [folder for _, folder in sorted(readable, key=lambda pair: pair[0])], dict(sorted(unreadable.items()))
+
+    @staticmethod
+    def directories(runs: Path) -> list[Path]:
+        """The folders in `runs` that hold a run or what is left of one, by name."""
+        return sorted(path for path in _folders(runs) if any(os.path.lexists(path / part) for part in PARTS))
 
     @property
     def info(self) -> dict[str, Any]:
@@ -188,37 +193,19 @@ class Folder:
 
     def locked(self) -> bool:
         """Whether a process is training this run."""
-        from filelock import FileLock, Timeout
-
-        if self._lock is not None:
-            return True
-        if not files.is_file(self.directory / "run.lock"):
-            return False
-        try:
-            with FileLock(self.directory / "run.lock", timeout=0):
-                return False
-        except (Timeout, OSError):
-            return True
+        return self._lock is not None or lock.held(self.directory)
 
     def __enter__(self) -> Self:
-        from filelock import FileLock, Timeout
-
-        files.refuse_links(self.directory)
-        # The system frees the lock when its holder dies, kill -9 included. `locked` holds it for less than a second.
-        lock = FileLock(self.directory / "run.lock", timeout=1)
-        try:
-            lock.acquire()
-        except Timeout:
+        self._lock = lock.acquire(self.directory)
+        if self._lock is None:
             raise UserError(
                 f"{self.name} is being trained by process {self.info.get('pid')}: wait for its end, or stop it"
-            ) from None
-        except OSError as error:
-            raise StorageError(f"cannot lock {self.directory} ({error.strerror}): its disk must be writable") from None
-        self._lock = lock
+            )
         try:
             self._facts, found = description.read(self.directory, sealed=True), self.directory.stat()
             self._identity = found.st_dev, found.st_ino
             self.describe(status="running", pid=os.getpid(), error=None)
+            inventory.write(self.directory, self._facts)  # without files: they change from here on
         except BaseException:
             self._unlock()
             raise
@@ -229,6 +216,8 @@ class Folder:
     ) -> None:
         try:
             self.describe(status=STATUS.get(kind, "failed"), **({"error": str(error)} if error else {}))
+            with suppress(OSError, StorageError):
+                inventory.write(self.directory, self._facts or {}, inventory.find(self.directory))
         except StorageError:
             with suppress(StorageError):
                 self.require()

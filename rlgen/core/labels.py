@@ -1,9 +1,9 @@
 """Note and tags of a run: a file beside run.json, so that no process in training overwrites them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from rlgen.core import seal
 from rlgen.core.errors import UserError
 from rlgen.core.files import json_object, replacing
 
@@ -48,4 +48,4 @@ def remove_tags(directory: Path, tags: list[str]) -> None:
 
 def _write(directory: Path, labels: dict[str, Any]) -> None:
     with replacing(directory / FILE) as partial:
-        partial.write_text(json.dumps({key: value for key, value in labels.items() if value}, indent=2) + "\n", "utf-8")
+        partial.write_bytes(seal.dump({key: value for key, value in labels.items() if value}))

@@ -22,6 +22,7 @@ from rlgen.core.former_names import current_metrics
 WRITTEN = ("metrics.jsonl", "timing.jsonl", "episodes.jsonl")  # during the training
 QUALITY = "quality.jsonl"  # of portraits, measured later
 CHECK = "check"  # name of the entry with the number and the checksum
+REMAINS = re.compile(rb'"check"|-[0-9a-f]{8}"?}?$')  # what damage leaves of a check
 END = 10  # bytes of a line after those under the checksum: its eight digits and `"}`
 CHECKED = re.compile(rb', "check": "[1-9][0-9]*-[0-9a-f]{8}"}')  # end of a line
 LARGEST = 2**30  # bytes of a log that are read
@@ -79,8 +80,12 @@ class Reader:
         """Those that match their checks, with whole lines out of damaged ones; all of a log without checks."""
         intact = [line for line in lines if is_intact(line)]
         self.checked = self.checked or bool(intact)
-        if len(intact) == len(lines) or not self.checked:
-            return intact or list(lines)
+        if not self.checked:
+            former = [line for line in lines if not REMAINS.search(line[-40:])]
+            self.damaged += len(lines) - len(former)
+            return former
+        if len(intact) == len(lines):
+            return intact
         intact = []
         for line in lines:
             found = [line] if is_intact(line) else _within(line)

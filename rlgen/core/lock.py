@@ -1,0 +1,44 @@
+"""The lock of a run: held by the process that trains it. The system frees it when its holder dies, kill -9 included."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlgen.core import files
+from rlgen.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+FILE = "run.lock"
+SECONDS = 1.0  # of waiting for another process, which may hold it for less to see whether it is held
+
+
+def held(directory: Path) -> bool:
+    """Whether a process holds the lock of the run in `directory`."""
+    from filelock import FileLock, Timeout
+
+    if not files.is_file(directory / FILE):
+        return False
+    try:
+        with FileLock(directory / FILE, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
+def acquire(directory: Path) -> "BaseFileLock | None":
+    """The lock of the run in `directory`; None where another process holds it.
+
+    Raises Refused for a folder with links, StorageError where the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    files.refuse_links(directory)
+    lock = FileLock(directory / FILE, timeout=SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    except OSError as error:
+        raise StorageError(f"cannot lock {directory} ({error.strerror}): its disk must be writable") from None
+    return lock

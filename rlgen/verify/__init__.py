@@ -1,0 +1,5 @@
+"""Verification of run folders: what is damaged or missing, and what can be saved. Imports no torch."""
+
+from rlgen.verify.run import Damage, Report, repair, verify
+
+__all__ = ["Damage", "Report", "repair", "verify"]

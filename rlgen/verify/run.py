@@ -1,0 +1,97 @@
+"""A run folder, checked part by part."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlgen.core import description, files, inventory
+from rlgen.core.errors import CheckpointError, UserError
+from rlgen.core.folder import Folder
+from rlgen.verify import checkpoints, logs, pictures
+from rlgen.verify.damage import Damage
+
+UNENDED = ("created", "running")  # states of a run in training, and of one that was killed
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found in the folder of a run."""
+
+    directory: Path
+    damages: list[Damage]
+    trained: bool = False  # whether a process trains it now: only what does not change is checked
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is damaged or missing."""
+        return not self.damages
+
+
+def verify(directory: Path) -> Report:
+    """Check everything in the folder of a run; nothing is changed, and no code of the run is imported."""
+    trained = Folder(directory).locked()
+    damages = list(_damages(directory, trained))
+    return Report(directory, damages, trained)
+
+
+def repair(directory: Path) -> bool:
+    """Put the copy in the place of a damaged run.json; returns whether that was needed. Raises CheckpointError."""
+    try:
+        description.read(directory, sealed=True)
+        return False
+    except UserError:
+        pass
+    try:
+        info, _ = inventory.read(directory)
+    except FileNotFoundError:
+        raise CheckpointError(f"{directory} has no copy of its run.json: it cannot be repaired") from None
+    description.write(directory, info)
+    return True
+
+
+def _damages(directory: Path, trained: bool) -> Iterator[Damage]:
+    try:
+        files.refuse_links(directory)
+    except OSError as error:
+        yield Damage(".", str(error), "the rest of the folder")
+    copy, found, damaged = _inventory(directory)
+    yield from damaged
+    info, more = _description(directory, copy)
+    yield from more
+    if "lines" in info and copy is None and not damaged and not trained:
+        yield Damage(inventory.FILE, "is missing", "`rlgen resume` writes it again")
+    ended = not trained and info.get("status") not in UNENDED
+    yield from logs.check(directory, info, ended=ended)
+    if not trained:  # a training deletes earlier ones
+        yield from checkpoints.checkpoints(directory, info)
+        yield from checkpoints.portraits(directory)
+        named = set()
+        for damage in pictures.check(directory, found if ended else None):
+            if damage.part not in named:
+                named.add(damage.part)
+                yield damage
+
+
+def _inventory(
+    directory: Path,
+) -> tuple[dict[str, Any] | None, Mapping[str, inventory.Entry] | None, list[Damage]]:
+    """The copy of run.json and the files of a run, None without them, and damage to their file."""
+    try:
+        copy, found = inventory.read(directory)
+        return copy, found, []
+    except FileNotFoundError:
+        return None, None, []
+    except CheckpointError as error:
+        return None, None, [Damage(inventory.FILE, str(error), "`rlgen resume` writes it again")]
+
+
+def _description(directory: Path, copy: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], list[Damage]]:
+    """The content of run.json or of its copy, and damage to it."""
+    saved = "its weights and its log" if copy is None else f"the copy: `rlgen verify {directory} --repair`"
+    try:
+        info = description.read(directory, sealed=True)
+        wrong = description.fault(info)
+    except UserError as error:
+        info, wrong = dict(copy or {}), str(error)
+    return info, [Damage(description.FILE, wrong, saved)] if wrong else []
