@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from rlgen import catalog, kinds
 from rlgen.catalog import Entry
 from rlgen.core import algorithm as protocols
+from rlgen.core import description
 from rlgen.core.algorithm import Algorithm, missing
 from rlgen.core.config import check_names, flag, refuse_unused, resolve, scaled, unused
 from rlgen.core.errors import UserError
@@ -103,8 +104,10 @@ def described(folder: Folder) -> dict[str, Any]:
 def saved_settings(folder: Folder, trust: bool = False) -> tuple[Entry, Any, Setup]:
     """The catalog entry of a run and its settings. Raises UserError for a folder that was not made here.
 
-    Raises Untrusted where its task is of a module and there is no `trust` to import it.
+    Raises CheckpointError where run.json was changed after it was written, and Untrusted where its task is of a module
+    and there is no `trust` to import it.
     """
+    description.read(folder.directory, sealed=True)
     info = described(folder)
     try:
         entry = catalog.find(info["algorithm"])

@@ -267,7 +267,7 @@ def reopen(folder: Folder, given: Mapping[str, Any], trust: bool = False) -> Ses
     info = folder.info
     entry, config, setup = saved_settings(folder, trust)
     setup = available(setup)
-    if info.get("status") == "finished" and given.get("budget", 0) <= info["time"]:
+    if info.get("status") == "finished" and "budget" not in given:
         raise UserError(f"{folder.name} is finished at {info['time']:,}: a larger --budget trains it further")
     best, stop_at = info.get("best"), float(info["plan"]["stop_at"])
     solved = best is not None and best >= stop_at
@@ -277,6 +277,11 @@ def reopen(folder: Folder, given: Mapping[str, Any], trust: bool = False) -> Ses
     if 0 < info["plan"].get("patience", 0) <= info.get("waited", 0):
         further["patience"] = 0
     plan = resolve(Plan, info["plan"], further, given)
+    if plan.budget <= info["time"] and (info.get("status") == "finished" or plan.budget != info["plan"]["budget"]):
+        raise UserError(
+            f"--budget {plan.budget:,}: {folder.name} is at {info['time']:,} already, a larger one trains it further;"
+            f" `rlgen eval {folder.name}` scores it as it is"
+        )
     with bounded(_stored(folder), "and its checkpoints hold less"):
         made = make(entry, info["task"], config, setup)
     _check_plan(plan, entry, made)

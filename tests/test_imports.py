@@ -131,6 +131,7 @@ except SystemExit as end:
         "summary --help",
         "ui --help",
         "report --help",
+        "verify --help",
     ],
 )
 def test_torch_is_not_imported_where_nothing_is_trained(tmp_path, words):

@@ -10,7 +10,7 @@ import rlgen
 import rlgen.agents.settings
 from rlgen import catalog, session
 from rlgen.core.algorithm import Report
-from rlgen.core.errors import UserError
+from rlgen.core.errors import CheckpointError, UserError
 from rlgen.core.folder import Folder
 from rlgen.core.settings import Plan
 
@@ -122,3 +122,29 @@ def test_a_run_of_another_machine_is_restored_on_the_device_at_hand(tmp_path):
     folder = Folder(made.run.directory)
     folder.describe(setup={**folder.info["setup"], "device": "mps" if torch.cuda.is_available() else "cuda"})
     assert session.restore(folder).time == folder.info["time"]
+
+
+def test_a_budget_that_is_reached_already_is_refused(tmp_path):
+    run = start(tmp_path)
+    run.train(quiet=True)
+    folder = Folder(run.run.directory)
+    folder.describe(status="interrupted")
+    info, rows = folder.info, folder.rows()
+    for budget in (100, info["time"] - 1):
+        with pytest.raises(UserError, match=rf"--budget {budget}: .* is at {info['time']} already, a larger one"):
+            session.reopen(folder, {"budget": budget})
+    assert (folder.info, folder.rows()) == (info, rows)
+    session.reopen(folder, {"budget": 400}).train(quiet=True)  # the same budget: only its end is made up for
+    assert folder.status == "finished"
+
+
+def test_a_changed_run_json_is_neither_loaded_nor_resumed(tmp_path):
+    run = start(tmp_path)
+    run.train(quiet=True)
+    path = run.run.directory / "run.json"
+    path.write_text(path.read_text().replace('"lr": 0.1', '"lr": 0.2').replace('"seed": 0', '"seed": 1'))
+    before = path.read_bytes()
+    for attempt in (session.restore, lambda folder: session.reopen(folder, {"budget": 800})):
+        with pytest.raises(CheckpointError, match=r"run\.json was changed after it was written.*rlgen verify"):
+            attempt(Folder(run.run.directory))
+    assert path.read_bytes() == before

@@ -3,6 +3,7 @@
 import json
 import math
 import textwrap
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +15,11 @@ from rlgen.cli.options import Json, Runs, examples
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.folder import Folder
 from rlgen.core.tables import table
+from rlgen.core.terminal import visible
 
 Table = tuple[list[str], list[list[str]]]  # heads of the columns, and rows
 WIDTH = 78  # columns of the short list
+NEEDED = ("algorithm", "task", "time", "plan")  # entries of run.json
 NOTE = 60  # characters of a note in the table of runs
 
 
@@ -57,11 +60,20 @@ def list_runs(
     runs: Runs = Path("runs"),
     json_: Json = False,
 ) -> None:
-    """List all runs: status, progress, best score, age, tags, note."""
-    rows = [_summary(folder) for folder in Folder.all(runs) if _listed(folder.info)]
+    """List all runs: status, progress, best score, age, tags, note. A run whose run.json cannot be read is named."""
+    folders, unreadable = Folder.sorted(runs)
+    rows = []
+    for folder in folders:
+        info = folder.info
+        lacking = [name for name in NEEDED if name not in info]
+        if lacking or "budget" not in info["plan"]:
+            unreadable[folder.name] = f"{folder.directory / 'run.json'} lacks {', '.join(lacking) or 'a budget'}"
+        else:
+            rows.append(_summary(folder, info))
     rows = [row for row in rows if set(tags or ()) <= set(row["tags"])]
     if json_:
-        print(json.dumps(rows, indent=2))
+        broken = [{"name": name, "status": "unreadable", "error": reason} for name, reason in unreadable.items()]
+        print(json.dumps([*rows, *([] if tags else broken)], indent=2))
     elif not rows and tags:
         print(f"no runs in {runs} have the tag{'s' * (len(tags) > 1)} {', '.join(tags)}: `rlgen tag RUN TAG` adds one")
     elif not rows:
@@ -81,6 +93,8 @@ def list_runs(
         head = ["run", "algorithm", "task", "status", "progress", "best", "age", "tags", "note"]
         shown = [i for i, name in enumerate(head) if name not in ("tags", "note") or any(row[i] for row in cells)]
         _print(table([head[i] for i in shown], [[row[i] for i in shown] for row in cells]))
+    if unreadable and not json_:
+        _print([visible(f"unreadable  {name}: {reason}") for name, reason in unreadable.items()])
 
 
 def _table(topic: str) -> Table:
@@ -133,31 +147,18 @@ def _choices() -> str:
     return f": there are {', '.join(catalog.TOPICS)}"
 
 
-def _listed(info: dict[str, Any]) -> bool:
-    """Whether run.json has what a row shows, each of its type: another program may have written it."""
-    plan = info.get("plan")
-    return (
-        all(isinstance(info.get(key), str) for key in ("algorithm", "task", "created"))
-        and isinstance(info.get("time"), int)
-        and isinstance(plan, dict)
-        and isinstance(plan.get("budget"), int)
-        and plan["budget"] > 0
-    )
-
-
-def _summary(folder: Folder) -> dict[str, Any]:
+def _summary(folder: Folder, info: Mapping[str, Any]) -> dict[str, Any]:
     """The row of a run in `rlgen runs --json`."""
-    info = folder.info
     best = info.get("best") if isinstance(info.get("best"), int | float) else None
     return {
         **{key: info.get(key) for key in ("kind", "algorithm", "task", "seed", "time")},
         "best": best,
         "name": folder.name,
-        "status": folder.status,
+        "status": folder.status_of(info),
         "budget": info["plan"]["budget"],
         "solved": best is not None and best >= _number(info["plan"].get("stop_at")),
         "age": _seconds_since(info["created"]),
-        **folder.labels,
+        **{"note": "", "tags": [], **{name: info[name] for name in ("note", "tags") if name in info}},
     }
 
 

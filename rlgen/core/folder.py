@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +32,6 @@ STATUS: dict[type[BaseException] | None, str] = {
     KeyboardInterrupt: "interrupted",
     None: "finished",
 }
-
-
 log = logging.getLogger("rlgen")
 
 
@@ -110,12 +108,12 @@ class Folder:
         """The run at the path `name`, of the name `name` in `runs` in any case, or the `latest`. Raises UserError."""
         if name == "latest":
             folders, unreadable = cls.sorted(runs)
-            left_out = f"{len(unreadable)} unreadable: `rlgen runs` lists them"
+            more = f"{len(unreadable)} unreadable: `rlgen runs` lists them" if unreadable else ""
             if not folders:
-                more = f", and {left_out}" if unreadable else ""
-                raise UserError(f"there are no runs in {runs} yet: `rlgen dqn CartPole` makes one{more}")
-            if unreadable:
-                log.warning(f"latest is {folders[-1].name} of {len(folders)} readable runs in {runs}; {left_out}")
+                none = f"there are no runs in {runs} yet: `rlgen dqn CartPole` makes one"
+                raise UserError(f"{none}; {more}" if more else none)
+            if more:
+                log.warning(f"latest is {folders[-1].name} of {len(folders)} readable runs in {runs}; {more}")
             return folders[-1]
         for directory in (Path(name), *(path for path in _folders(runs) if path.name.lower() == name.lower())):
             if files.is_file(directory / "run.json"):
@@ -160,10 +158,6 @@ class Folder:
         """`note`, a text, and `tags`, a list of words."""
         return {"note": "", "tags": [], **labels.read(self.directory)}
 
-    def check(self) -> None:
-        """Raise CheckpointError where run.json is not as it was written."""
-        description.read(self.directory, sealed=True)
-
     def describe(self, **facts: Any) -> None:
         """Add `facts` to run.json by one atomic write. Raises StorageError where the folder was removed."""
         self.require()
@@ -188,7 +182,11 @@ class Folder:
     @property
     def status(self) -> str:
         """created, running, finished, interrupted, diverged, failed; stale where a running process has died."""
-        status = str(self.info.get("status", "unknown"))
+        return self.status_of(self.info)
+
+    def status_of(self, info: Mapping[str, Any]) -> str:
+        """`status`, where the content of run.json is `info`."""
+        status = str(info.get("status", "unknown"))
         return "stale" if status in ("created", "running") and not self.locked() else status
 
     def locked(self) -> bool:
@@ -242,10 +240,6 @@ class Folder:
             return logs.read(self.directory / name)
         except OSError as error:
             raise UserError(f"{self.directory / name} cannot be read: {error.strerror or error}") from None
-
-    def logged(self, name: str = "metrics.jsonl") -> int:
-        """How many lines a log had at the newest checkpoint, at least; 0 where that is not known."""
-        return description.logged(self.info, name)
 
     def metrics(self, name: str = "metrics.jsonl") -> dict[str, "tuple[NDArray[np.float64], NDArray[np.float64]]"]:
         """Each metric's times (P,) and values (P,), or (P, S) of S seeds, NaN for a seed without a value."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import torch
 
-from rlgen.core import checkpoint, device, former_names, leftovers, logs, portraits, remaining
+from rlgen.core import checkpoint, device, fingerprint, former_names, leftovers, logs, portraits, remaining
 from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
 from rlgen.core.files import storing, sync
@@ -111,6 +111,7 @@ class Run(Folder, Stateful):
 
     def draw(self, time: int, grids: Mapping[str, Grid]) -> None:
         """Write each grid to `NAME/TIME.png`; to the file NAME, over that of an earlier time, if it ends in .png."""
+        self.require()
         if self.write_grid is None:
             return
         folders = [name for name in grids if not name.endswith(".png")]
@@ -122,6 +123,7 @@ class Run(Folder, Stateful):
 
     def portray(self, algorithm: Algorithm) -> None:
         """Keep the weights alone, as `rlgen.core.portraits` thins them. Raises Diverged where one is not finite."""
+        self.require()
         self.portraits = portraits.add(self.directory, algorithm, self.portraits)
 
     def elapsed(self) -> float:
@@ -171,14 +173,16 @@ class Run(Folder, Stateful):
             self._resume(algorithm)
 
     def _resume(self, algorithm: Algorithm) -> None:
-        self._check_fingerprint(algorithm)
-        self.describe(fingerprint=algorithm.describe_task().get("fingerprint"))
+        fingerprint.compare(self.name, self.info, algorithm)
+        self.describe(fingerprint=fingerprint.of(algorithm))
         saved = self.newest(type(algorithm))
         if saved is not None:
             with fitting(f"the checkpoint of {self.name}"):
                 self.load_state_dict(saved.pop("run"))
             self._restore(saved, algorithm)
             self.saved = self.best, self.best_time
+            if not (self.directory / "checkpoints" / leftovers.dated(reached := self.info.get("time") or 0)).exists():
+                log.warning(f"the checkpoint at {reached:,} is missing: training continues at {algorithm.time:,}")
             self.describe(time=algorithm.time, best=self.best, best_time=self.best_time)
         self.describe(lines=dict(self.lines))  # before the logs are cut: they never hold fewer
         until = algorithm.time or -1  # time 0 is evaluated again
@@ -195,10 +199,10 @@ class Run(Folder, Stateful):
         """
         if at is not None:
             portraits.restore(self.directory, algorithm, at)
-            self._check_fingerprint(algorithm)
+            fingerprint.compare(self.name, self.info, algorithm)
             return
         saved = self.best_checkpoint(type(algorithm)) if which == "best" else self.newest(type(algorithm))
-        self._check_fingerprint(algorithm)
+        fingerprint.compare(self.name, self.info, algorithm)
         if saved is None:
             raise CheckpointError(f"{self.name} has no checkpoint: wait for the first, or train longer")
         del saved["run"]
@@ -220,6 +224,11 @@ class Run(Folder, Stateful):
         if folders:
             raise CheckpointError(
                 f"every checkpoint of {self.name} is damaged: train again, with `--config {self.directory}/run.json`"
+            )
+        if time := self.info.get("time"):
+            raise CheckpointError(
+                f"{self.name} was trained to {time:,} and its checkpoints are missing:"
+                f" train again, with `--config {self.directory}/run.json`"
             )
         return None
 
@@ -263,15 +272,6 @@ class Run(Folder, Stateful):
         """Names of the folders of pictures; None for a run of an earlier version, which did not record them."""
         grids = self.info.get("grids")
         return [str(name) for name in grids] if isinstance(grids, list) else None
-
-    def _check_fingerprint(self, algorithm: Algorithm) -> None:
-        """Warn where the files of the dataset changed since the training."""
-        then, now = self.info.get("fingerprint"), algorithm.describe_task().get("fingerprint")
-        if then is not None and then != now:
-            log.warning(
-                f"the files of {self.info.get('task')} changed since {self.name} was trained on them"
-                f" (fingerprint {then} then, {now} now): scores of then and now do not compare"
-            )
 
     def _restore(self, saved: State, algorithm: Algorithm) -> None:
         with fitting(f"the checkpoint of {self.name}"):

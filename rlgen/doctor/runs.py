@@ -6,6 +6,7 @@ from typing import Any
 
 from rlgen import preparation, provenance
 from rlgen.core import logs
+from rlgen.core.description import logged
 from rlgen.core.errors import UserError
 from rlgen.core.findings import Finding, Record
 from rlgen.core.folder import Folder
@@ -63,7 +64,7 @@ def _files(folder: Folder) -> Iterator[Finding]:
         yield Finding("no checkpoint", "problem", "there is no checkpoint to load or to resume from", 0, again)
     for name in logs.WRITTEN:
         log = folder.log(name)
-        if lost := max(len(log.damaged), log.lost(folder.logged(name))):
+        if lost := max(len(log.damaged), log.lost(logged(folder.info, name))):
             text = f"{lost:,} line{'s' * (lost > 1)} of {name} damaged or missing"
             yield Finding("damaged log", "problem", text, lost, f"rlgen verify {folder.directory}")
 

@@ -12,6 +12,7 @@ from rlgen.verify.damage import Damage
 
 MANIFEST = "manifest.json"
 LARGEST = 2**26  # bytes of a manifest
+PART = 2**20  # bytes that are read at a time
 SEEN = dict[tuple[int, ...], str]  # digests of files by their identity: checkpoints share files
 
 
@@ -77,5 +78,8 @@ def _digest(path: Path, seen: SEEN) -> str:
         state = path.lstat()
         key = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
         if key not in seen:
-            seen[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            found = hashlib.sha256()
+            while part := file.read(PART):
+                found.update(part)
+            seen[key] = found.hexdigest()
     return seen[key]

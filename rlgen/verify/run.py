@@ -31,8 +31,10 @@ class Report:
 def verify(directory: Path) -> Report:
     """Check everything in the folder of a run; nothing is changed, and no code of the run is imported."""
     trained = Folder(directory).locked()
-    damages = list(_damages(directory, trained))
-    return Report(directory, damages, trained)
+    damages: dict[str, Damage] = {}
+    for damage in _damages(directory, trained):
+        damages.setdefault(damage.part, damage)  # the first says most
+    return Report(directory, list(damages.values()), trained)
 
 
 def repair(directory: Path) -> bool:
@@ -66,11 +68,7 @@ def _damages(directory: Path, trained: bool) -> Iterator[Damage]:
     if not trained:  # a training deletes earlier ones
         yield from checkpoints.checkpoints(directory, info)
         yield from checkpoints.portraits(directory)
-        named = set()
-        for damage in pictures.check(directory, found if ended else None):
-            if damage.part not in named:
-                named.add(damage.part)
-                yield damage
+        yield from pictures.check(directory, found if ended else None)
 
 
 def _inventory(

@@ -9,7 +9,7 @@ import torch
 
 from rlgen.core import checkpoint
 
-IGNORED = ("run.lock", "log.txt")  # the lines of log.txt depend on the clock
+IGNORED = ("run.lock", "log.txt", "files.json")  # digests, and the lines of log.txt, depend on the clock
 CLOCK = {"created", "updated", "seconds", "pid", "memory", "sha256"}  # of run.json and of lesson.json
 Outcome = dict[str, str]  # path in the folder -> digest of its content
 

@@ -1,0 +1,28 @@
+"""A small share of the campaign of damaged files."""
+
+import shutil
+
+import pytest
+
+from rlgen.core import logs
+from tests.campaigns.damaged import Damage, Original, campaign, failures
+
+
+def test_nothing_is_lost(tmp_path):
+    tries, lost = campaign(0, 32, tmp_path, ("gan", "qlearning"))
+    assert lost == []
+    assert tries == 32
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_of_many(tmp_path):
+    assert campaign(1, 200, tmp_path) == (200, [])
+
+
+def test_the_campaign_notices_what_it_looks_for(tmp_path, monkeypatch):
+    original = Original.train("qlearning", tmp_path)
+    flip = Damage("metrics.jsonl", "flip", 30)
+    monkeypatch.setattr(logs, "is_intact", lambda line: line.endswith(b'"}'))  # checksums are not compared
+    shutil.copytree(original.directory, tmp_path / "copy")
+    found = list(failures(original, flip, tmp_path / "copy"))
+    assert "verify does not notice it" in found
