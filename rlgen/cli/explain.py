@@ -9,6 +9,7 @@ import typer
 from rlgen.cli.inspect import load_for
 from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, Trust, examples, number
 from rlgen.core.errors import UserError, did_you_mean
+from rlgen.core.files import refuse_link
 
 METHODS = (
     "saliency", "guided", "occlusion", "gradcam", "integrated", "smooth", "ascent", "filters", "strongest", "features",
@@ -77,7 +78,7 @@ def explain(
 
         request = explanation.request(
             algorithm, folder.name, images=images, files=file or (), class_=class_, unit=unit, member=member,
-            network=network, seed=seed, out=out or folder.directory / "explain",
+            network=network, seed=seed, out=out or refuse_link(folder.directory / "explain"),
         )  # fmt: skip
     with activity("explaining", explanation.work(request, methods), "networks") as more:
         results = list(explanation.explain(request, methods, every=method == "all", progress=more))

@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rlgen.core.files import opened
+
 VARIABLE = "RLGEN_COMPLETE"  # environment variable with the name of the shell
 LINES = 20  # of a log, read for the names of its metrics
 BYTES = 65_536  # of a file of a run that are read
@@ -140,18 +142,19 @@ def _metrics(runs: Path, given: list[str], table: dict[str, Any]) -> list[tuple[
     found: dict[str, str] = {}
     for path in typed:
         try:
-            with (path / "metrics.jsonl").open(errors="replace") as log:
-                lines = log.read(BYTES).splitlines()[:LINES]
-            found |= {name: "" for line in lines for name in json.loads(line) if name not in ("time", "check")}
-        except (OSError, ValueError):
+            with opened(path / "metrics.jsonl") as log:
+                rows = [json.loads(line) for line in log.read(BYTES).splitlines()[:LINES]]
+        except (OSError, ValueError, RecursionError):
             continue
+        names = (name for row in rows if isinstance(row, dict) for name in row)
+        found |= {name: "" for name in names if name not in ("time", "check")}
     return list((found or dict.fromkeys(table["metrics"], "")).items())
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with opened(path) as file:
             found = json.loads(file.read(BYTES))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,7 +1,6 @@
 """A settings dataclass becomes command-line options; options, files and presets become a settings dataclass."""
 
 import inspect
-import json
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from rlgen.core import former_names
 from rlgen.core.errors import UserError, did_you_mean
+from rlgen.core.files import BYTES, parse
 from rlgen.core.synonyms import SYNONYMS
 
 _LINE = re.compile(r"^    (?:(?P<name>\w+):.*?#\s*(?P<help>.+)|#\s*(?P<panel>\S.*))$", re.MULTILINE)
@@ -154,21 +154,34 @@ def read_file(path: Path, settings: Iterable[type]) -> dict[str, Any]:
     import tomllib
 
     try:
-        text = path.read_text()
-        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        content = _content(path)
+        values = tomllib.loads(content.decode("utf-8")) if path.suffix == ".toml" else parse(content)
     except OSError as error:
         raise UserError(f"cannot read the settings in {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise UserError(f"{path} is not valid {'TOML' if path.suffix == '.toml' else 'JSON'}: {reason}") from None
     if not isinstance(values, dict):
         raise UserError(f'{path} must hold settings by name, like {{"lr": 0.001}}')
     if {"config", "plan", "setup"} <= set(values):  # a run.json
-        values = {**values["config"], **values["plan"], **values["setup"]}
+        parts = [values[part] for part in ("config", "plan", "setup")]
+        if not all(isinstance(part, dict) for part in parts):
+            raise UserError(f"{path} is no run.json of this rlgen: config, plan and setup must be objects")
+        values = {name: value for part in parts for name, value in part.items()}
         for each in settings:
             values = former_names.current_settings(each, values)
     values = {str(name).replace("-", "_"): value for name, value in values.items()}
     check_names(values, settings, str(path))
     return values
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file of settings, which may be the pipe of a shell. Raises UserError for a large one."""
+    with path.open("rb") as file:
+        content = file.read(BYTES + 1)
+    if len(content) > BYTES:
+        raise UserError(f"{path} is larger than {BYTES:,} bytes: it is no file of settings")
+    return content
 
 
 def _is_scaled(hint: Any) -> bool:

@@ -126,6 +126,15 @@ def folders(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if is_folder(path)) if is_folder(directory) else []
 
 
+def refuse_link(folder: Path) -> Path:
+    """`folder`, to be written to. Raises Refused for a link to a folder elsewhere."""
+    if folder.is_symlink():
+        raise Refused(
+            f"{folder} is a link: nothing is written through it; remove it, or choose another folder with --out"
+        )
+    return folder
+
+
 def refuse_links(directory: Path) -> None:
     """Raise Refused where the run folder `directory` holds anything but files and folders: links, pipes, devices.
 

@@ -43,6 +43,8 @@ def _remove(folder: Folder) -> Path:
     if directory.name in ("", ".."):  # `.` and `..` name folders, not links
         directory = folder.directory.resolve()
     trash = directory.parent / TRASH
+    if trash.is_symlink():
+        raise UserError(f"{trash} is a link: no run is moved through it; remove the link first")
     number, target = 1, trash / directory.name
     while target.exists():  # a run of the same name was removed before
         number += 1

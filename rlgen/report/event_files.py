@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from rlgen.core import files
 from rlgen.core.files import storing
 from rlgen.core.folder import Folder
+from rlgen.core.leftovers import time_of
 
 POLYNOMIAL = 0x82F63B78  # of CRC-32C (Castagnoli), reflected
 FORMER = "events.out.tfevents.[0-9]*.rlgen"  # files of an earlier export
@@ -103,7 +105,7 @@ class EventFiles:
     """
 
     def __init__(self, folder: Folder, out: Path | None = None) -> None:
-        self.folder, self.out = folder, out or folder.directory / "tensorboard"
+        self.folder, self.out = folder, out or files.refuse_link(folder.directory / "tensorboard")
         self.files: dict[str, Path] = {}
         self.began = clock.time()
         self.drawn: set[Path] = set()
@@ -120,10 +122,13 @@ class EventFiles:
     def export(self) -> list[Path]:
         """Write the whole log anew, over former files; returns the paths."""
         newest = 0
+        parts = (self.out, *(part for part in files.folders(self.out) if part.name.startswith("seed-")))
         with storing(f"replace the event files in {self.out}"):
-            for path in (*self.out.glob(FORMER), *self.out.glob(f"seed-*/{FORMER}")):
-                newest = max(newest, int(path.name.split(".")[3]))
-                path.unlink()
+            for path in (path for part in parts for path in part.glob(FORMER)):
+                began = path.name.split(".")[3]
+                if began.isdecimal() and len(began) < 19:
+                    newest = max(newest, int(began))
+                    path.unlink()
         self.began = max(clock.time(), newest + 1)  # a reader that is at the former file goes on to a later one
         self.files, self.drawn, self.started = {}, set(), True
         seconds = {row["time"]: row["seconds"] for row in self.folder.rows("timing.jsonl") if "seconds" in row}
@@ -150,15 +155,18 @@ class EventFiles:
 
     def _draw(self, wall_time: float) -> None:
         """The grids of samples that are not yet there."""
-        paths = (path for path in self.folder.directory.glob("samples/*.png") if path.stem.isdecimal())
+        samples = self.folder.directory / "samples"
+        pictures = samples.glob("*.png") if files.is_folder(samples) else ()
+        paths = (path for path in pictures if time_of(path.stem) is not None and files.is_file(path))
         for path in sorted(set(paths) - self.drawn):
-            self._append("", image(wall_time, int(path.stem), "samples", path.read_bytes()))
+            self._append("", image(wall_time, int(path.stem), "samples", files.read_bytes(path)))
             self.drawn.add(path)
 
     def _append(self, part: str, data: bytes) -> None:
         with storing(f"write event files to {self.out}"):
             if part not in self.files:
                 path = self.out / part / f"events.out.tfevents.{math.ceil(self.began)}.rlgen"
+                files.refuse_link(path.parent)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(version(self.began))
                 self.files[part] = path

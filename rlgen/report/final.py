@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rlgen.core.files import replacing
+from rlgen.core.files import is_file, json_object, replacing
 from rlgen.core.folder import Folder
 from rlgen.kinds import KINDS
 
@@ -24,12 +24,12 @@ def draw(directory: Path) -> list[Path]:
     """Draw the report of a run folder by the module its kind names; returns the paths, none without a report."""
     info, path = Folder(directory).info, directory / FILE
     kind = KINDS.get(info.get("kind", ""))
-    if kind is None or not kind.pictures or not path.is_file():
+    if kind is None or not kind.pictures or not is_file(path):
         return []
     task = info["task"]
     name = Path(task).name if task.startswith("folder:") else task
     paths: list[Path] = import_module(kind.pictures).draw(
-        json.loads(path.read_text()), directory, f"{info['algorithm']} on {name}"
+        json_object(path, finite=False), directory, f"{info['algorithm']} on {name}"
     )
     return paths
 

@@ -62,6 +62,7 @@ class Campaign:
 
     folder: Path
     seed: int
+    kinds: tuple[str, ...] = KINDS
     honest: dict[str, Path] = field(default_factory=dict)
     usual: dict[tuple[str, str], sandbox.Ended] = field(default_factory=dict)  # of the honest runs
 
@@ -83,7 +84,8 @@ class Campaign:
         small = dict(zip(AGENT[::2], AGENT[1::2], strict=False))
         agent = {name.lstrip("-").replace("-", "_"): int(value) for name, value in small.items() if value.isdecimal()}
         options = {"agent": ("dqn", "CartPole", agent), "model": CASES["vae"], "classifier": CASES["classify"]}
-        for kind, (algorithm, task, given) in options.items():
+        for kind in self.kinds:
+            algorithm, task, given = options[kind]
             runs = self.folder / "honest" / kind
             run = session.prepare(algorithm, task, given, runs=runs, name=VICTIM)
             run.train(quiet=True)
@@ -102,7 +104,7 @@ class Campaign:
         number = 0
         while True:
             draw = random.Random(f"{self.seed}-{number}")
-            pairs = [(kind, *attack) for kind in KINDS for attack in attacks(self.honest[kind], draw)]
+            pairs = [(kind, *attack) for kind in self.kinds for attack in attacks(self.honest[kind], draw)]
             draw.shuffle(pairs)
             for kind, name, apply in pairs:
                 yield number, kind, name, apply, draw.choice(list(self.commands(kind)))

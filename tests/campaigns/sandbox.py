@@ -105,7 +105,7 @@ def page(name: str) -> int:
     try:
         found = runs.details(name)
         json.dumps(found, allow_nan=False)
-        for log in ("metrics.jsonl", "timing.jsonl", "episodes.jsonl"):
+        for log in ("metrics.jsonl", "timing.jsonl"):
             logs.names(runs.root, runs.directory(name) / log)
         for picture, times in found["pictures"].items():
             for at in times or [""]:
