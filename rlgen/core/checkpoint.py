@@ -73,7 +73,7 @@ def load(folder: Path, upgrade: Callable[[State], State] | None = None) -> State
         tensors = load_file(folder / "tensors.safetensors")
         state = {name: _join(value, tensors) for name, value in plain.items()}
         return upgrade(state) if upgrade and schema < SCHEMA else state
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}") from None
 
 
