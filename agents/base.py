@@ -10,7 +10,7 @@ from torch import Tensor
 from rlgen.agents.action_values import ActionValues, Floats
 from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action, random_action
 from rlgen.agents.dynamic_programming import optimum
-from rlgen.agents.evaluation import report, rollout
+from rlgen.agents.evaluation import play, report, rollout
 from rlgen.core.algorithm import Metrics, Progress, Report, Rows
 from rlgen.core.images import Grid
 from rlgen.core.notebook import Bundle, bundle, facts_of
@@ -175,8 +175,8 @@ class Agent(Stateful):
 
     def report(self, count: int, seed: int, progress: Progress = lambda done: None) -> Report:
         """Final scores over `count` fresh greedy episodes of each seed."""
-        returns = self.rollout(count, derive(seed, "fresh episodes"), progress)
-        return report(returns, optimum(self.env))
+        returns, env = play(self, count, derive(seed, "fresh episodes"), progress)
+        return report(returns, optimum(self.env), env)
 
     # ---- the interface of Stable-Baselines3
 

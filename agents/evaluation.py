@@ -28,6 +28,11 @@ def rollout(policy: Policy, episodes: int, seed: int, progress: Progress) -> NDA
     `progress` receives the number of episodes that ended since its last call. A KeyboardInterrupt after the first
     of them leaves NaN for each unfinished episode.
     """
+    return play(policy, episodes, seed, progress)[0]
+
+
+def play(policy: Policy, episodes: int, seed: int, progress: Progress) -> tuple[NDArray[np.float64], VectorEnv]:
+    """The result of `rollout`, and the environments at the end of their episodes, closed."""
     policy.eval_mode()
     env = policy.make_env(policy.config.seeds * episodes, seed, restart=False)
     recurrent_state, ended = policy.initial_state(len(env.obs)), 0
@@ -44,11 +49,11 @@ def rollout(policy: Policy, episodes: int, seed: int, progress: Progress) -> NDA
             raise
     finally:
         env.close()
-    return np.where(env.episode_end, env.episode_return, np.nan).reshape(policy.config.seeds, episodes)
+    return np.where(env.episode_end, env.episode_return, np.nan).reshape(policy.config.seeds, episodes), env
 
 
-def report(returns: NDArray[np.float64], optimum: float | None = None) -> Report:
-    """Final scores from returns (S, episodes), NaN for an episode that was interrupted.
+def report(returns: NDArray[np.float64], optimum: float | None = None, env: VectorEnv | None = None) -> Report:
+    """Final scores from returns (S, episodes), NaN for an episode that was interrupted, with the environments `env`.
 
     With S > 1 every score is a statistic over the mean returns of the seeds, else over episodes. `optimum` is the
     highest mean return of any policy within the time limit, where it is known.
@@ -77,6 +82,10 @@ def report(returns: NDArray[np.float64], optimum: float | None = None) -> Report
         lines.append(f"seeds   mean return of each: {'  '.join(map(_number, means))}")
     if not finished.all():
         lines.append(f"        interrupted: {finished.sum()} of {returns.size} episodes had ended, the shortest ones")
+    if env is not None and env.cut.any():
+        values["cut"] = int(env.cut.sum())
+        counts = f"{values['cut']} of {returns.size} episodes did not end within {env.max_episode_steps:,} steps"
+        lines.append(f"cut     {counts}: --max-episode-steps sets another limit")
     if optimum is not None:
         values["optimum"] = optimum
         relation = "is below it" if high < optimum - 1e-9 else "is above it" if low > optimum + 1e-9 else "contains it"

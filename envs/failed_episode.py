@@ -1,5 +1,7 @@
 """The episode in which an environment failed, read from the file of `rlgen.core.failures` and played again."""
 
+import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlgen.core.errors import UserError
+from rlgen.core.errors import EnvironmentFault, UserError
 from rlgen.core.files import json_object
 from rlgen.envs.factory import environments
 from rlgen.envs.faults import fault
@@ -48,16 +50,21 @@ class Repetition:
     """An episode that is played again: the environment alone, without a policy.
 
     `rewards` of the steps so far. `picture` is that of the present state; None where the environment draws none.
-    Raises UserError where the environment cannot be made.
+    `failure` is for whoever plays it to keep the fault that ended it. Raises UserError where it cannot be made.
     """
+
+    failure: EnvironmentFault | None = None
 
     def __init__(self, episode: FailedEpisode) -> None:
         self.episode, self.name = episode, resolve(episode.environment)
         self.rewards: list[float] = []
+        sticky = episode.repeat_action_probability
         try:
-            self.environments = environments(self.name, 1, "rgb_array", episode.repeat_action_probability)
+            with warnings.catch_warnings():  # gymnasium's, of an environment that draws no pictures
+                warnings.simplefilter("ignore")
+                self.environments = environments(self.name, 1, "rgb_array", sticky)
         except UserError:
-            self.environments = environments(self.name, 1, None, episode.repeat_action_probability)
+            self.environments = environments(self.name, 1, None, sticky)
         if episode.step_timeout is not None:
             watchdog.watch(self.environments, episode.step_timeout)
         self.fps, self.drawing = self.environments.fps, True
@@ -77,18 +84,21 @@ class Repetition:
 
         Raises EnvironmentFault where the environment fails again.
         """
+        step, running = 0, np.ones(1, bool)
         try:
             self.environments.reset(np.zeros(1, np.int64), [self.episode.seed])
             yield 0
-            for step, action in enumerate(self.episode.actions, 1):
+            for step, action in enumerate(self.episode.actions, 1):  # the fault names it
                 if action >= self.environments.num_actions:
-                    raise UserError(f"the episode has the action {action}: {self.name} has no such action")
-                running = np.ones(1, bool)
+                    raise UserError(f"the episode has the action {action}, which {self.name} has not")
                 _, reward, *_ = self.environments.step(np.array([action]), running)
                 self.rewards.append(float(reward[0]))
                 yield step
-        except StepTimeout as late:
-            raise fault(self.name, "step" if self.rewards else "reset", late) from late
+        except (EnvironmentFault, StepTimeout) as error:
+            method = "step" if step else "reset"
+            found = error if isinstance(error, EnvironmentFault) else fault(self.name, method, error)
+            found.args = (f"{found}, at {f'step {step:,}' if step else 'the start'} of the episode repeated",)
+            raise found from error.__cause__
         finally:
             self.environments.close()
 
@@ -103,8 +113,9 @@ def _checked(found: dict[str, Any]) -> FailedEpisode:
         raise ValueError("its actions are not whole numbers from 0")
     sticky: Any = options.get("repeat_action_probability") if isinstance(options, dict) else "unknown"
     timeout = found.get("step_timeout")
-    for value, bound in ((sticky, 1.0), (timeout, float("inf"))):
-        if value is not None and (not isinstance(value, int | float) or not 0 <= value <= bound):
-            raise ValueError(f"an option of it is {value!r:.40}")
+    for option, value, bound in (("repeat_action_probability", sticky, 1.0), ("step_timeout", timeout, math.inf)):
+        real = isinstance(value, int | float) and 0 <= value <= bound and (value or option != "step_timeout")
+        if value is not None and not real:
+            raise ValueError(f"its {option} is {value!r:.40}")
     method, error = str(found.get("method", "step")), str(found.get("error", ""))
     return FailedEpisode(name, seed, tuple(actions), method, error, sticky, timeout)

@@ -83,9 +83,10 @@ class VectorEnv:
         self.name, self.seed, self.restart = resolve(name), seed, restart
         self.frame_stack, self.clip_reward, self.life_loss = frame_stack, clip_reward, life_loss
         self.environments = environments(self.name, num_envs, render_mode, repeat_action_probability)
-        self.repeat_action_probability, self.step_timeout = repeat_action_probability, step_timeout
-        if step_timeout is not None:
-            watchdog.watch(self.environments, step_timeout)
+        self.repeat_action_probability = repeat_action_probability
+        self.step_timeout = None if step_timeout == np.inf else step_timeout
+        if self.step_timeout is not None:
+            watchdog.watch(self.environments, self.step_timeout)
         self.num_actions, self.first_action = self.environments.num_actions, self.environments.first_action
         self.fps = self.environments.fps
         self.preprocessing = self.environments.preprocessing
@@ -225,7 +226,7 @@ class VectorEnv:
     ) -> EnvironmentFault:
         """The fault with the seed and actions of its episode, those of a step that failed included."""
         found = error if isinstance(error, EnvironmentFault) else fault(self.name, method, error)
-        index, seed, taken = found.index, self._episode_seed(found.index), []
+        index, seed, taken = found.index, self.episode_seed(found.index), []
         if actions is not None:
             begin = len(self.action_history) - int(self.length[index])
             taken = [int(each[index]) for each in [*self.action_history[begin:], actions]]
@@ -237,7 +238,7 @@ class VectorEnv:
         found.episode = {**where, "actions": taken, "step": len(taken), "method": method}
         return found
 
-    def _episode_seed(self, index: int) -> int:
+    def episode_seed(self, index: int) -> int:
         """The seed of the running episode of an environment."""
         return int(np.random.SeedSequence([self.seed, index, int(self.episode[index])]).generate_state(1)[0])
 
@@ -253,7 +254,7 @@ class VectorEnv:
         """Begin the next episode in these environments (N,)."""
         (indices,) = which.nonzero()
         self.episode[indices] += 1
-        seeds = [self._episode_seed(index) for index in indices.tolist()]
+        seeds = [self.episode_seed(index) for index in indices.tolist()]
         try:
             frames = self.environments.reset(indices, seeds)
         except (EnvironmentFault, StepTimeout) as error:

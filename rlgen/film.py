@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlgen.agents.episode import Episode, Player, record
+from rlgen.core.errors import EnvironmentFault
+from rlgen.envs.failed_episode import Repetition
 from rlgen.envs.labels import action_names
 from rlgen.report import pictures
 from rlgen.report.thinking import Thinking, side_by_side
@@ -84,3 +86,24 @@ def _frames(ages: list[Age], longest: int, every: int, fps: float) -> Iterator[P
     finally:
         for age in ages:
             age.player.env.close()
+
+
+def repeated(played: Repetition) -> Iterator[Pixels]:
+    """The frames of an episode that failed, while it is played again; none where its environment draws no pictures.
+
+    At most `FRAMES` and those before the failure. The last one, with the failure in its caption, stays for a second.
+    """
+    last, every = len(played.episode.actions), max(1, -(-len(played.episode.actions) // FRAMES))
+    picture, caption = None, ""
+    try:
+        for step in played.play():
+            if step % every == 0 or step >= last - 1:
+                picture, caption = played.picture, f"step {step}   return {sum(played.rewards):,.6g}"
+                if picture is not None:
+                    yield pictures.caption(picture, caption)
+    except EnvironmentFault as failure:
+        played.failure = failure
+        caption += "   failed"
+    if picture is not None:
+        for _ in range(max(1, round(played.fps))):
+            yield pictures.caption(picture, caption)

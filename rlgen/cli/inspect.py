@@ -11,6 +11,7 @@ import typer
 from rlgen import kinds
 from rlgen.cli.options import At, Checkpoint, Json, Run, Runs, Seed, Trust, examples, number, output, with_options
 from rlgen.core.errors import UserError
+from rlgen.core.failures import kept_in
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
 from rlgen.core.tables import table
@@ -49,7 +50,7 @@ def evaluate(
     with activity("loading"):
         trained = session.restore(folder, checkpoint, at, trust)
     _report_age(trained, kind, at)
-    with activity("scoring", count, kind.counted) as more:
+    with activity("scoring", count, kind.counted) as more, kept_in(folder.directory):
         report = trained.report(count, seed, more)
     if json_:
         print(json.dumps({**report.values, **report.details}))

@@ -1,5 +1,7 @@
 """The command `rlgen play`: films of greedy episodes."""
 
+import sys
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +10,9 @@ import typer
 from rlgen.cli.inspect import load_for, suffixed
 from rlgen.cli.options import Checkpoint, Run, Runs, Seed, Trust, at_least, examples, number, output
 from rlgen.core.errors import UserError
+from rlgen.core.failures import NAME, kept_in
 from rlgen.core.folder import Folder
+from rlgen.core.trust import check
 
 ALL = -1  # in place of a step: several ages
 AGES = 5  # side by side, at most
@@ -46,18 +50,28 @@ def play(
         ),
     ] = None,
     checkpoint: Checkpoint = "last",
+    episode: Annotated[
+        Path | None,
+        typer.Option(
+            "--episode",
+            metavar="FILE",
+            help=f"Episode in which an environment failed, played again up to the failure: the {NAME} of a run",
+            show_default=False,
+        ),
+    ] = None,
     trust: Trust = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Record greedy episodes of a trained agent as a GIF or an MP4."""
+    if episode is not None:
+        _repeat(episode, out, trust)
+        return
     folder, load = load_for("play", runs, run, checkpoint, None if at == ALL else at, trust)
     from rlgen import evaluation
     from rlgen.report import video
     from rlgen.report.console import activity
 
-    path = suffixed(out or folder.directory / "play.gif", *video.SUFFIXES)
-    if path.suffix.lower() == ".mp4":
-        video.ffmpeg()  # before any episode is played
+    path = _film(out or folder.directory / "play.gif")
     values = thinking or at == ALL
     if values and episodes > 1:
         raise UserError(f"--episodes {episodes}: --thinking and --at all show one episode; --seed gives another")
@@ -65,17 +79,50 @@ def play(
         from rlgen.film import film
 
         ages = [load()] if at != ALL else [_at(folder, time, trust) for time in _times(folder)]
-        with activity("recording"):
+        with activity("recording"), kept_in(folder.directory):
             titles = [folder.name] if len(ages) == 1 else [f"after {age.time:,} steps" for age in ages]
             made = film(ages, titles, seed, thinking)
             video.write(made.frames, path, made.fps)
         returns = made.returns
     else:
         agent = load()
-        with activity("recording"):
+        with activity("recording"), kept_in(folder.directory):
             frames, returns, fps = evaluation.record(agent, episodes, seed)
             video.write(frames, path, fps)
     print(f"{path}  return {', '.join(f'{x:,.1f}' if abs(x) >= 10 else f'{x:.3f}' for x in returns)}")
+
+
+def _repeat(file: Path, out: Path | None, trust: bool) -> None:
+    """Film an episode that failed, and end with the same failure."""
+    from rlgen.report.console import activity
+
+    with activity("loading"):
+        from rlgen.envs.failed_episode import Repetition, read
+        from rlgen.film import repeated
+        from rlgen.report import video
+    path, episode = _film(out or file.with_suffix(".gif")), read(file)
+    if not trust:
+        check(str(file), episode.environment.rpartition(":")[0] or None)
+    played = Repetition(episode)
+    with activity("recording"):
+        frames = repeated(played)
+        first = next(frames, None)
+        if first is not None:
+            video.write(chain([first], frames), path, played.fps)
+    steps = f"{len(played.rewards):,} of {len(episode.actions):,} steps  return {sum(played.rewards):,.6g}"
+    print(f"{path if first is not None else f'{played.name} draws no pictures'}  {steps}")
+    if played.failure is not None:
+        raise played.failure
+    print("the episode did not fail again: its environment has changed, or is not deterministic", file=sys.stderr)
+
+
+def _film(path: Path) -> Path:
+    """The path. Raises UserError, before any episode is played, where no film can be written there."""
+    from rlgen.report import video
+
+    if suffixed(path, *video.SUFFIXES).suffix.lower() == ".mp4":
+        video.ffmpeg()
+    return path
 
 
 def _times(folder: Folder) -> list[int]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -170,7 +171,8 @@ def train_session(session: "Session", quiet: bool, json_: bool) -> None:
     """Train, then print the final scores and the commands that come next."""
     run, entry = session.run, session.entry
     try:
-        report = session.train(quiet=quiet)
+        with redirect_stdout(sys.stderr):  # what an environment prints: stdout is for results
+            report = session.train(quiet=quiet)
     except (Diverged, Interrupted):
         if json_:
             _print_json(run)

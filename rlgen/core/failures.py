@@ -34,4 +34,5 @@ def keep(failure: EnvironmentFault) -> None:
     with suppress(StorageError):  # the failure is what counts
         with replacing(path) as partial:
             partial.write_text(json.dumps({**failure.episode, "error": str(failure)}) + "\n", "utf-8")
-        failure.args = (f"{failure}: `rlgen play --episode {path}` repeats it",)
+        trust = " --trust" if ":" in str(failure.episode.get("environment")) else ""
+        failure.args = (f"{failure}: `rlgen play --episode {path}{trust}` repeats it",)

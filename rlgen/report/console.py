@@ -1,10 +1,11 @@
 """What a command shows while it works: a start panel and a progress bar on a terminal, plain lines elsewhere."""
 
 import logging
+import sys
 import time as clock
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +34,8 @@ def activity(
     """Shows on stderr how far a command has come; the caller gets a function to add to what is done.
 
     `phase` is a participle such as "scoring"; without a `total` the elapsed time is shown. The line on a terminal
-    vanishes at the end; elsewhere there is a line every ten seconds, the first after two.
+    vanishes at the end; elsewhere there is a line every ten seconds, the first after two. What an environment prints
+    meanwhile goes to stderr: stdout is for results.
     """
     console, work = _stderr(), Work(phase, total, unit)
 
@@ -41,7 +43,8 @@ def activity(
         if not quiet:
             console.print("  ".join(filter(None, (phase, work.count(), work.time_left()))), markup=False)
 
-    with Ticker(console, lambda width: status.line(work, (), width), plain, quiet=quiet, transient=True):
+    ticker = Ticker(console, lambda width: status.line(work, (), width), plain, quiet=quiet, transient=True)
+    with ticker, redirect_stdout(sys.stderr):
         yield work.advance
 
 

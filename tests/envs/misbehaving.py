@@ -1,7 +1,9 @@
 """Environments that misbehave from a step on, each in one way: `Misbehaving-WAY-v0` in the registry of gymnasium.
 
-They observe three real numbers, those in DISCRETE one of five states, and end after LENGTH steps. WAYS says what each
-does and what becomes of it: the start of a message, `warns` and a part of the warning, or `works`.
+They observe three real numbers, those in DISCRETE one of five states, and end after LENGTH steps. WAYS says what
+becomes of each: the start of a message, `warns` and a part of the warning, or `works`. Variables of the process change
+them: MISBEHAVE_AT is the step; MISBEHAVE_SHARE that of the episodes in which it happens, drawn from their seeds, 0 for
+an environment that has been mended; MISBEHAVE_MARK is a file that is made when it happens.
 """
 
 import os
@@ -9,6 +11,7 @@ import random
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -21,12 +24,13 @@ STEP = "returned {} from step()"
 
 
 class Misbehaving(gym.Env):
-    """Behaves until step `at` of an episode. `way` is a name in WAYS."""
+    """Behaves until step `at` of a bad episode. `way` is a name in WAYS."""
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
-    def __init__(self, way: str, at: int = AT, render_mode: str | None = None) -> None:
-        self.way, self.at, self.render_mode = way, at, render_mode
+    def __init__(self, way: str, render_mode: str | None = None) -> None:
+        self.way, self.render_mode = way, render_mode
+        self.at, self.share = int(os.environ.get("MISBEHAVE_AT", AT)), float(os.environ.get("MISBEHAVE_SHARE", "1"))
         self.action_space = spaces.Discrete(2)
         low, high = (0, 255) if way in BYTES else (-10, 10)
         self.observation_space = spaces.Box(low, high, (3,), np.uint8 if way in BYTES else np.float32)
@@ -37,17 +41,20 @@ class Misbehaving(gym.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.t, self.start = 0, float(self.np_random.random())
-        if self.way == "space-changes" and self.np_random.random() < 0.5:
-            self.action_space = spaces.Discrete(3)
-        return RESETS.get(self.way, lambda env: (env.observe(), {}))(self)
+        self.bad = self.start < self.share
+        if self.bad and self.way in RESETS:
+            self._mark()
+            return RESETS[self.way](self)
+        return self.observe(), {}
 
     def step(self, action):
         if self.closed:
             raise RuntimeError("stepped after its close()")
         self.t += 1
         result = [self.observe(), 1.0, False, self.t >= LENGTH and self.way != "endless", {}]
-        if self.t >= self.at:
-            place, change = CHANGES.get(self.way, (0, lambda env, value: value))
+        if self.bad and self.t >= self.at and self.way in CHANGES:
+            self._mark()
+            place, change = CHANGES[self.way]
             if place is None:
                 return change(self, result)
             result[place] = change(self, result[place])
@@ -65,10 +72,20 @@ class Misbehaving(gym.Env):
     def render(self):
         return np.full((24, 32, 3), 10 * self.t % 256, np.uint8)
 
+    def _mark(self):
+        if "MISBEHAVE_MARK" in os.environ:
+            Path(os.environ["MISBEHAVE_MARK"]).touch()
+
     def close(self):
         self.closed = True
-        if self.way == "close-raises":
+        if self.way == "close-raises" and self.share:
+            self._mark()
             raise RuntimeError("nothing to close")
+
+
+def _new_actions(env):
+    env.action_space = spaces.Discrete(3)
+    return env.observe(), {}
 
 
 def _raise(error):
@@ -153,6 +170,7 @@ RESETS = {
     "reset-nan": lambda env: (np.full(3, np.nan, np.float32), {}),
     "reset-scalar": lambda env: (0.5, {}),
     "reset-raises": lambda env: 1 / 0,
+    "space-changes": _new_actions,
 }
 CHANGES: dict[str, Any] = {
     "reward-none": (REWARD, _to(None)),
