@@ -287,7 +287,7 @@ def main():
             if found := campaign.attempt(*case):
                 lost += 1
                 print(f"{':'.join(map(str, case))} (seed {given.seed}): {'; '.join(found)}", flush=True)
-    print(f"full disk: {tries} tries, {tries - lost} survived, {lost} lost")
+    print(f"full_disk: {tries} tries, {tries - lost} survived, {lost} lost")
     return 1 if lost else 0
 
 

@@ -20,7 +20,7 @@ def test_a_few_disks_fail():
     command = [sys.executable, "tests/campaigns/full_disk.py", "--only", "note", "--count", "4"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "full disk: 4 tries, 4 survived, 0 lost", done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "full_disk: 4 tries, 4 survived, 0 lost", done.stdout + done.stderr
     assert done.returncode == 0
 
 
