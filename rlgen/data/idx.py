@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlgen.core.errors import DataError
-from rlgen.core.files import Refused
+from rlgen.core.errors import DataError, StorageError
+from rlgen.core.files import UNUSABLE, Refused
 from rlgen.data.own_files import read_bytes
 
 if TYPE_CHECKING:
@@ -161,6 +161,8 @@ def _download(source: Source, file: File) -> Path:
                     part.replace(path)
                     return path
                 except (OSError, DataError) as error:  # errors of requests are OSErrors
+                    if isinstance(error, OSError) and error.errno in UNUSABLE:
+                        raise StorageError(f"cannot store {path} ({error.strerror}): make room") from None
                     reason = _reason(mirror, error)
                 finally:
                     part.unlink(missing_ok=True)

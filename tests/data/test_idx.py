@@ -12,7 +12,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from rlgen.core.errors import DataError
+from rlgen.core.errors import DataError, StorageError
 from rlgen.data import idx
 
 SHAPE = (5, 4, 3)
@@ -173,6 +173,20 @@ def test_download_tries_the_next_mirror_and_happens_once(tmp_path, server):
     assert idx.locate(mirrors, FILE) == path
     assert len(server.requests) == 3
     assert {entry.suffix for entry in path.parent.iterdir()} <= {".gz", ".lock"}
+
+
+def test_a_download_onto_a_full_disk_leaves_nothing(tmp_path, server):
+    resource = pytest.importorskip("resource")
+    server.pages = {"/images-idx3-ubyte.gz": gzip.compress(CONTENT, mtime=0)}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot store .*images-idx3-ubyte\.gz \(File too large\): make room"):
+            idx.locate(source(f"{server.url}/", f"{server.url}/unused/"), FILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(server.requests) == 1
+    assert {entry.suffix for entry in (tmp_path / "cache/TINY/raw").iterdir()} <= {".lock"}
 
 
 def test_a_download_with_wrong_content_is_not_kept(tmp_path, server):
