@@ -25,6 +25,7 @@ class Agent(Stateful):
     """A policy that is greedy in action values, explored with probability ε. Shapes: S seeds, N environments each."""
 
     score: ClassVar[str | None] = "eval_return"
+    experience: ClassVar[tuple[str, ...]] = ("env",)  # restored by repeating the actions of the running episodes
     epoch_images: ClassVar[int] = 0
 
     def __init__(self, task: str, config: Any, setup: Setup, **training: Any) -> None:

@@ -50,6 +50,7 @@ class DQN(Agent):
     state = (
         "env", "replay", "q", "target", "optimizer", "rng", "noise", "returns", "recurrent_state", "support", "time",
     )  # fmt: skip
+    experience = ("env", "replay")
     learned = ("q", "support", "time")
 
     def __init__(self, task: str, config: settings.DQN, setup: Setup) -> None:
@@ -281,11 +282,15 @@ class DQN(Agent):
     # ---- saving
 
     def load_state_dict(self, saved: State) -> None:
-        """Restore the result of `state_dict`. Episodes that could not be restored end in the replay buffer."""
+        """Restore the result of `state_dict`. Episodes that could not be restored end in the replay buffer.
+
+        Without `env` and `replay` the agent acts as before, and has nothing to learn from yet.
+        """
         if saved["support"] is None and self.support is not None:  # by an earlier version, which saved none
             saved = {**saved, "support": self.support.state_dict()}
         super().load_state_dict(saved)
-        self.replay.cut(self.env.restarted)
+        if "env" in saved:
+            self.replay.cut(self.env.restarted)
 
     def networks(self) -> dict[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """The Q-network of the first seed, and an observation."""

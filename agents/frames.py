@@ -115,18 +115,16 @@ class Frames:
         """Whether the observation is the first of an episode."""
         return np.asarray(self.age.take(slot) == 0)
 
-    def state_dict(self, rows: int) -> State:
-        """The first `rows` rows, and the observations set aside."""
-        saved = {name: torch.as_tensor(getattr(self, name))[: rows * self.num_envs] for name in self.columns}
+    def state_dict(self) -> State:
+        """The observations set aside. All others are rows of a ring, see `by_row`."""
         aside: State = {"slot": torch.tensor(list(self.aside), dtype=torch.int64)}
         if self.aside:
             obs, action_mask = (torch.from_numpy(np.stack(kept)) for kept in zip(*self.aside.values(), strict=True))
             aside |= {"obs": obs, "action_mask": action_mask}
-        return {**saved, "aside": aside}
+        return {"aside": aside}
 
     def load_state_dict(self, saved: State) -> None:
-        """Restore the result of `state_dict`. Raises ValueError for other shapes."""
-        restore(self, self.columns, saved)
+        """Restore the result of `state_dict`."""
         self.aside = {}
         for number, slot in enumerate(saved["aside"]["slot"].tolist()):
             obs, action_mask = (saved["aside"][name][number].cpu().numpy().copy() for name in ("obs", "action_mask"))
@@ -157,15 +155,10 @@ class Frames:
         return torch.from_numpy(x).to(self.device)
 
 
-def restore(owner: object, columns: tuple[str, ...], saved: State) -> None:
-    """Copy saved rows into the first rows of these arrays. Raises ValueError for other shapes."""
-    for name in columns:
-        own = torch.as_tensor(getattr(owner, name))
-        if len(saved[name]) > len(own) or saved[name].shape[1:] != own.shape[1:]:
-            raise ValueError(
-                f"the checkpoint holds {name} of a shape {tuple(saved[name].shape)}, the replay {tuple(own.shape)}"
-            )
-        own[: len(saved[name])].copy_(saved[name])
+def by_row(owner: object, columns: tuple[str, ...], num_envs: int) -> dict[str, Tensor]:
+    """Views (rows, L, ...) of these arrays (rows * L, ...)."""
+    found = {name: torch.as_tensor(getattr(owner, name)) for name in columns}
+    return {name: x.view(len(x) // num_envs, num_envs, *x.shape[1:]) for name, x in found.items()}
 
 
 def _ring(shape: tuple[int, ...], dtype: Any, device: torch.device) -> NDArray[Any] | Tensor:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlgen.agents.actor import ActorInput
-from rlgen.agents.frames import Frames, Slots, restore
+from rlgen.agents.frames import Frames, Slots, by_row
 from rlgen.agents.priorities import Priorities
+from rlgen.core.ring import Ring
 from rlgen.core.seeds import numpy_stream
 from rlgen.core.state import State, Stateful
 from rlgen.envs import Step
@@ -200,10 +201,10 @@ class Replay(Stateful):
         self.priorities.assign(row * self.num_envs + column % self.num_envs, priority**self.alpha)
 
     def state_dict(self) -> State:
-        """The rows written so far and no others, so that the checkpoint of a short run is small."""
-        rows = min(self.count, self.rows) + 1
-        columns = {name: torch.from_numpy(getattr(self, name)[: rows * self.width]) for name in self.columns}
-        saved = {**super().state_dict(), **columns, "frames": self.frames.state_dict(rows)}
+        """The rows written so far: those that no step changes any more as a ring, and the `newest` two as tensors."""
+        rows, ring = min(self.count, self.rows) + 1, self._ring()
+        saved = {**super().state_dict(), "rows": ring, "newest": ring.rows(ring.end, self.count + 1)}
+        saved["frames"] = self.frames.state_dict()
         if self.priorities is not None:
             saved["priorities"] = torch.from_numpy(self.priorities.of[:, : rows * self.num_envs].copy())
         return saved
@@ -213,10 +214,23 @@ class Replay(Stateful):
         if (self.priorities is None) == ("priorities" in saved):
             raise KeyError("priorities: only one of the replay buffer and the checkpoint has them")
         super().load_state_dict({name: saved[name] for name in self.state})
-        restore(self, self.columns, saved)
+        ring = self._ring()
+        if "rows" in saved:
+            ring.fill(saved["rows"])
+            ring.put(saved["rows"].end, saved["newest"])
+        else:  # schema 2 had all rows in the order of their places
+            flat = {name: {**saved, **saved["frames"]}[name] for name in ring.columns}
+            rows = len(flat["done"]) // self.width
+            ring.put(0, {name: flat[name].reshape(rows, *own.shape[1:]) for name, own in ring.columns.items()})
         self.frames.load_state_dict(saved["frames"])
         if self.priorities is not None:
             self.priorities.load(saved["priorities"].cpu().numpy())
+
+    def _ring(self) -> Ring:
+        """All columns by row. The row of the newest step may still be `cut`, and the one after it has no step yet."""
+        columns = by_row(self, self.columns, self.width) | by_row(self.frames, self.frames.columns, self.width)
+        first = max(0, self.count - self.rows)
+        return Ring(columns, first, max(first, self.count - 1))
 
     def _tensor(self, x: NDArray[Any]) -> Tensor:
         return torch.from_numpy(x).to(self.device)

@@ -53,7 +53,8 @@ def surprise(agent: Any, most: int) -> Surprise:
         raise UserError("this agent has no replay buffer: it learns from each transition once")
     if not agent.replay.windows(agent.replay.n + isinstance(agent, DRQN)):
         raise UserError(
-            "the replay buffer is empty: it is part of a checkpoint, not of a portrait, and fills in training"
+            "the replay buffer is empty: it fills in training, and `rlgen.load(run, experience=True)` reads that of a"
+            " checkpoint; a portrait has none"
         )
     agent.eval_mode()
     zero_noise(agent.target)

@@ -56,16 +56,18 @@ def load(
     checkpoint: str = "last",
     at: int | None = None,
     trust: bool = False,
+    experience: bool = False,
 ) -> Any:
-    """What was trained, from the `last` or `best` checkpoint.
+    """What was trained, from the `last` or `best` checkpoint; of an agent what it takes to act.
 
-    With `at`, in environment steps or images, its weights at the nearest evaluation of which a portrait was kept; the
-    `time` of what is returned is that of the portrait. A run whose environment is of a module, `module:Name-v0`, needs
-    `trust`: the import of the module may run any code.
+    With `experience` also its replay buffer and environments, for further training. With `at`, in environment steps or
+    images, its weights at the nearest evaluation of which a portrait was kept; the `time` of what is returned is that
+    of the portrait. A run whose environment is of a module, `module:Name-v0`, needs `trust`: the import of the module
+    may run any code.
 
     An `Agent` has `predict` for actions, a `Model` has `sample`, a `Classifier` has `predict` for probabilities.
     """
-    return session.restore(_folder(run, runs), checkpoint, at, trust)
+    return session.restore(_folder(run, runs), checkpoint, at, trust, experience)
 
 
 def _folder(run: str | Path | Folder, runs: str | Path | None) -> Folder:

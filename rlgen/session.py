@@ -288,18 +288,21 @@ def reopen(folder: Folder, given: Mapping[str, Any], trust: bool = False) -> Ses
     return Session(entry, made, Run(folder.directory), plan, _count(entry, config))
 
 
-def restore(folder: Folder, checkpoint: str = "last", at: int | None = None, trust: bool = False) -> Algorithm:
+def restore(
+    folder: Folder, checkpoint: str = "last", at: int | None = None, trust: bool = False, experience: bool = False
+) -> Algorithm:
     """The trained algorithm of a run from its `last` or `best` checkpoint, on whatever device there is here.
 
-    With `at` its weights from the portrait nearest to this time, which then is its `time`. Raises Untrusted where its
-    environment is of a module and there is no `trust` to import it.
+    With `at` its weights from the portrait nearest to this time, which then is its `time`. With `experience` also what
+    only further training needs, as the replay buffer. Raises Untrusted where its environment is of a module and there
+    is no `trust` to import it.
     """
     if at is not None and checkpoint != "last":
         raise UserError(f"--at {at:,} is of a portrait and --checkpoint {checkpoint} of a checkpoint: leave one out")
     entry, config, setup = saved_settings(folder, trust)
     with bounded(_stored(folder), "and its checkpoints hold less"):
         algorithm = make(entry, folder.info["task"], config, replace(setup, device="auto"))
-    Run(folder.directory).load(algorithm, checkpoint, at)
+    Run(folder.directory).load(algorithm, checkpoint, at, experience=experience)
     return algorithm
 
 

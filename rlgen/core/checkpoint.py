@@ -1,15 +1,15 @@
 """Checkpoints: a folder with the tensors in safetensors, the rest in JSON, and a manifest. No pickle.
 
 The folder is written under a temporary name, flushed to the disk and renamed, so that it is complete or absent. The
-manifest holds the size and sha256 of every file; a checkpoint that does not match it is not loaded.
+manifest holds the size and sha256 of every file; a checkpoint that does not match it is not loaded. Rows of ring
+buffers have files of their own, see `rlgen.core.segments`.
 """
 
-import hashlib
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +18,35 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from rlgen.core import files, segments
 from rlgen.core.errors import CheckpointError, NewerCheckpoint, NotFinite
-from rlgen.core.files import PARTIAL, folders, remove_folder, sync
+from rlgen.core.files import PARTIAL, folders, remove_folder, sync, sync_all
 from rlgen.core.leftovers import time_of
+from rlgen.core.ring import Ring
 from rlgen.core.state import State
 
-SCHEMA = 2  # of new checkpoints; those of schema 1 have former names, see `former_names`
+SCHEMA = 3  # of new checkpoints: 2 had ring buffers as plain tensors, 1 former names as well
+NAMED = 2  # first schema with current names, see `former_names`
+TENSORS, PLAIN, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+LARGEST = 2**26  # bytes of a file of JSON
 
 
-def save(folder: Path, state: State, *, durable: bool = True) -> None:
-    """Write `state`, nested dicts of tensors and plain values, as `folder`, unless it is there undamaged.
+def save(folder: Path, state: State, *, durable: bool = True, after: Iterable[Path] = ()) -> None:
+    """Write `state`, nested dicts of tensors, rings and plain values, as `folder`, unless it is there undamaged.
 
-    Where it is not `durable` it is not flushed to the disk, and a loss of power may damage it. Raises NotFinite, before
-    anything is written, where a value is not finite; OSError, with nothing left behind, where the disk is full.
+    Rows that the newest checkpoint beside it holds are shared with it. It is on the disk no earlier than the files
+    `after`, the log; where it is not `durable` it is not flushed, and a loss of power may damage it. Raises NotFinite,
+    with nothing written, where a value is not finite; OSError, with nothing left behind, where the disk is full.
     """
-    tensors: dict[str, Tensor] = {}
-    plain = {name: _split(value, name, tensors) for name, value in state.items()}
-    for key, tensor in tensors.items():
+    found = _Found()
+    plain = {name: found.split(value, name) for name, value in state.items()}
+    for key, tensor in found.tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise NotFinite(f"{key} holds values that are not finite, so {folder.name} was not written")
     if folder.exists():
         try:
             verify(folder)
+            sync_all(after if durable else ())
             return  # training is deterministic: the state at this time is the same
         except CheckpointError:
             remove_folder(folder)
@@ -47,11 +54,16 @@ def save(folder: Path, state: State, *, durable: bool = True) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, partial / "tensors.safetensors")
-        (partial / "state.json").write_text(json.dumps(plain, allow_nan=False))
-        (partial / "manifest.json").write_bytes(_manifest(partial, SCHEMA))
-        for path in (*partial.iterdir(), partial) if durable else ():
-            sync(path)
+        digests: dict[str, str] = {}
+        shared = segments.Shared(_before(folder) if found.rings else None)
+        for key, (ring, description) in found.rings.items():
+            description["$ring"] = segments.write(partial, key, ring, shared, digests)
+        save_file({key: t.detach().cpu().contiguous() for key, t in found.tensors.items()}, partial / TENSORS)
+        (partial / PLAIN).write_text(json.dumps(plain, allow_nan=False))
+        (partial / MANIFEST).write_bytes(_manifest(partial, SCHEMA, digests))
+        if durable:
+            new = (path for path in partial.iterdir() if path.name not in shared.linked)
+            sync_all((*after, *new, partial))
         partial.rename(folder)
         if durable:
             sync(folder.parent)
@@ -62,17 +74,18 @@ def save(folder: Path, state: State, *, durable: bool = True) -> None:
         raise
 
 
-def load(folder: Path, upgrade: Callable[[State], State] | None = None) -> State:
+def load(folder: Path, upgrade: Callable[[State], State] | None = None, *, rows: bool = True) -> State:
     """The state in a checkpoint, tensors on the CPU; one of an earlier schema is passed through `upgrade`.
 
-    Raises CheckpointError for a damaged checkpoint, NewerCheckpoint for one of a later version of rlgen.
+    Where not `rows`, those of ring buffers are not checked, and must not be read. Raises CheckpointError for a damaged
+    checkpoint, NewerCheckpoint for one of a later version of rlgen.
     """
-    schema = verify(folder)
+    schema = verify(folder, rows=rows)
     try:
-        plain = json.loads((folder / "state.json").read_text())
-        tensors = load_file(folder / "tensors.safetensors")
-        state = {name: _join(value, tensors) for name, value in plain.items()}
-        return upgrade(state) if upgrade and schema < SCHEMA else state
+        plain = files.parse(files.read_bytes(folder / PLAIN, LARGEST))
+        tensors = load_file(folder / TENSORS)
+        state = {name: _join(value, tensors, folder) for name, value in plain.items()}
+        return upgrade(state) if upgrade and schema < NAMED else state
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}") from None
 
@@ -83,16 +96,21 @@ def newest_first(folder: Path) -> list[Path]:
     return [path for _, path in sorted((pair for pair in found if pair[0] is not None), reverse=True)]
 
 
-def verify(folder: Path) -> int:
-    """The schema of a checkpoint. Raises CheckpointError unless every byte of `folder` is the one that was written."""
+def verify(folder: Path, *, rows: bool = True, digests: dict[tuple[int, ...], str] | None = None) -> int:
+    """The schema of a checkpoint. Raises CheckpointError unless every byte of `folder` is the one that was written.
+
+    Where not `rows`, of the rows of ring buffers only the sizes are compared. `digests` holds those of files that were
+    read before, by their identity: a file that several checkpoints share is read once.
+    """
     try:
-        manifest = (folder / "manifest.json").read_bytes()
-        schema = _schema(manifest)
+        manifest = files.read_bytes(folder / MANIFEST, LARGEST)
+        schema, claimed = _claims(manifest)
         if schema > SCHEMA:
             raise NewerCheckpoint(
                 f"{folder} has schema {schema} and this rlgen reads up to {SCHEMA}: install a newer rlgen"
             )
-        intact = manifest == _manifest(folder, schema)
+        unread = {} if rows else {name: sha256 for name, sha256 in claimed.items() if segments.is_segment(name)}
+        intact = manifest == _manifest(folder, schema, unread, digests)
     except OSError as error:
         raise CheckpointError(f"{folder} is not a complete checkpoint: {error}") from None
     if not intact:
@@ -100,61 +118,83 @@ def verify(folder: Path) -> int:
     return schema
 
 
-def _schema(manifest: bytes) -> int:
-    """The schema in a manifest; the current one where the manifest is unreadable, which then fails in `verify`."""
+def _before(folder: Path) -> Path | None:
+    """The newest checkpoint beside `folder` of an earlier time."""
+    time = time_of(folder.name)
+    earlier = (path for path in newest_first(folder.parent) if time is not None and int(path.name) < time)
+    return next(earlier, None)
+
+
+def _claims(manifest: bytes) -> tuple[int, dict[str, str]]:
+    """Schema and digests in a manifest; the current schema where it is unreadable, which then fails in `verify`."""
     try:
-        schema = json.loads(manifest)["schema"]
-    except (ValueError, KeyError, TypeError):
-        return SCHEMA
-    return schema if isinstance(schema, int) else SCHEMA
+        found = files.parse(manifest)
+        schema, digests = found["schema"], {name: str(entry["sha256"]) for name, entry in found["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return SCHEMA, {}
+    return (schema if isinstance(schema, int) else SCHEMA), digests
 
 
-def _manifest(folder: Path, schema: int) -> bytes:
-    """The manifest of an undamaged checkpoint, byte for byte."""
-    files = {
-        path.name: {"size": path.stat().st_size, "sha256": _digest(path)}
+def _manifest(
+    folder: Path,
+    schema: int,
+    known: Mapping[str, str] | None = None,
+    digests: dict[tuple[int, ...], str] | None = None,
+) -> bytes:
+    """The manifest of an undamaged checkpoint, byte for byte; `known` are digests by name that need no reading."""
+    known = known or {}
+    found = {
+        path.name: {"size": path.lstat().st_size, "sha256": known.get(path.name) or segments.digest(path, digests)}
         for path in sorted(folder.iterdir())
-        if path.name != "manifest.json"
+        if path.name != MANIFEST
     }
-    return json.dumps({"schema": schema, "files": files}, indent=1).encode()
+    return json.dumps({"schema": schema, "files": found}, indent=1).encode()
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+class _Found:
+    """The tensors and rings of a state, taken out of it by their paths."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self.rings: dict[str, tuple[Ring, dict[str, Any]]] = {}  # each with what stands in its place
+
+    def split(self, value: Any, path: str) -> Any:
+        """`value` as JSON; in the place of a tensor {"$tensor": path}, in that of a ring {"$ring": its segments}."""
+        if isinstance(value, Tensor):
+            while path in self.tensors:  # key "a.b" of one dict, key "b" within "a" of another
+                path += "'"
+            self.tensors[path] = value
+            return {"$tensor": path}
+        if isinstance(value, Ring):
+            description: dict[str, Any] = {}
+            self.rings[path] = value, description
+            return description
+        if isinstance(value, dict):
+            pairs = [(key, self.split(item, f"{path}.{key}")) for key, item in value.items()]
+            if all(isinstance(key, str) and not key.startswith("$") for key, _ in pairs):
+                return dict(pairs)
+            return {"$pairs": pairs}  # keys that are not strings: an optimiser has integers
+        if isinstance(value, list | tuple):
+            items = [self.split(item, f"{path}.{i}") for i, item in enumerate(value)]
+            return {"$tuple": items} if isinstance(value, tuple) else items
+        if isinstance(value, float) and not math.isfinite(value):
+            raise NotFinite(f"{path} is {value}, so it was not written")
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold")
 
 
-def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """`value` as JSON; its tensors are moved to `tensors`, with {"$tensor": path} in their place."""
-    if isinstance(value, Tensor):
-        while path in tensors:  # key "a.b" of one dict, key "b" within "a" of another
-            path += "'"
-        tensors[path] = value
-        return {"$tensor": path}
-    if isinstance(value, dict):
-        pairs = [(key, _split(item, f"{path}.{key}", tensors)) for key, item in value.items()]
-        if all(isinstance(key, str) and not key.startswith("$") for key, _ in pairs):
-            return dict(pairs)
-        return {"$pairs": pairs}  # keys that are not strings: an optimiser has integers
-    if isinstance(value, list | tuple):
-        items = [_split(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]
-        return {"$tuple": items} if isinstance(value, tuple) else items
-    if isinstance(value, float) and not math.isfinite(value):
-        raise NotFinite(f"{path} is {value}, so it was not written")
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold")
-
-
-def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
+def _join(value: Any, tensors: dict[str, Tensor], folder: Path) -> Any:
     if isinstance(value, list):
-        return [_join(item, tensors) for item in value]
+        return [_join(item, tensors, folder) for item in value]
     if not isinstance(value, dict):
         return value
     if "$tensor" in value:
         return tensors[value["$tensor"]]
+    if "$ring" in value:
+        return segments.Stored.of(folder, value["$ring"])
     if "$tuple" in value:
-        return tuple(_join(value["$tuple"], tensors))
+        return tuple(_join(value["$tuple"], tensors, folder))
     if "$pairs" in value:
-        return {key: _join(item, tensors) for key, item in value["$pairs"]}
-    return {key: _join(item, tensors) for key, item in value.items()}
+        return {key: _join(item, tensors, folder) for key, item in value["$pairs"]}
+    return {key: _join(item, tensors, folder) for key, item in value.items()}

@@ -10,10 +10,11 @@ import math
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from rlgen.core.errors import StorageError, UserError
 
@@ -23,6 +24,7 @@ BYTES = 1 << 22  # of a file that is read as a whole, by default
 VALUES = 1_500_000  # in a JSON document, at most: a value takes some 80 bytes of memory
 DEPTH = 64  # of nested JSON, at most
 DIGITS = 100  # of an integer in JSON, at most; the state of a random generator has 39
+THREADS = 16  # that flush files at the same time
 LEVELS, ENTRIES = 3, 200_000  # of a run folder that are searched for links, at most
 
 
@@ -34,7 +36,7 @@ class Refused(UserError, OSError):
         self.strerror = message  # what is shown of an OSError
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """The regular file `path`, opened for reading. Raises OSError without one, Refused for a link, pipe or device."""
     return os.fdopen(_descriptor(path, os.O_RDONLY), "rb")
 
@@ -166,6 +168,16 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_all(paths: Iterable[Path]) -> None:
+    """Flush files and folders to the disk at the same time: the file system writes them by one or two commits."""
+    from concurrent.futures import ThreadPoolExecutor  # late, for the start-up time of `rlgen runs`
+
+    waiting = list(paths)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in pool.map(sync, waiting):
+            pass
 
 
 def remove_folder(folder: Path) -> None:

@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import torch
 
-from rlgen.core import checkpoint, device, fingerprint, former_names, leftovers, logs, portraits, remaining
+from rlgen.core import checkpoint, checkpoints, device, fingerprint, leftovers, logs, portraits, remaining
 from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
-from rlgen.core.files import storing, sync
+from rlgen.core.files import storing
 from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
 from rlgen.core.metrics import broken_seeds, numbers, present, reduce_steps, rounded, stack
@@ -142,10 +142,9 @@ class Run(Folder, Stateful):
         try:
             folder.mkdir(exist_ok=True)
             self._write_rows()
-            for path in (*(self.directory / name for name in logs.WRITTEN), self.directory):
-                if path.exists():
-                    sync(path)
-            checkpoint.save(folder / f"{algorithm.time:09d}", {**algorithm.state_dict(), "run": self.state_dict()})
+            written = [path for name in logs.WRITTEN if (path := self.directory / name).exists()]
+            state = {**algorithm.state_dict(), "run": self.state_dict()}
+            checkpoint.save(folder / f"{algorithm.time:09d}", state, after=(*written, self.directory))
             self.describe(
                 time=algorithm.time,
                 seconds=round(self.seconds, 3),
@@ -175,7 +174,7 @@ class Run(Folder, Stateful):
     def _resume(self, algorithm: Algorithm) -> None:
         fingerprint.compare(self.name, self.info, algorithm)
         self.describe(fingerprint=fingerprint.of(algorithm))
-        saved = self.newest(type(algorithm))
+        saved = self._newest(type(algorithm), True)
         if saved is not None:
             with fitting(f"the checkpoint of {self.name}"):
                 self.load_state_dict(saved.pop("run"))
@@ -192,62 +191,24 @@ class Run(Folder, Stateful):
         portraits.thin(self.directory, self.portraits)
         self.started = clock.perf_counter()
 
-    def load(self, algorithm: Algorithm, which: str = "last", at: int | None = None) -> None:
+    def load(
+        self, algorithm: Algorithm, which: str = "last", at: int | None = None, *, experience: bool = False
+    ) -> None:
         """Restore `algorithm` from the `last` or `best` checkpoint; the folder is unchanged. Raises CheckpointError.
 
-        With `at` its weights and `time` alone, from the portrait nearest to this time.
+        What only further training needs, as the replay buffer, is read with `experience` alone. With `at` its weights
+        and `time` alone, from the portrait nearest to this time.
         """
         if at is not None:
             portraits.restore(self.directory, algorithm, at)
             fingerprint.compare(self.name, self.info, algorithm)
             return
-        saved = self.best_checkpoint(type(algorithm)) if which == "best" else self.newest(type(algorithm))
+        saved = (self._best if which == "best" else self._newest)(type(algorithm), experience)
         fingerprint.compare(self.name, self.info, algorithm)
         if saved is None:
             raise CheckpointError(f"{self.name} has no checkpoint: wait for the first, or train longer")
-        del saved["run"]
-        self._restore(saved, algorithm)
-
-    def newest(self, algorithm: type[Algorithm]) -> State | None:
-        """The state in the newest undamaged checkpoint, for this class of algorithm; None without any checkpoint.
-
-        Raises CheckpointError where all are damaged, or where a later version of rlgen wrote one.
-        """
-        folders = checkpoint.newest_first(self.directory / "checkpoints")
-        for folder in folders:
-            try:
-                return _load(folder, algorithm)
-            except NewerCheckpoint:
-                raise
-            except CheckpointError as error:
-                log.warning(f"{error}; trying the checkpoint before it")
-        if folders:
-            raise CheckpointError(
-                f"every checkpoint of {self.name} is damaged: train again, with `--config {self.directory}/run.json`"
-            )
-        if time := self.info.get("time"):
-            raise CheckpointError(
-                f"{self.name} was trained to {time:,} and its checkpoints are missing:"
-                f" train again, with `--config {self.directory}/run.json`"
-            )
-        return None
-
-    def best_checkpoint(self, algorithm: type[Algorithm]) -> State:
-        """The state in the checkpoint of the best evaluation.
-
-        Raises UserError without such an evaluation, CheckpointError where its checkpoint is missing or damaged.
-        """
-        time = self.info.get("best_time")
-        if time is None:
-            raise UserError(
-                f"{self.name} has no best checkpoint: no evaluation was scored and saved; use the last checkpoint"
-            )
-        try:
-            return _load(self.directory / "checkpoints" / f"{time:09d}", algorithm)
-        except NewerCheckpoint:
-            raise
-        except CheckpointError as error:
-            raise CheckpointError(f"the best checkpoint of {self.name}: {error}; use the last checkpoint") from None
+        unused = () if experience else getattr(algorithm, "experience", ())
+        self._restore({name: value for name, value in saved.items() if name not in ("run", *unused)}, algorithm)
 
     def state_dict(self) -> State:
         """The scores, the clock, the metrics of an unfinished row as tensors, and torch's global random streams."""
@@ -267,6 +228,33 @@ class Run(Folder, Stateful):
         absent = {"waited": 0, "portraits": [], "lines": {}, "rollbacks": 0, "planned": None}  # in earlier versions
         super().load_state_dict({**absent, **saved})
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
+
+    def _newest(self, algorithm: type[Algorithm], rows: bool) -> State | None:
+        """The state in the newest undamaged checkpoint; None before the first. Raises CheckpointError."""
+        found = checkpoints.newest(self.directory, algorithm, rows=rows)
+        if found is None and (time := self.info.get("time")):
+            raise CheckpointError(
+                f"{self.name} was trained to {time:,} and its checkpoints are missing:"
+                f" train again, with `--config {self.directory}/run.json`"
+            )
+        return found
+
+    def _best(self, algorithm: type[Algorithm], rows: bool) -> State:
+        """The state in the checkpoint of the best evaluation.
+
+        Raises UserError without such an evaluation, CheckpointError where its checkpoint is missing or damaged.
+        """
+        time = self.info.get("best_time")
+        if time is None:
+            raise UserError(
+                f"{self.name} has no best checkpoint: no evaluation was scored and saved; use the last checkpoint"
+            )
+        try:
+            return checkpoints.at(self.directory, time, algorithm, rows=rows)
+        except NewerCheckpoint:
+            raise
+        except CheckpointError as error:
+            raise CheckpointError(f"the best checkpoint of {self.name}: {error}; use the last checkpoint") from None
 
     def _grids(self) -> list[str] | None:
         """Names of the folders of pictures; None for a run of an earlier version, which did not record them."""
@@ -293,7 +281,3 @@ class Run(Folder, Stateful):
             raise StorageError(
                 f"cannot write {name} ({error.strerror}): make room, then `rlgen resume {self.directory}`"
             ) from None
-
-
-def _load(folder: Path, algorithm: type[Algorithm]) -> State:
-    return checkpoint.load(folder, lambda state: former_names.current_state(algorithm, state))

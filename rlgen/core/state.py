@@ -22,6 +22,7 @@ class Stateful:
     """
 
     state: ClassVar[tuple[str, ...]] = ()
+    experience: ClassVar[tuple[str, ...]] = ()  # those that only training needs: without them a state is for acting
     learned: ClassVar[tuple[str, ...]] = ()  # those that evaluations and predictions depend on; of a part, () is all
 
     def state_dict(self) -> State:
@@ -29,8 +30,11 @@ class Stateful:
         return {name: _save(getattr(self, name)) for name in self.state}
 
     def load_state_dict(self, saved: State) -> None:
-        """Restore the result of `state_dict`. Raises KeyError where names differ, ValueError where shapes do."""
-        if set(saved) != set(self.state):
+        """Restore the result of `state_dict`; where it lacks `experience`, all else, which suffices for acting.
+
+        Raises KeyError where names differ, ValueError where shapes do.
+        """
+        if set(saved) not in (set(self.state), set(self.state) - set(self.experience)):
             raise KeyError(f"{type(self).__name__} has the state {sorted(self.state)}, the checkpoint {sorted(saved)}")
         for name, value in saved.items():
             setattr(self, name, _load(getattr(self, name), value))

@@ -82,6 +82,6 @@ def _load(folder: Folder, trust: bool) -> tuple[Any, list[Finding]]:
     from rlgen import session
 
     try:
-        return session.restore(folder, trust=trust), []
+        return session.restore(folder, trust=trust, experience=True), []
     except UserError as error:
         return None, [Finding("cannot be loaded", "problem", str(error), 0)]

@@ -39,7 +39,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.permitted: set[str] = set()  # modules of environments that a person allowed
-        self.loaded: OrderedDict[tuple[str, int | None], Loaded] = OrderedDict()
+        self.loaded: OrderedDict[tuple[str, int | None, bool], Loaded] = OrderedDict()
 
     def answer(self, message: Json) -> Json:
         """`result` of the action of a message, or `error` as one line with the status of HTTP.
@@ -52,7 +52,7 @@ class Worker:
         names.PERMITTED = self.permitted
         try:
             action = ACTIONS[message["action"]]
-            loaded = self.load(message["run"], message["at"])
+            loaded = self.load(message["run"], message["at"], action.experience)
             return {"result": action.function(loaded.algorithm, message["request"], loaded.session)}
         except names.ModuleRefused as refused:
             if not message["allow"]:
@@ -72,15 +72,16 @@ class Worker:
             line = " ".join(f"{type(error).__name__}: {error}".split())
             return {"error": f"{message['action']} failed ({line[:300]}): a fault of rlgen", "status": 500}
 
-    def load(self, run: str, at: int | None) -> Loaded:
+    def load(self, run: str, at: int | None, experience: bool = False) -> Loaded:
         """The algorithm of a run at a time, the last by default; anew where its checkpoint was replaced.
 
-        With a session in progress, such as an episode that is played, later checkpoints of a training are left alone.
+        Its replay buffer is read with `experience` alone. With a session in progress, such as an episode in play, later
+        checkpoints of a training are left alone.
         """
-        key, stamp = (run, at), _stamp(Path(run), at)
+        key, stamp = (run, at, experience), _stamp(Path(run), at)
         known = self.loaded.get(key)
         if known is None or (known.stamp != stamp and not (at is None and known.session)):
-            known = self.loaded[key] = Loaded(_load(Path(run), at), stamp, Session(Path(run)))
+            known = self.loaded[key] = Loaded(_load(Path(run), at, experience), stamp, Session(Path(run)))
         self.loaded.move_to_end(key)
         while len(self.loaded) > LOADED:
             self.loaded.popitem(last=False)
@@ -105,11 +106,12 @@ def main() -> None:
     serve(sys.stdin.buffer, answers)
 
 
-def _load(directory: Path, at: int | None) -> Any:
+def _load(directory: Path, at: int | None, experience: bool) -> Any:
     import rlgen
     from rlgen.core.folder import Folder
 
-    return rlgen.load(Folder(directory), at=at, trust=True)  # as far as `permitted` goes
+    trust = True  # as far as `permitted` goes
+    return rlgen.load(Folder(directory), at=at, trust=trust, experience=experience)
 
 
 def _stamp(run: Path, at: int | None) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@ import torch
 
 from rlgen.agents.dqn import DQN
 from rlgen.agents.drqn import DRQN
+from rlgen.core.ring import Ring
 from rlgen.core.settings import Setup
 from tests.agents import tasks  # noqa: F401  # registers its environments
 from tests.envs import toy_environments  # noqa: F401  # likewise
@@ -46,6 +47,9 @@ def snapshot():
         elif isinstance(state, list | tuple):
             for number, value in enumerate(state):
                 yield from leaves(value, f"{path}/{number}")
+        elif isinstance(state, Ring):
+            rows = {"first": state.first, "end": state.end, **state.rows(state.first, state.end)}
+            yield from leaves(rows, path)
         else:
             yield path, state
 

@@ -207,10 +207,11 @@ def test_a_short_buffer_saves_its_rows_alone():
 
     for steps, rows in ((4, 4), (25, 10)):
         state = saved(steps)
-        columns = [state[name] for name in Replay.columns] + [state["frames"][name] for name in Frames.columns]
-        assert {len(x) for x in columns} == {(rows + 1) * 2}  # and the next observation of the newest step
+        assert set(state["newest"]) == {*Replay.columns, *Frames.columns}
+        assert {x.shape[:2] for x in state["newest"].values()} == {(2, 2)}  # the newest step, and what comes next
+        assert (state["rows"].first, state["rows"].end) == (steps - rows, steps - 1)
     assert saved(4)["priorities"].shape == (2, 5)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match="rows 0 to 7, of 6 places"):
         Experience(5, 2, n=3, alpha=0.5).replay.load_state_dict(saved(8))
     with pytest.raises(KeyError, match="priorities"):
         Experience(10, 2, n=3).replay.load_state_dict(saved(8))

@@ -104,5 +104,5 @@ def test_without_a_replay_buffer_there_is_a_clear_line(build):
     table = QLearning("FrozenLake", TableSettings(), Setup(seed=0, threads=1))
     with pytest.raises(UserError, match="has no replay buffer"):
         surprise(table, 10)
-    with pytest.raises(UserError, match=r"is empty: .* not of a portrait"):
+    with pytest.raises(UserError, match=r"is empty: .* a portrait has none"):
         surprise(build(), 10)

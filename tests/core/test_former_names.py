@@ -119,24 +119,26 @@ def test_no_pair_is_of_a_current_name():
         assert not set(table) & set(table.values())
 
 
-def test_only_an_earlier_schema_is_upgraded(tmp_path, monkeypatch):
+def test_only_a_schema_with_former_names_is_upgraded(tmp_path, monkeypatch):
     def upgrade(state):
         return {"upgraded": state}
 
     state = {"x": torch.ones(2), "time": 3}
     checkpoint.save(tmp_path / "new", state)
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "SCHEMA", 1)
-        checkpoint.save(tmp_path / "old", state)
+    for schema in (1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "SCHEMA", schema)
+            checkpoint.save(tmp_path / str(schema), state)
     assert checkpoint.load(tmp_path / "new", upgrade)["time"] == 3
-    assert checkpoint.load(tmp_path / "old", upgrade)["upgraded"]["time"] == 3
-    assert (checkpoint.verify(tmp_path / "old"), checkpoint.verify(tmp_path / "new")) == (1, checkpoint.SCHEMA)
+    assert checkpoint.load(tmp_path / "2", upgrade)["time"] == 3  # as today but for ring buffers
+    assert checkpoint.load(tmp_path / "1", upgrade)["upgraded"]["time"] == 3
+    assert [checkpoint.verify(tmp_path / name) for name in ("1", "2", "new")] == [1, 2, checkpoint.SCHEMA]
 
 
 def test_a_later_schema_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "SCHEMA", checkpoint.SCHEMA + 1)
         checkpoint.save(tmp_path / "3", {"time": 3})
-    with pytest.raises(NewerCheckpoint, match="has schema 3 and this rlgen reads up to 2: install a newer rlgen") as e:
+    with pytest.raises(NewerCheckpoint, match="has schema 4 and this rlgen reads up to 3: install a newer rlgen") as e:
         checkpoint.load(tmp_path / "3")
     assert isinstance(e.value, CheckpointError)

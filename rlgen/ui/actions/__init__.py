@@ -27,6 +27,7 @@ class Action:
     lives: str  # module:function in this package
     panel: str = ""  # of a run that offers this panel; "" for every run
     seconds: float = 30.0  # an action that takes longer is stopped
+    experience: bool = False  # whether it needs what only further training needs otherwise, the replay buffer
 
     @property
     def function(self) -> Function:
@@ -60,5 +61,5 @@ ACTIONS: dict[str, Action] = {
     "frames": Action("agents:frames", "thinking", 120),
     "take-over": Action("take_over:take_over", "takeover", 60),
     "what-if": Action("what_if:what_if", "whatif", 120),
-    "replay": Action("replay:replay", "replay", 120),
+    "replay": Action("replay:replay", "replay", 120, experience=True),
 }
