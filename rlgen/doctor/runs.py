@@ -55,9 +55,10 @@ def _files(folder: Folder) -> Iterator[Finding]:
 
     again = f"rlgen resume {folder.directory}"
     checkpoints = checkpoint.newest_first(folder.directory / "checkpoints")
+    digests: dict[tuple[int, ...], str] = {}  # of files, which checkpoints share
     for path in checkpoints:
         try:
-            checkpoint.verify(path)
+            checkpoint.verify(path, digests=digests)
         except CheckpointError as error:
             yield Finding("damaged checkpoint", "problem", str(error), int(path.name), again)
     if not checkpoints and not folder.locked():

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from rlgen.core import checkpoint
+from rlgen.core.segments import Stored
 
 IGNORED = ("run.lock", "log.txt", "files.json")  # digests, and the lines of log.txt, depend on the clock
 CLOCK = {"created", "updated", "seconds", "pid", "memory", "sha256"}  # of run.json and of lesson.json
@@ -60,6 +61,10 @@ def _digests(name: str, value: Any, found: Outcome) -> None:
     elif isinstance(value, torch.Tensor):
         data = value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
         found[name] = f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(data).hexdigest()}"
+    elif isinstance(value, Stored):  # rows of a ring buffer, in whatever files
+        pieces = [columns for _, columns in value.pieces()]
+        rows = {column: torch.cat([each[column] for each in pieces]) for column in (pieces or [{}])[0]}
+        _digests(name, {"first": value.first, "end": value.end, **rows}, found)
     else:
         found[name] = repr(value)
 
