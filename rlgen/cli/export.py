@@ -1,11 +1,13 @@
 """`rlgen export`: the log of a run for other programs."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rlgen.cli.options import Run, Runs, examples
+from rlgen.core.description import logged
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 
@@ -39,6 +41,8 @@ def export(
     from rlgen.report import event_files
     from rlgen.report import export as tables
 
+    if lost := folder.log().lost(logged(folder.info, "metrics.jsonl")):
+        print(f"{lost:,} line{'s' * (lost > 1)} of the log damaged or missing: left out", file=sys.stderr)
     for name in chosen:
         path = out or folder.directory / ("tensorboard" if name == "tensorboard" else f"metrics.{name}")
         if name != "tensorboard":

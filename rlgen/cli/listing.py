@@ -61,10 +61,9 @@ def list_runs(
     json_: Json = False,
 ) -> None:
     """List all runs: status, progress, best score, age, tags, note. A run whose run.json cannot be read is named."""
-    folders, unreadable = Folder.sorted(runs)
+    described, unreadable = Folder.described(runs)
     rows = []
-    for folder in folders:
-        info = folder.info
+    for folder, info in described:
         lacking = [name for name in NEEDED if name not in info]
         if lacking or "budget" not in info["plan"]:
             unreadable[folder.name] = f"{folder.directory / 'run.json'} lacks {', '.join(lacking) or 'a budget'}"

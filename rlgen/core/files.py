@@ -256,6 +256,8 @@ def _deeper(value: Any, depth: int) -> bool:
     """Whether lists and objects are nested more than `depth` deep."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(depth):
+        if not level:
+            return False
         parts = (part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer))
         level = [part for part in parts if isinstance(part, dict | list)]
     return bool(level)

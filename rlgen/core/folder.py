@@ -129,7 +129,14 @@ class Folder:
     @classmethod
     def sorted(cls, runs: Path) -> tuple[list[Self], dict[str, str]]:
         """The readable runs in `runs`, the oldest first, and why others are unreadable, by name."""
-        readable, unreadable = [], {}
+        described, unreadable = cls.described(runs)
+        return [folder for folder, _ in described], unreadable
+
+    @classmethod
+    def described(cls, runs: Path) -> tuple[list[tuple[Self, dict[str, Any]]], dict[str, str]]:
+        """Those of `sorted`, each readable one with its `info`."""
+        readable: list[tuple[Self, dict[str, Any]]] = []
+        unreadable = {}
         for path in cls.directories(runs):
             folder = cls(path)
             try:
@@ -140,8 +147,8 @@ class Folder:
             if wrong := description.fault(info):
                 unreadable[path.name] = f"{path / description.FILE}: {wrong}; repair it, or remove the folder"
             else:
-                readable.append((info["created"], folder))
-        return [folder for _, folder in sorted(readable, key=lambda pair: pair[0])], dict(sorted(unreadable.items()))
+                readable.append((folder, {**info, **labels.read(path)}))
+        return sorted(readable, key=lambda pair: str(pair[1]["created"])), dict(sorted(unreadable.items()))
 
     @staticmethod
     def directories(runs: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rlgen import catalog, kinds
+from rlgen.core.description import logged
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 from rlgen.core.tail import Tail
@@ -70,6 +71,8 @@ class View:
         info = self.info
         line = Text(no_wrap=True).append(visible(self.folder.name), "bold")
         line.append(visible(f"  {info.get('algorithm')} on {info.get('task')}  {self.status}"))
+        if lost := self.metrics.lost(logged(self.info, "metrics.jsonl")):
+            line.append(f"  {lost:,} line{'s' * (lost > 1)} of the log damaged or missing", "red")
         line.truncate(width)
         return line
 
