@@ -10,6 +10,7 @@ from rlgen.cli.inspect import load_for
 from rlgen.cli.options import Checkpoint, Json, Run, Runs, Seed, Trust, examples, number
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.files import refuse_link
+from rlgen.core.terminal import show
 
 METHODS = (
     "saliency", "guided", "occlusion", "gradcam", "integrated", "smooth", "ascent", "filters", "strongest", "features",
@@ -85,7 +86,7 @@ def explain(
     if json_:
         print(json.dumps(explanation.as_json(results)))
     else:
-        print("\n".join(explanation.lines(results)))
+        show(*explanation.lines(results))
 
 
 def _methods(text: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from rlgen.cli.options import Run, Runs, examples
 from rlgen.core.description import logged
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
+from rlgen.core.terminal import show
 
 
 def register(app: typer.Typer, panel: str) -> None:
@@ -47,8 +48,8 @@ def export(
         path = out or folder.directory / ("tensorboard" if name == "tensorboard" else f"metrics.{name}")
         if name != "tensorboard":
             (tables.write_csv if name == "csv" else tables.write_parquet)(folder, path)
-            print(path)
+            show(path)
         elif event_files.EventFiles(folder, path).export():
-            print(f"{path}  shown by: tensorboard --logdir {path}")
+            show(f"{path}  shown by: tensorboard --logdir {path}")
         else:
             raise UserError(f"{folder.name} has no metrics yet: its log is written during the training")

@@ -15,6 +15,7 @@ from rlgen.core.failures import kept_in
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
 from rlgen.core.tables import table
+from rlgen.core.terminal import show
 
 SHOWN = 1_024  # samples in a picture, at most
 
@@ -93,7 +94,7 @@ def sample(
         with activity("drawing"):
             grid = evaluation.grid(model, what, seed)
         pictures.write_png(pictures.draw(grid, scale=scale), path)
-        print(path)
+        show(path)
         return
     with ExitStack() as stack:
         kept = None  # a file of all images, of which memory holds a part
@@ -108,8 +109,8 @@ def sample(
     grid = evaluation.grid_of_samples(model, np.concatenate(shown), label)
     pictures.write_png(pictures.draw(grid, scale=scale), path)
     if count > SHOWN:
-        print(f"{path} shows the first {SHOWN:,}{'' if npy else '; --npy keeps all'}", file=sys.stderr)
-    print(path)
+        show(f"{path} shows the first {SHOWN:,}{'' if npy else '; --npy keeps all'}", error=True)
+    show(path)
 
 
 def probe_codes(
@@ -204,4 +205,4 @@ def suffixed(path: Path, *suffixes: str) -> Path:
 
 
 def _print(lines: list[str]) -> None:
-    print("\n".join(lines))
+    show(*lines)

@@ -15,7 +15,7 @@ from rlgen.cli.options import Json, Runs, examples
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.folder import Folder
 from rlgen.core.tables import table
-from rlgen.core.terminal import visible
+from rlgen.core.terminal import show, visible
 
 Table = tuple[list[str], list[list[str]]]  # heads of the columns, and rows
 WIDTH = 78  # columns of the short list
@@ -196,4 +196,4 @@ def _age(seconds: int) -> str:
 
 
 def _print(lines: list[str]) -> None:
-    print("\n".join(lines))
+    show(*lines)

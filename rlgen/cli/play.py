@@ -12,6 +12,7 @@ from rlgen.cli.options import Checkpoint, Run, Runs, Seed, Trust, at_least, exam
 from rlgen.core.errors import UserError
 from rlgen.core.failures import NAME, kept_in
 from rlgen.core.folder import Folder
+from rlgen.core.terminal import show
 from rlgen.core.trust import check
 
 ALL = -1  # in place of a step: several ages
@@ -89,7 +90,7 @@ def play(
         with activity("recording"), kept_in(folder.directory):
             frames, returns, fps = evaluation.record(agent, episodes, seed)
             video.write(frames, path, fps)
-    print(f"{path}  return {', '.join(f'{x:,.1f}' if abs(x) >= 10 else f'{x:.3f}' for x in returns)}")
+    show(f"{path}  return {', '.join(f'{x:,.1f}' if abs(x) >= 10 else f'{x:.3f}' for x in returns)}")
 
 
 def _repeat(file: Path, out: Path | None, trust: bool) -> None:
@@ -110,7 +111,7 @@ def _repeat(file: Path, out: Path | None, trust: bool) -> None:
         if first is not None:
             video.write(chain([first], frames), path, played.fps)
     steps = f"{len(played.rewards):,} of {len(episode.actions):,} steps  return {sum(played.rewards):,.6g}"
-    print(f"{path if first is not None else f'{played.name} draws no pictures'}  {steps}")
+    show(f"{path if first is not None else f'{played.name} draws no pictures'}  {steps}")
     if played.failure is not None:
         raise played.failure
     print("the episode did not fail again: its environment has changed, or is not deterministic", file=sys.stderr)

@@ -1,7 +1,6 @@
 """`rlgen predict`: pictures of one's own, classified by a trained classifier."""
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from rlgen.cli.inspect import load_for
 from rlgen.cli.options import Checkpoint, Json, Runs, examples, number
 from rlgen.core.errors import DataError, UserError
 from rlgen.core.tables import table
+from rlgen.core.terminal import show
 
 if TYPE_CHECKING:
     from rlgen.data.picture_files import PictureFile
@@ -56,7 +56,7 @@ def predict(
         print(json.dumps(result))
     else:
         if rows:
-            print("\n".join(_table(rows, min(top, len(classifier.classes)))))
+            show(*_table(rows, min(top, len(classifier.classes))))
         if accuracy:
             low, high = accuracy["ci95"]
             print(
@@ -64,7 +64,7 @@ def predict(
                 f" 95 % interval {low:.2%} to {high:.2%}"
             )
         for row in unreadable:
-            print(f"error: {row['file']} cannot be read as an image: {row['reason']}", file=sys.stderr)
+            show(f"error: {row['file']} cannot be read as an image: {row['reason']}", error=True)
     if unreadable:
         raise typer.Exit(DataError.code)
 

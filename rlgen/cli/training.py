@@ -14,6 +14,7 @@ from rlgen.cli.options import Json, Quiet, Run, Runs, Trust, examples, number, w
 from rlgen.core.config import read_file
 from rlgen.core.errors import Diverged, Interrupted
 from rlgen.core.folder import Folder
+from rlgen.core.terminal import show
 
 if TYPE_CHECKING:
     from rlgen.session import Session
@@ -181,16 +182,16 @@ def train_session(session: "Session", quiet: bool, json_: bool) -> None:
     if json_:
         _print_json(run, **report.values)
     elif quiet:
-        print(run.directory)
+        show(run.directory)
     else:
         from rlgen.core.fit import ended_early
 
-        print("", *report.lines, sep="\n")
+        show("", *report.lines)
         early = f", {ended_early(run, session.plan)}" if info["time"] < session.plan.budget else ""
         print(f"trained {info['time']:,} {entry.kind.unit} in {info['seconds']:,.1f} s{early}")
         files = sorted(path.name for path in run.directory.iterdir() if path.name != "run.lock")
-        print(f"files   {'  '.join(files)}")
-        print(f"next    {'   '.join(f'rlgen {verb} {run.directory}' for verb in entry.kind.verbs)}")
+        show(f"files   {'  '.join(files)}")
+        show(f"next    {'   '.join(f'rlgen {verb} {run.directory}' for verb in entry.kind.verbs)}")
 
 
 def _print_json(run: Folder, **scores: Any) -> None:

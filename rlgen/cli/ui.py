@@ -1,7 +1,6 @@
 """`rlgen ui` and `rlgen report`: runs on a page, in a browser or as one file. Imports no torch."""
 
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from rlgen.cli.options import Runs, at_least, examples, output
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
+from rlgen.core.terminal import show
 
 
 def register(app: typer.Typer, panel: str) -> None:
@@ -72,5 +72,5 @@ def report(
         raise UserError(f"--out {out}: its name must end in .html")
     notes = inlining.write([Folder.find(runs, name).directory for name in names], out)
     for note in notes:
-        print(f"left out: {note}", file=sys.stderr)
-    print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
+        show(f"left out: {note}", error=True)
+    show(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
