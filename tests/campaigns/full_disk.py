@@ -281,7 +281,7 @@ def main():
             if [str(part) for part in case][: len(only)] == only
         ]  # fmt: skip
         if given.count and given.count < len(cases):
-            cases = sorted(random.Random(given.seed).sample(cases, given.count))
+            cases = random.Random(given.seed).sample(cases, given.count)
         for case in cases:
             tries += 1
             if found := campaign.attempt(*case):
