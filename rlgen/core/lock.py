@@ -22,8 +22,10 @@ def held(directory: Path) -> bool:
     try:
         with FileLock(directory / FILE, timeout=0):
             return False
-    except (Timeout, OSError):
+    except Timeout:
         return True
+    except OSError:  # a read-only disk, or a folder of somebody else
+        return _held_by_another(directory / FILE)
 
 
 def acquire(directory: Path) -> "BaseFileLock | None":
@@ -42,3 +44,15 @@ def acquire(directory: Path) -> "BaseFileLock | None":
     except OSError as error:
         raise StorageError(f"cannot lock {directory} ({error.strerror}): its disk must be writable") from None
     return lock
+
+
+def _held_by_another(path: Path) -> bool:
+    """Whether a lock is held that this process can only read; True where the system cannot tell."""
+    try:
+        import fcntl
+
+        with files.opened(path) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except (ImportError, OSError):
+        return True
