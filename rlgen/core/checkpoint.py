@@ -57,12 +57,12 @@ def save(folder: Path, state: State, *, durable: bool = True, after: Iterable[Pa
         digests: dict[str, str] = {}
         shared = segments.Shared(_before(folder) if found.rings else None)
         for key, (ring, description) in found.rings.items():
-            description["$ring"] = segments.write(partial, key, ring, shared, digests)
+            description["$ring"] = segments.write(partial, key, ring, shared, digests, durable=durable)
         save_file({key: t.detach().cpu().contiguous() for key, t in found.tensors.items()}, partial / TENSORS)
         (partial / PLAIN).write_text(json.dumps(plain, allow_nan=False))
         (partial / MANIFEST).write_bytes(_manifest(partial, SCHEMA, digests))
         if durable:
-            new = (path for path in partial.iterdir() if path.name not in shared.linked)
+            new = (path for path in partial.iterdir() if path.name not in shared.flushed)
             sync_all((*after, *new, partial))
         partial.rename(folder)
         if durable:

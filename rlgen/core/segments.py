@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ class Shared:
     """The segments of an earlier checkpoint of the same training, which a new one may link to."""
 
     def __init__(self, earlier: Path | None) -> None:
-        self.linked: set[str] = set()  # names of the segments that were
+        self.flushed: set[str] = set()  # names of segments of the new one that are on the disk
         self._found: dict[tuple[str, int], tuple[Path, Segment, dict[str, Any]]] = {}  # by ring and last row + 1
         if earlier is None:
             return
@@ -98,16 +99,19 @@ class Shared:
             if segment.first > first or path.lstat().st_size != entry["size"]:
                 return None
             os.link(path, folder / segment.name, follow_symlinks=False)
-            self.linked.add(segment.name)
+            self.flushed.add(segment.name)
             return segment, str(entry["sha256"])
         except (OSError, KeyError, TypeError, NotImplementedError):  # FAT has no links, ext4 at most 65,000 of a file
             return None
 
 
-def write(folder: Path, name: str, ring: Ring, shared: Shared, digests: dict[str, str]) -> dict[str, Any]:
+def write(
+    folder: Path, name: str, ring: Ring, shared: Shared, digests: dict[str, str], *, durable: bool
+) -> dict[str, Any]:
     """Link or write the final rows of `ring`; `digests` receives those of its files. Returns their description as JSON.
 
-    Raises NotFinite for a new value that is not finite.
+    Where `durable`, segments of which there are several are flushed to the disk while others are written, and join
+    `shared.flushed`. Raises NotFinite for a new value that is not finite.
     """
     rows, found, new = max(1, SEGMENT_BYTES // max(1, ring.row_bytes)), [], []
     for begin in range(ring.first // rows * rows, ring.end, rows):
@@ -118,9 +122,13 @@ def write(folder: Path, name: str, ring: Ring, shared: Shared, digests: dict[str
             segment = Segment(f"{name}{MARK}{first}-{end}{SUFFIX}", first, end)
             new.append(segment)
         found.append([segment.name, segment.first, segment.end])
-    with ThreadPoolExecutor(THREADS) as pool:  # one hashes while another writes
-        written = pool.map(lambda each: _write(folder / each.name, ring.rows(each.first, each.end)), new)
-        digests.update(zip((each.name for each in new), written, strict=True))
+    if len(new) == 1:
+        digests[new[0].name] = _write(folder / new[0].name, ring.rows(new[0].first, new[0].end), flush=False)
+    elif new:
+        with ThreadPoolExecutor(THREADS) as pool:  # one hashes while another writes
+            paths, columns = [folder / each.name for each in new], (ring.rows(each.first, each.end) for each in new)
+            digests.update(zip((p.name for p in paths), pool.map(_write, paths, columns, repeat(durable)), strict=True))
+        shared.flushed.update(path.name for path in paths if durable)
     return {"first": ring.first, "end": ring.end, "segments": found}
 
 
@@ -142,10 +150,13 @@ def digest(path: Path, known: dict[tuple[int, ...], str] | None = None) -> str:
     return found
 
 
-def _write(path: Path, rows: Columns) -> str:
-    """Write a segment; returns its digest."""
+def _write(path: Path, rows: Columns, flush: bool) -> str:
+    """Write a segment, and flush it to the disk; returns its digest."""
     for name, x in rows.items():
         if x.is_floating_point() and not bool(torch.isfinite(x).all()):
             raise NotFinite(f"{name} of {path.name} holds values that are not finite, so it was not written")
     save_file({name: x.detach().cpu().contiguous() for name, x in rows.items()}, path)
-    return digest(path)
+    found = digest(path)
+    if flush:
+        files.sync(path)
+    return found

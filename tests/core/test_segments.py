@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from rlgen.core import checkpoint, segments
 from rlgen.core.errors import CheckpointError, NotFinite
 from rlgen.core.ring import Ring
+from tests.core.test_checkpoint import Fault
 
 ROW = 40  # bytes of a row of `state`
 CAPACITY = 20
@@ -97,6 +99,20 @@ def test_a_shared_file_is_neither_written_nor_hashed_nor_flushed_again(tmp_path,
     assert len(old) == 4
     assert new <= set(synced)
     assert not old & set(synced)
+
+
+@pytest.mark.parametrize("end", [3, 18])
+def test_new_segments_are_on_the_disk_before_the_checkpoint(tmp_path, monkeypatch, end):
+    synced, rename = [], Path.rename
+
+    def spy(path, target):
+        assert {each.stat().st_ino for each in (*path.iterdir(), path)} <= set(synced)
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.fstat(number).st_ino))
+    monkeypatch.setattr(Path, "rename", spy)
+    checkpoint.save(at(tmp_path, end), state(end))
+    assert len(synced) == len(set(synced))
 
 
 def test_without_hard_links_everything_is_written(tmp_path, monkeypatch):
@@ -247,3 +263,36 @@ def test_a_crash_while_segments_are_written_leaves_the_older_checkpoint(tmp_path
         assert fatal > len(calls) > 4
         assert same(newer, 30)
     assert same(older, 9)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_crash_at_any_point_leaves_the_older_checkpoints(tmp_path, monkeypatch, error, killed):
+    monkeypatch.setattr(segments, "THREADS", 1)
+    monkeypatch.setattr(segments.files, "THREADS", 1)
+    for end in (6, 9):
+        checkpoint.save(at(tmp_path, end), state(end))
+    for fatal in range(1, 100):
+        with pytest.MonkeyPatch.context() as patch:
+            fault = Fault(patch, fatal, error, killed)
+            patch.setattr(os, "link", fault.wrap(os.link))
+            patch.setattr(segments, "save_file", fault.wrap(segments.save_file))
+            try:
+                checkpoint.save(at(tmp_path, 15), state(15))
+                failed = False
+            except type(error):
+                failed = True
+        assert same(at(tmp_path, 6), 6)
+        assert same(at(tmp_path, 9), 9)
+        if at(tmp_path, 15).exists():
+            assert same(at(tmp_path, 15), 15)
+            shutil.rmtree(at(tmp_path, 15))
+        elif not killed:
+            assert sorted(p.name for p in tmp_path.iterdir()) == ["000000006", "000000009"]
+        if not failed:
+            break
+    assert fault.calls > 15
+    for old in (6, 9):  # a checkpoint needs none of those whose files it shares
+        checkpoint.save(at(tmp_path, 15), state(15))
+        shutil.rmtree(at(tmp_path, old))
+    assert same(at(tmp_path, 15), 15)
