@@ -14,20 +14,23 @@ def newest(directory: Path, algorithm: type, *, rows: bool = True) -> State | No
     """The state in the newest undamaged checkpoint of a run, for this class of algorithm; None without any checkpoint.
 
     Where not `rows`, those of ring buffers are neither checked nor read. Raises CheckpointError where all are damaged,
-    or where a later version of rlgen wrote one.
+    or where a later version of rlgen wrote one. One that another process deletes meanwhile is not damaged: that process
+    trains, and there is a newer one.
     """
-    folders = checkpoint.newest_first(directory / "checkpoints")
-    for folder in folders:
+    tried: set[Path] = set()
+    while left := [p for p in checkpoint.newest_first(directory / "checkpoints") if p not in tried]:
+        tried.add(left[0])
         try:
-            return _load(folder, algorithm, rows)
+            return _load(left[0], algorithm, rows)
         except NewerCheckpoint:
             raise
         except CheckpointError as error:
-            log.warning(f"{error}; trying the checkpoint before it")
-    if not folders:
+            if left[0].exists():
+                log.warning(f"{error}; trying the checkpoint before it")
+    if not tried:
         return None
     way = f"train again, with `--config {directory}/run.json`"
-    if rows and any(map(_acts, folders)):
+    if rows and any(map(_acts, tried)):
         way += "; its weights are whole, so that `rlgen eval` and `rlgen play` work"
     raise CheckpointError(f"every checkpoint of {directory.name} is damaged: {way}")
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from rlgen.core import checkpoint
 from rlgen.core.errors import CheckpointError, Diverged, StorageError, UserError
-from rlgen.core.files import json_object, read_bytes, replacing
+from rlgen.core.files import json_object, read_bytes, remove_folder, replacing
 from rlgen.core.optim.optimization import optimizations
 from rlgen.core.optim.settings import SECOND_ORDER
 
@@ -121,8 +120,8 @@ def discard_after(checkpoints: Path, time: int | None) -> None:
             checkpoint.verify(checkpoints / f"{time:09d}")
             for folder in checkpoint.newest_first(checkpoints):
                 if int(folder.name) > time:
-                    shutil.rmtree(folder)
-    except CheckpointError:
+                    remove_folder(folder)
+    except (CheckpointError, OSError):
         pass  # the newest that is undamaged, then
 
 

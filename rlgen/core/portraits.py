@@ -51,6 +51,9 @@ def restore(directory: Path, algorithm: Any, at: int) -> None:
     except NewerCheckpoint:
         raise
     except CheckpointError as error:
+        if time not in times(directory):  # the process that trains has thinned it
+            restore(directory, algorithm, at)
+            return
         instead = f"another time, such as {others[-1]}, or " if others else ""
         raise CheckpointError(
             f"the portrait of {directory.name} at {time:,}: {error}; use {instead}a checkpoint"

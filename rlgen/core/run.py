@@ -254,6 +254,8 @@ class Run(Folder, Stateful):
         except NewerCheckpoint:
             raise
         except CheckpointError as error:
+            if self.info.get("best_time") != time:  # the process that trains has found a better one
+                return self._best(algorithm, rows)
             raise CheckpointError(f"the best checkpoint of {self.name}: {error}; use the last checkpoint") from None
 
     def _grids(self) -> list[str] | None:
