@@ -82,15 +82,22 @@ def straight(tmp_path_factory):
     return finish(prepare("dqn", "CartPole", given, runs=tmp_path_factory.mktemp("straight")))
 
 
-def test_a_run_stopped_in_every_way_equals_an_uninterrupted_one(tmp_path, straight):
-    """Killed before, during and after a checkpoint, then SIGTERM and SIGINT, resumed each time."""
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [signal.SIGKILL, signal.SIGTERM],
+        pytest.param([signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT], marks=pytest.mark.slow),
+    ],
+    ids=["two", "five"],
+)
+def test_a_run_stopped_in_every_way_equals_an_uninterrupted_one(tmp_path, straight, numbers):
+    """Killed during a checkpoint, before and after one, then SIGTERM and SIGINT, resumed each time."""
     run, draw = tmp_path / "run", random.Random(0)
-    more = [draw.randrange(1, 10) for _ in range(5)]
     process = begin(tmp_path, "run")
-    for i, number in enumerate([signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT]):
+    for i, number in enumerate(numbers):
         before = lines(run)
-        happened = (lambda: lines(run) >= 1, lambda: saving(run), *[lambda n=before + more[i]: lines(run) >= n] * 3)[i]
-        wait(process, happened)
+        more = before + draw.randrange(1, 10)
+        wait(process, (lambda: saving(run)) if i == 0 else lambda more=more: lines(run) >= more)
         code, errors = stop(process, number)
         if number == signal.SIGKILL:
             assert (code, errors) == (-signal.SIGKILL, "")
@@ -102,7 +109,7 @@ def test_a_run_stopped_in_every_way_equals_an_uninterrupted_one(tmp_path, straig
             newest = checkpoint.newest_first(run / "checkpoints")[0]
             checkpoint.verify(newest)
             assert int(newest.name) == Folder(run).info["time"] < BUDGET
-        if number != signal.SIGINT:
+        if i + 1 < len(numbers):
             process = rlgen("resume", "run", "--runs", tmp_path)
     assert same(finish(reopen(Folder(run), {})), straight)
     assert Folder(run).status == "finished"
@@ -113,6 +120,7 @@ def contents(run):
     return {path.relative_to(run): path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow  # within one process: tests/test_session.py
 def test_a_refused_resume_writes_nothing_into_the_folder_of_a_run_in_training(tmp_path):
     given = {name.replace("-", "_"): value for name, value in OPTIONS.items()}
     run = prepare("dqn", "CartPole", given, runs=tmp_path, name="run").run
