@@ -42,6 +42,7 @@ MLP = {**NETWORK, **MODEL_PLAN, "network": "mlp", "validation": 0.3}
 LINEAR = {"network": "linear", "batch": 100, "threads": 1, "validation": 0.3}
 MEMBERS = {"mlp": MLP, "linear": {**LINEAR, **MODEL_PLAN}}
 LESSON = "mine.toml"
+OF_RUNS = {"stack", "transfer", "lesson"}  # cases that start from files of `sources`
 Work = Callable[[Path], object]
 
 
@@ -137,16 +138,19 @@ class Campaign:
 
     folder: Path
     draw: random.Random
+    only: list[str] = field(default_factory=list)  # names of cases; none: all
     cases: dict[str, Case] = field(init=False)
     hits: Counter[str] = field(default_factory=Counter)  # by what points have in common
 
     def __post_init__(self) -> None:
         before = self.folder / "before"
         before.mkdir()
-        prepared = victims.run(lambda: sources(before), Watch(self.folder))
-        assert prepared.code == 0, prepared.errors
-        victims.imported(prepared.modules)
-        self.cases = all_cases(before)
+        every = all_cases(before)
+        self.cases = {name: case for name, case in every.items() if not self.only or name in self.only}
+        if self.cases.keys() & OF_RUNS:
+            prepared = victims.run(lambda: sources(before), Watch(self.folder))
+            assert prepared.code == 0, prepared.errors
+            victims.imported(prepared.modules)
 
     def straight(self, case: Case) -> str:
         """Train without a kill, once; returns an error or nothing."""
@@ -239,8 +243,8 @@ def command_line(folder: Path, delay: float | None, expected: Outcome | None = N
 
 def campaign(seed: int, count: int, folder: Path, only: list[str], commands: int) -> tuple[int, int]:
     """Kill `count` trainings; prints a line for each that lost something. Returns how many tries and how many lost."""
-    made, tries, lost = Campaign(folder, random.Random(seed)), 0, 0
-    names = [name for name in made.cases if not only or name in only]
+    made, tries, lost = Campaign(folder, random.Random(seed), only), 0, 0
+    names = list(made.cases)
     made.draw.shuffle(names)
     for number in range(count - commands):
         case = made.cases[names[number % len(names)]]
@@ -284,7 +288,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.runs or Path(temporary)
         if given.kill:
-            made = Campaign(folder, random.Random(given.seed))
+            made = Campaign(folder, random.Random(given.seed), given.case)
             case = made.cases[given.case[0]]
             kills = [Kill.parse(text) for text in given.kill.split(",")]
             message = made.straight(case) or made.attempt(case, kills)

@@ -26,7 +26,7 @@ from rlgen.core.progress import Progress
 LOG = "log.txt"  # written by the clock, from the thread of a display
 OPERATIONS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 PACKAGES = ("rlgen.", "gymnasium.", "matplotlib.", "scipy.", "sklearn.", "rich.", "PIL.", "torch.", "pydantic.")
-LIMIT = 300.0  # seconds after which a process hangs
+LIMIT = 1200.0  # seconds after which a process hangs, on a busy machine as well
 
 
 class Point(NamedTuple):
