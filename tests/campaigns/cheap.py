@@ -73,6 +73,7 @@ class Found:
     """What was measured."""
 
     stalls: list[float] = field(default_factory=list)  # seconds
+    computing: list[float] = field(default_factory=list)  # seconds of all cores, without waiting for them or the disk
     first: float = 0.0  # seconds of the first save
     written: list[int] = field(default_factory=list)  # bytes of files that no earlier checkpoint holds
     held: int = 0  # bytes of a checkpoint
@@ -98,9 +99,10 @@ def measure(case: Case, seed: int, runs: Path) -> Found:
         for _ in range(SAVES * case.tries):
             _live(session, case.new)
             agent.learn()
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             run.save(agent)
             found.stalls.append(time.perf_counter() - began)
+            found.computing.append(time.process_time() - used)
             files = _files(run.directory)
             found.written.append(sum(size for key, size in files.items() if key not in known))
             known = files
@@ -139,7 +141,8 @@ def summary(name: str, found: Found) -> str:
     stalls = sorted(1e3 * seconds for seconds in found.stalls)
     return (
         f"{name}: first save {1e3 * found.first:.0f} ms, later ones {statistics.median(stalls):.0f} ms in the median,"
-        f" {stalls[-1]:.0f} ms at most; {max(found.written) / 1e6:.1f} MB written of {found.held / 1e6:.1f} MB;"
+        f" {stalls[-1]:.0f} ms at most, {1e3 * statistics.median(found.computing):.0f} ms of them computing;"
+        f" {max(found.written) / 1e6:.1f} MB written of {found.held / 1e6:.1f} MB;"
         f" loaded in {found.act:.2f} s for acting, {found.all:.2f} s for training"
     )
 
