@@ -34,13 +34,20 @@ class Watchdog:
     """
 
     def __init__(self) -> None:
-        self.limits: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()  # environments -> seconds
+        self.limits: weakref.WeakKeyDictionary[Any, float]
         self.codes: set[Any] = set()  # of the methods watched
         self.stuck: FrameType | None = None  # the call to be interrupted
         self.last_words: Callable[[FrameType, str], str] | None = None  # of the process: a longer message
         self.thread: threading.Thread | None = None
-        self.lock = threading.Lock()  # of `limits` and `thread`
-        self.changed = threading.Event()
+        self.forked()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forked)
+
+    def forked(self) -> None:
+        """In a new process: nothing is watched, by no thread, and no thread of another process holds the lock."""
+        self.limits = weakref.WeakKeyDictionary()  # environments -> seconds
+        self.stuck, self.thread = None, None
+        self.lock, self.changed = threading.Lock(), threading.Event()  # the lock is of `limits` and `thread`
 
     def watch(self, environments: Any, limit: float) -> None:
         """Watch the calls of these environments from now on; `limit` in seconds. Other threads are not watched."""
@@ -51,7 +58,7 @@ class Watchdog:
         with self.lock:
             self.limits[environments] = limit
             self.changed.set()
-            if self.thread is None or not self.thread.is_alive():  # a forked process has no thread of its own
+            if self.thread is None or not self.thread.is_alive():
                 self.thread = threading.Thread(target=self._run, name="watchdog of environments", daemon=True)
                 self.thread.start()
 
@@ -62,7 +69,8 @@ class Watchdog:
                 if not self.limits:
                     self.thread = None
                     return
-                period = min(min(self.limits.values()) / TICKS, LONGEST if self.stuck is None else 1.0)
+                shortest = min(self.limits.values(), default=LONGEST)
+                period = min(shortest / TICKS, LONGEST if self.stuck is None else 1.0)
             if self.changed.wait(period):  # a shorter limit may have come
                 self.changed.clear()
                 continue

@@ -22,10 +22,12 @@ from typing import Any
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}  # before torch is imported
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout of this file
 
+import matplotlib.backends.backend_agg  # these and others are imported once, not in every forked process
+import matplotlib.figure  # noqa: F401
 import torch
 
 import rlgen.film
-import rlgen.session  # noqa: F401  # these and others are imported once, not in every forked process
+import rlgen.session  # noqa: F401
 from rlgen.agents import dqn, drqn, tabular  # noqa: F401
 from rlgen.cli import main as command_line
 from rlgen.core.folder import Folder
@@ -106,9 +108,12 @@ class Campaign:
     ends: Counter[str] = field(default_factory=Counter)
     straight: dict[Case, list[dict[str, Any]]] = field(default_factory=dict)  # rows of runs without misbehaviour
 
+    def __post_init__(self) -> None:
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # imports for seconds
+
     def attempt(self, case: Case, number: int) -> str:
         """What is lost; empty where all is as documented."""
-        place = self.folder / f"try-{number}"
+        place = self.folder.absolute() / f"try-{number}"
         mark, runs = place / "mark", place / "runs"
         place.mkdir(parents=True)
         settings = {"MISBEHAVE_AT": str(case.at), "MISBEHAVE_SHARE": str(case.share), "MISBEHAVE_MARK": str(mark)}

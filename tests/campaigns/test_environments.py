@@ -10,9 +10,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 @pytest.mark.parametrize(
     ("case", "end"),
     [
-        (Case("observation-nan", "dqn", at=19, share=0.1, num_envs=2, seeds=1, seed=0), "stops"),
+        (Case("observation-nan", "dqn", at=19, share=0.3, num_envs=2, seeds=1, seed=0), "stops"),
         (Case("state-negative", "qlearning", at=2, share=1.0, num_envs=1, seeds=2, seed=1), "stops"),
-        (Case("forks", "qrdqn", at=7, share=1.0, num_envs=1, seeds=1, seed=0), "warns"),
+        (Case("observation-outside", "qrdqn", at=7, share=1.0, num_envs=1, seeds=1, seed=0), "warns"),
     ],
     ids=lambda case: getattr(case, "way", ""),
 )
