@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from rlgen import catalog
 from rlgen.agents.evaluation import report, rollout
+from rlgen.core.settings import Setup
+from tests.envs import toy_environments  # noqa: F401  # registers them
 
 RETURNS = np.array([[1.0, 2.0, 3.0, 6.0]])
 
@@ -18,6 +21,24 @@ def test_the_report_of_one_seed_is_over_its_episodes():
     assert values["optimum"] == 5.0
     assert found.details == {"returns": [1, 2, 3, 6]}
     assert "per_seed" not in values
+
+
+def test_episodes_that_our_limit_cut_are_counted(monkeypatch):
+    """Those of an environment without a time limit of its own; a return of 5 is that of 5 steps."""
+    monkeypatch.setattr("rlgen.envs.vector_env.LIMIT", 5)
+    agent = prepared("dqn", "TestEndless")
+    found = agent.report(3, seed=0)
+    assert found.values["cut"] == 3
+    assert found.lines[-1] == (
+        "cut     3 of 3 episodes did not end within 5 steps: --max-episode-steps sets another limit"
+    )
+    assert found.values["score"] == 5
+    assert "cut" not in prepared("dqn", "TestTruncated").report(3, seed=0).values
+
+
+def prepared(algorithm, task):
+    entry = catalog.find(algorithm)
+    return entry.algorithm(task, entry.config(width=8, learning_starts=10), Setup())
 
 
 def test_the_report_of_several_seeds_is_over_the_means_of_seeds():
