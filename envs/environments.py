@@ -5,11 +5,13 @@ import logging
 import math
 import os
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Discrete
+from numpy import ndarray
 from numpy.typing import NDArray
 
 from rlgen.core.errors import EnvironmentFault, UserError
@@ -35,7 +37,7 @@ from rlgen.envs.preprocessing import Preprocessing
 StepArrays = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]
 
 
-SMALL = 64  # numbers that are added up faster in Python than in numpy
+SMALL = 64  # numbers that Python adds up faster than numpy
 
 
 class Environments(Protocol):
@@ -94,6 +96,7 @@ class GymEnvironments:
         self.raw_shape, self.raw_dtype = (num_envs, *self.preprocessing.raw), self.preprocessing.dtype
         self.observations = Observations(space)
         self.finite = self.observations.finite and self.preprocessing.dtype == np.float32  # may be otherwise
+        self.small = math.prod(self.raw_shape) <= SMALL
         self.inspection, self.until_inspection = Inspection(name, space), 0  # calls
         self.max_episode_steps = specification(name).max_episode_steps
         self.fps = _frames_per_second(self.envs[0])
@@ -142,7 +145,7 @@ class GymEnvironments:
         reward = np.zeros(num_envs)
         terminated, truncated = np.zeros(num_envs, bool), np.zeros(num_envs, bool)
         infos: dict[int, Mapping[str, Any]] = {}
-        informed, before = False, forks.count
+        masked, before = self.action_mask.shape[1] > 1, forks.count
         self.until_inspection -= 1
         if inspected := self.until_inspection < 0:
             self.until_inspection = self.inspection.begin()
@@ -155,7 +158,7 @@ class GymEnvironments:
                     result = five_of(result)
                 observation, value, ended, cut, info = result
                 if (
-                    type(observation) is np.ndarray
+                    type(observation) is ndarray
                     and observation.dtype is observations.dtype
                     and observation.shape == observations.shape
                 ):
@@ -169,22 +172,23 @@ class GymEnvironments:
                     terminated[index] = flag(ended, "terminated")
                 if cut is not False:
                     truncated[index] = flag(cut, "truncated")
-                infos[index] = info if type(info) is dict else information(info)
+                if type(info) is not dict:
+                    info = information(info)
+                if info or masked:
+                    infos[index] = info
             except BaseException as error:
                 if passes(error):
                     raise
                 raise fault(self.name, "step", error, index) from error
-            if info:
-                informed = True
         if forks.count != before:
             forks.leave(self.name, "step")
-        if self.finite:
+        if self.finite and not (self.small and isfinite(sum(raw.ravel().tolist()))):
             self._check_finite(raw, "step")
         if inspected:
             self.inspection.end(raw[running])
-        if informed or self.action_mask.shape[1] > 1:
+        if infos:
             self._read_infos(infos, "step")
-        return self.preprocessing.to_frames(raw), reward, terminated, truncated
+        return raw if self.preprocessing.plain else self.preprocessing.to_frames(raw), reward, terminated, truncated
 
     def render(self, index: int) -> NDArray[np.uint8]:
         """The picture (H, W, 3) of one environment made with `render_mode="rgb_array"`."""
@@ -210,8 +214,7 @@ class GymEnvironments:
 
     def _check_finite(self, raw: NDArray[Any], method: str, indices: list[int] | None = None) -> None:
         """Raise EnvironmentFault where an observation is not finite."""
-        total = sum(raw.ravel().tolist()) if raw.size <= SMALL else np.vdot(raw, raw)  # each the faster one there
-        if not math.isfinite(total) and (found := nonfinite(raw)):
+        if not math.isfinite(np.vdot(raw, raw)) and (found := nonfinite(raw)):
             row, what = found
             raise fault(self.name, method, Unfit(what), row if indices is None else indices[row])
 

@@ -20,8 +20,8 @@ class Preprocessing:
     are divided by 255; those of pixels are stored undivided, and `scale` is their divisor for the network.
 
     Attributes: `raw`, the shape of an observation before preprocessing (after flattening); `shape` and `dtype`
-    of a frame; `scale`, 255 for pixels of that range, otherwise 1. Raises UserError for observations without a
-    fixed size, like sequences and graphs.
+    of a frame; `scale`, 255 for pixels of that range, otherwise 1; `plain`, whether an observation of that type is its
+    own frame. Raises UserError for observations without a fixed size, like sequences and graphs.
     """
 
     def __init__(self, name: str, space: gym.Space[Any]) -> None:
@@ -44,6 +44,7 @@ class Preprocessing:
         if self.image:
             *size, channels = self.raw if len(self.raw) == 3 else (*self.raw, 1)
             self.shape = (channels, *size) if self.channels_last or len(self.raw) == 2 else self.raw
+        self.plain = self.divisor is None and self.shape == self.raw and not self.channels_last
 
     def to_frames(self, raw: NDArray[Any]) -> NDArray[Any]:
         """(n, *raw) values of the flattened space -> (n, *shape) of `dtype`."""

@@ -68,7 +68,7 @@ class Case:
         """A case of this way to misbehave."""
         algorithm = draw.choice(["qlearning", "dqn"] if way in DISCRETE else ["dqn", "rainbow", "qrdqn", "drqn"])
         at, share = draw.choice([1, 2, 7, 19]), draw.choice([1.0, 0.2, 0.05, 0.02])
-        if WAYS[way].startswith("warns"):
+        if WAYS[way].startswith("warns") or way == "unseeded":
             at, share = draw.choice([1, 2, SEEN_AT_ONCE]), 1.0
         several = (1, 1) if way == "unseeded" else (draw.choice([1, 2, 3]), draw.choice([1, 2]))
         return cls(way, algorithm, at, share, *several, draw.choice([0, 1]))
