@@ -172,10 +172,8 @@ class GymEnvironments:
                     terminated[index] = flag(ended, "terminated")
                 if cut is not False:
                     truncated[index] = flag(cut, "truncated")
-                if type(info) is not dict:
-                    info = information(info)
-                if info or masked:
-                    infos[index] = info
+                if type(info) is not dict or info or masked:
+                    infos[index] = information(info)
             except BaseException as error:
                 if passes(error):
                     raise
