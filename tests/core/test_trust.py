@@ -16,7 +16,7 @@ def test_a_module_is_named_with_its_file_and_not_imported(tmp_path, monkeypatch)
         assert module not in sys.modules
 
 
-@pytest.mark.parametrize("module", ["no_such_module", "", "..", "a b", "no\0", "x" * 10_000])
+@pytest.mark.parametrize("module", ["no_such_module", "json.no_such_part", "", "..", "a b", "no\0", "x" * 10_000])
 def test_a_module_that_cannot_be_found_is_refused_all_the_same(module):
     with pytest.raises(Untrusted, match="would import"):
         check("run-1", module)
