@@ -21,8 +21,8 @@ class DQN(OptimizerSettings):
     lr: Rate = 1e-3  # learning rate
     gamma: Fraction = 0.99  # discount per environment step
     batch: Count = 64  # transitions per gradient step
-    train_freq: Count = 4  # environment steps between updates, at least num_envs
-    gradient_steps: Count = 1  # gradient steps per update
+    train_freq: Width = 4  # environment steps between updates, at least num_envs
+    gradient_steps: Width = 1  # gradient steps per update
     loss: Literal["huber", "mse"] = "huber"  # loss of the TD error
     max_grad_norm: PositiveFloat = 10.0  # maximum norm of the gradient, by clipping; inf: no clipping
     # Rainbow

@@ -21,12 +21,20 @@ def fitting(what: str) -> Iterator[None]:
 
 
 def check_type(value: object, saved: object) -> None:
-    """Raise TypeError where `saved` cannot replace a plain `value`: a text a number, or a list an object."""
+    """Raise TypeError where `saved` cannot replace a plain `value`: a text a number, or a list an object.
+
+    Of tuples the parts are compared, too.
+    """
     for kind in (bool, (int, float), str, list, tuple, dict):
         if isinstance(value, kind):
             alike = isinstance(saved, kind) and isinstance(saved, bool) == isinstance(value, bool)
             if saved is not None and not alike:
                 raise TypeError(f"it holds {_what(saved)} where {_what(value)} is expected")
+            if isinstance(value, tuple) and isinstance(saved, tuple):
+                if len(value) != len(saved):
+                    raise TypeError(f"it holds {len(saved)} values where {len(value)} are expected")
+                for part, other in zip(value, saved, strict=True):
+                    check_type(part, other)
             return
 
 

@@ -21,7 +21,7 @@ Amount = Annotated[int, Field(ge=0, lt=2**53)]
 Threads = Annotated[int, Field(ge=0, le=10_000)]
 Layers = Annotated[int, Field(gt=0, le=1_000)]  # one after the other
 OptionalLayers = Annotated[int, Field(ge=0, le=1_000)]
-Width = Annotated[int, Field(gt=0, le=100_000)]  # numbers that a layer has side by side
+Width = Annotated[int, Field(gt=0, le=100_000)]  # of a layer, and of repetitions within a step
 Parallel = Annotated[int, Field(gt=0, le=10_000)]  # networks or environments side by side
 Duration = Annotated[int, Field(ge=1, lt=2**53), Scaled]  # environment steps or images: presets scale it with --budget
 OptionalDuration = Annotated[int, Field(ge=0, lt=2**53), Scaled]  # the same, or 0 for none

@@ -1,5 +1,6 @@
 """Exact resume: the attributes named in `state` are saved and restored."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -84,13 +85,28 @@ def _load(value: Any, saved: Any) -> Any:
         _check_shape(value.shape, saved)
         value.copy_(saved)
     elif hasattr(value, "load_state_dict"):
+        groups = [dict(group) for group in value.param_groups] if isinstance(value, torch.optim.Optimizer) else []
         value.load_state_dict(saved)
         if isinstance(value, torch.optim.Optimizer):
+            for before, after in zip(groups, value.param_groups, strict=True):
+                _check_group(before, after)
             match_strides(value)
     else:
         check_type(value, saved)
         return saved
     return value
+
+
+def _check_group(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raise TypeError where a setting of an optimiser, such as lr or betas, has another type than it had."""
+    for name, value in before.items():
+        if name == "params" or value is None or isinstance(value, bool):
+            continue
+        if name in after and after[name] is None:
+            raise TypeError(f"{name} of the optimizer is missing")
+        if isinstance(value, Tensor) and not isinstance(after.get(name, value), Tensor):
+            raise TypeError(f"{name} of the optimizer is no tensor")
+        check_type(value, after.get(name))
 
 
 def match_strides(optimizer: torch.optim.Optimizer) -> None:

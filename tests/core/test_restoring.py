@@ -26,7 +26,19 @@ def test_what_is_clear_already_stays(error):
 
 @pytest.mark.parametrize(
     ("value", "saved"),
-    [(0, "x"), (0, True), (0.5, [1]), ("x", 1), (True, 1), ([], {}), ({}, []), ((0, 0.0), [0, 0.0]), (0, {"a": 1})],
+    [
+        (0, "x"),
+        (0, True),
+        (0.5, [1]),
+        ("x", 1),
+        (True, 1),
+        ([], {}),
+        ({}, []),
+        ((0, 0.0), [0, 0.0]),
+        ((0, 0.0), (0,)),
+        ((0, 0.0), (0, {})),
+        (0, {"a": 1}),
+    ],
 )
 def test_plain_values_keep_their_type(value, saved):
     with pytest.raises(TypeError, match="is expected"):

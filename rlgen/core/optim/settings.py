@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat
 from pydantic.dataclasses import dataclass
 
-from rlgen.core.settings import Amount, Count, Duration, Rate
+from rlgen.core.settings import Amount, Count, Duration, Rate, Width
 
 Rule = Literal["gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "lbfgs", "newton"]
 Schedule = Literal["constant", "step", "cosine", "linear", "exponential", "one-cycle", "plateau"]
@@ -54,7 +54,7 @@ class OptimizerSettings:
     l1: NonNegativeFloat = 0.0  # weight of the penalty |w| of matrices and kernels, not of 1-d weights
     bias_lr: Rate = 1.0  # learning rate of biases and of norms, as a multiple of that of matrices and kernels
     max_grad_norm: PositiveFloat = math.inf  # maximum norm of the gradient, by clipping; inf: no clipping
-    accumulate: Count = 1  # minibatches per gradient step, their gradients averaged
+    accumulate: Width = 1  # minibatches per gradient step, their gradients averaged
     # Schedule
     schedule: Schedule = "constant"  # course of the learning rate
     warmup: Amount = 0  # gradient steps over which the learning rate rises to its full value
