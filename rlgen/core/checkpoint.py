@@ -26,6 +26,7 @@ from rlgen.core.ring import Ring
 from rlgen.core.state import State
 
 SCHEMA = 3  # of new checkpoints: 2 had ring buffers as plain tensors, 1 former names as well
+HEADER = 1 << 21  # bytes of the names and shapes of tensors in a file, at most
 NAMED = 2  # first schema with current names, see `former_names`
 TENSORS, PLAIN, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 LARGEST = 2**26  # bytes of a file of JSON
@@ -83,6 +84,8 @@ def load(folder: Path, upgrade: Callable[[State], State] | None = None, *, rows:
     schema = verify(folder, rows=rows)
     try:
         plain = files.parse(files.read_bytes(folder / PLAIN, LARGEST))
+        for path in folder.glob("*.safetensors"):
+            _check_header(path)
         tensors = load_file(folder / TENSORS)
         state = {name: _join(value, tensors, folder) for name, value in plain.items()}
         return upgrade(state) if upgrade and schema < NAMED else state
@@ -110,12 +113,30 @@ def verify(folder: Path, *, rows: bool = True, digests: dict[tuple[int, ...], st
                 f"{folder} has schema {schema} and this rlgen reads up to {SCHEMA}: install a newer rlgen"
             )
         unread = {} if rows else {name: sha256 for name, sha256 in claimed.items() if segments.is_segment(name)}
-        intact = manifest == _manifest(folder, schema, unread, digests)
+        intact = _has_sizes(folder, manifest) and manifest == _manifest(folder, schema, unread, digests)
     except OSError as error:
         raise CheckpointError(f"{folder} is not a complete checkpoint: {error}") from None
     if not intact:
         raise CheckpointError(f"{folder} is damaged: its files do not match its manifest")
     return schema
+
+
+def _has_sizes(folder: Path, manifest: bytes) -> bool:
+    """Whether the files have the sizes in the manifest: a wrong one is noticed before gigabytes of it are read."""
+    try:
+        claimed = files.parse(manifest)["files"]
+        return all(
+            claimed[path.name]["size"] == path.lstat().st_size for path in folder.iterdir() if path.name != MANIFEST
+        )
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _check_header(path: Path) -> None:
+    """Raise ValueError where a safetensors file has a header of more than `HEADER` bytes, which takes long to read."""
+    with files.opened(path) as file:
+        if (size := int.from_bytes(file.read(8), "little")) > HEADER:
+            raise ValueError(f"the header of {path.name} has {size:,} bytes, more than {HEADER:,}")
 
 
 def _before(folder: Path) -> Path | None:

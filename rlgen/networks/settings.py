@@ -41,7 +41,7 @@ class NetworkSettings:
     init_std: PositiveFloat = 0.01  # standard deviation of --init gaussian
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # probability of dropout; none: the network's own
     pooling: Literal["auto", "max", "average"] = "auto"  # maximum or mean of each window
-    width: PositiveFloat = 1.0  # factor on the channels or units of every hidden layer
+    width: Annotated[float, Field(gt=0, le=1_000)] = 1.0  # factor on the channels or units of every hidden layer
     depth: Layers | None = None  # hidden layers of mlp, or 3x3 convolutions of encoder; none: 2
     shortcut: Literal["auto", "A", "B"] = "auto"  # of residual networks: zeros for new channels, or 1x1 convolutions
     bottleneck_stride: Literal["3x3", "1x1"] = "3x3"  # convolution with the stride in a bottleneck; 1x1: He 2015

@@ -41,7 +41,7 @@ def test_what_is_clear_already_stays(error):
     ],
 )
 def test_plain_values_keep_their_type(value, saved):
-    with pytest.raises(TypeError, match="is expected"):
+    with pytest.raises(TypeError, match="expected"):
         check_type(value, saved)
 
 
