@@ -170,7 +170,7 @@ class Agent(Stateful):
         """Undiscounted returns of greedy episodes in environments of their own, (S, episodes).
 
         Whole games with unclipped rewards. `progress` receives the number of episodes that ended since its last call,
-        those of all seeds. A KeyboardInterrupt after the first of them leaves NaN for each unfinished episode.
+        those of all seeds.
         """
         return rollout(self, episodes, seed, progress)
 

@@ -25,8 +25,7 @@ class Policy(Protocol):
 def rollout(policy: Policy, episodes: int, seed: int, progress: Progress) -> NDArray[np.float64]:
     """Undiscounted returns of one greedy episode in each of S * `episodes` environments, (S, episodes).
 
-    `progress` receives the number of episodes that ended since its last call. A KeyboardInterrupt after the first
-    of them leaves NaN for each unfinished episode.
+    `progress` receives the number of episodes that ended since its last call.
     """
     return play(policy, episodes, seed, progress)[0]
 
@@ -44,9 +43,6 @@ def play(policy: Policy, episodes: int, seed: int, progress: Progress) -> tuple[
             if (now := int(env.episode_end.sum())) > ended:
                 progress(now - ended)
                 ended = now
-    except KeyboardInterrupt:
-        if not env.episode_end.any():
-            raise
     finally:
         env.close()
     return np.where(env.episode_end, env.episode_return, np.nan).reshape(policy.config.seeds, episodes), env

@@ -13,7 +13,7 @@ import torch
 
 from rlgen import catalog, exactness, provenance
 from rlgen.catalog import Entry
-from rlgen.core import divergence
+from rlgen.core import divergence, signals
 from rlgen.core.algorithm import Algorithm, HasBaselines, Initialised, Report
 from rlgen.core.allocation import bounded
 from rlgen.core.config import check_names, resolve
@@ -28,12 +28,14 @@ from rlgen.core.names import safe
 from rlgen.core.notebook import Bundle, bundle
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan, Setup
+from rlgen.core.signals import Stopped
 from rlgen.preparation import changed, check_methods, make, plain, preset_names, saved_settings, settings_of
 
 if TYPE_CHECKING:
     from rlgen.report.console import Display
     from rlgen.report.lines import Axis
 
+DRAWING = 1.5  # seconds for pictures after a stop, which is soon to be over
 log = logging.getLogger("rlgen")
 
 
@@ -98,54 +100,64 @@ class Session:
     def train(self, *, quiet: bool = False) -> Report:
         """Train to the end of the plan, draw the curves and score the result.
 
-        The folder is locked meanwhile, and stderr shows the progress unless `quiet`. An interruption leaves a run
-        that can be resumed.
+        The folder is locked meanwhile, and stderr shows the progress unless `quiet`. Raises Interrupted after Ctrl-C or
+        SIGTERM, with which the training, the drawing and the scoring end at once, and leaves a run that can be resumed.
         """
+        try:
+            # the lock of the run comes first: another process may be writing to its log
+            with signals.handled(), signals.held(), self.run, kept_in(self.run.directory), signals.released():
+                return self._train(quiet)
+        except Stopped as stopped:
+            run, phase = self.run, self.run.progress.phase
+            how = "at once" if stopped.again else f"while {phase}"
+            message = f"stopped {how}: `rlgen resume {run.directory}` continues"
+            if phase == "finished":
+                message = f"stopped: {run.name} is finished"
+            raise Interrupted(stopped.number, message, saved=not stopped.again) from None
+
+    def _train(self, quiet: bool) -> Report:
         from rlgen.report.console import Display
         from rlgen.report.event_files import EventFiles
 
         run, info, kind = self.run, self.run.info, self.entry.kind
-        with run, kept_in(run.directory):  # the lock comes first: another process may be writing to this log
-            display = Display(
-                kind,
-                self.plan.budget,
-                run.directory / "log.txt",
-                run.progress,
-                quiet=quiet,
-                already=info["time"],
-                seeds=info["config"].get("seeds", 1),
-            )
-            with display:
-                display.start(f"{self.entry.name} on {info['task']}", self.facts())
-                run.row_callbacks.append(display)
-                if self.plan.tensorboard:
-                    run.row_callbacks.append(EventFiles(run))
-                run.describe(plan=plain(self.plan), result=None)
-                if info["time"] and (found := exactness.changes(info, _device(self.algorithm))):
-                    run.describe(inexact={"time": info["time"], "changes": found})
-                    log.warning(f"from here on not equal to the bit to an uninterrupted run: {'; '.join(found)}")
-                torch.manual_seed(info["seed"])  # of every draw without a stream of its own
-                try:
-                    fit(self.algorithm, run, self.plan)
-                except (Diverged, Interrupted) as stopped:
-                    saved = isinstance(stopped, Interrupted) and stopped.saved
-                    if saved or isinstance(stopped, Diverged):
-                        with suppress(UserError):  # the cause of the stop is the message that counts
-                            self.draw()
-                    if saved and kind.pictures:
-                        with suppress(UserError, KeyboardInterrupt):
-                            self.draw_report(self.score(display))
-                    raise
-                self.draw()
-                report = self.score(display)
-                run.describe(result=report.values)
-                self.draw_report(report)
-                if any(panel.references.keys() & report.values.keys() for panel in kind.panels):
-                    self.draw_curves()  # with the known values of the report, such as the optimum
+        display = Display(
+            kind,
+            self.plan.budget,
+            run.directory / "log.txt",
+            run.progress,
+            quiet=quiet,
+            already=info["time"],
+            seeds=info["config"].get("seeds", 1),
+        )
+        with display:
+            display.start(f"{self.entry.name} on {info['task']}", self.facts())
+            run.row_callbacks.append(display)
+            if self.plan.tensorboard:
+                run.row_callbacks.append(EventFiles(run))
+            run.describe(plan=plain(self.plan), result=None)
+            if info["time"] and (found := exactness.changes(info, _device(self.algorithm))):
+                run.describe(inexact={"time": info["time"], "changes": found})
+                log.warning(f"from here on not equal to the bit to an uninterrupted run: {'; '.join(found)}")
+            torch.manual_seed(info["seed"])  # of every draw without a stream of its own
+            try:
+                fit(self.algorithm, run, self.plan)
+            except (Diverged, Interrupted) as stopped:
+                if isinstance(stopped, Diverged) or stopped.saved:
+                    seconds = DRAWING if isinstance(stopped, Interrupted) else math.inf
+                    with suppress(UserError, Stopped), signals.limited(seconds):  # the message is that of the stop
+                        self.draw()
+                raise
+            self.draw()
+            report = self.score(display)
+            run.describe(result=report.values)
+            self.draw_report(report)
+            if any(panel.references.keys() & report.values.keys() for panel in kind.panels):
+                self.draw_curves()  # with the known values of the report, such as the optimum
         return report
 
     def score(self, display: "Display") -> Report:
         """The final report."""
+        self.run.progress.phase = "scoring"
         with display.activity("scoring", self.count or None, self.entry.kind.counted) as more:
             return self.algorithm.report(self.count, 0, more)
 
@@ -233,7 +245,7 @@ def prepare(
             torch.manual_seed(setup.seed)
             run.save(made, last=True)
 
-    run = Run.create(
+    run = signals.held()(Run.create)(  # a folder is made with its run.json
         runs,
         f"{entry.name}-{safe(Path(task).name if task.startswith('folder:') else task)}",
         name,
@@ -269,13 +281,13 @@ def reopen(folder: Folder, given: Mapping[str, Any], trust: bool = False) -> Ses
     setup = available(setup)
     if info.get("status") == "finished" and "budget" not in given:
         raise UserError(f"{folder.name} is finished at {info['time']:,}: a larger --budget trains it further")
-    best, stop_at = info.get("best"), float(info["plan"]["stop_at"])
-    solved = best is not None and best >= stop_at
     further: dict[str, Any] = {}  # a run that ended early and is trained further does not end at once
-    if solved:
-        further["stop_at"] = math.inf
-    if 0 < info["plan"].get("patience", 0) <= info.get("waited", 0):
-        further["patience"] = 0
+    if info.get("status") == "finished":
+        best, stop_at = info.get("best"), float(info["plan"]["stop_at"])
+        if best is not None and best >= stop_at:
+            further["stop_at"] = math.inf
+        if 0 < info["plan"].get("patience", 0) <= info.get("waited", 0):
+            further["patience"] = 0
     plan = resolve(Plan, info["plan"], further, given)
     if plan.budget <= info["time"] and (info.get("status") == "finished" or plan.budget != info["plan"]["budget"]):
         raise UserError(

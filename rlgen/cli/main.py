@@ -29,7 +29,7 @@ from rlgen.cli import (
     verify,
     watch,
 )
-from rlgen.core import config
+from rlgen.core import config, signals
 from rlgen.core.errors import EnvironmentFault, StorageError, UserError, did_you_mean
 from rlgen.core.files import UNUSABLE
 from rlgen.core.terminal import visible
@@ -99,6 +99,7 @@ def main() -> NoReturn:
     """Run the command line; every failure is one line and an exit code. RLGEN_DEBUG=1 shows the traceback."""
     try:
         code = app(standalone_mode=False)
+        signals.check()  # typer turns Stopped into an exit code
         sys.stdout.flush()  # here a full disk is an error of one line
     except EnvironmentFault as error:
         _fail(error.code, f"{error}" + ("; RLGEN_DEBUG=1 shows the traceback" if error.__cause__ else ""))
@@ -115,6 +116,7 @@ def main() -> NoReturn:
             f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""),
         )
     except Exception as error:
+        signals.check()
         if hasattr(error, "format_message"):  # typer's own, of a private class
             _misused(error)
         if "out of memory" in str(error).lower() or "can't allocate memory" in str(error):

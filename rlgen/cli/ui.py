@@ -1,6 +1,5 @@
 """`rlgen ui` and `rlgen report`: runs on a page, in a browser or as one file. Imports no torch."""
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -46,13 +45,7 @@ def serve(
             import webbrowser
 
             webbrowser.open(server.address)
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        server.serve_forever()
 
 
 def report(

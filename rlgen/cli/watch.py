@@ -59,8 +59,6 @@ def watch(
                     if latest.directory != view.folder.directory:
                         view = report.View(latest)
                 live.update(lines(), refresh=True)
-    except KeyboardInterrupt:
-        pass
     except UserError:
         if view.folder.directory.exists():
             raise

@@ -63,7 +63,7 @@ class EnvironmentFault(UserError):
 
 
 class Interrupted(UserError):
-    """A signal stopped the run: the first after a checkpoint was saved (`saved`), the second at once."""
+    """A signal stopped the run: the first with its state saved (`saved`), the second at once."""
 
     def __init__(self, signum: int, message: str, saved: bool = True) -> None:
         super().__init__(message)

@@ -1,17 +1,22 @@
 """The training loop of all algorithms."""
 
+import copy
 import logging
-import signal
-import threading
-from types import FrameType, TracebackType
-from typing import Any, Self
+import time as clock
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from rlgen.core import divergence
-from rlgen.core.algorithm import Algorithm
+import torch
+
+from rlgen.core import divergence, signals
+from rlgen.core.algorithm import Algorithm, StepMetrics
 from rlgen.core.errors import Diverged, Interrupted
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan
+from rlgen.core.signals import Stopped
 
+EVALUATION, PICTURES = "evaluation", "pictures"  # what is due
+SLOW = 0.5  # seconds of a step from which on the next one can be abandoned, at the price of a copy of the state
 log = logging.getLogger("rlgen")
 
 
@@ -22,10 +27,21 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
     minimum of its loss. After each evaluation with a score `algorithm.scored`, if there is one, receives it.
 
     The result depends on the checkpoint and the plan alone, so a run that was stopped and resumed has the same metrics
-    and weights as an uninterrupted one. Raises Interrupted after Ctrl-C or SIGTERM, once a checkpoint is saved.
+    and weights as an uninterrupted one. Raises Interrupted after Ctrl-C or SIGTERM, once a checkpoint is saved: a step
+    is completed first, an evaluation and its pictures are abandoned, and repeated by the resumed run.
     Raises Diverged where a number of the training is not finite, once its batch is kept; with `plan.on_divergence`
     "rollback" the last checkpoint continues at a lower learning rate instead, `divergence.ROLLBACKS` times at most.
     """
+    try:
+        with signals.handled(), signals.held():
+            _fit(algorithm, run, plan)
+    except Stopped as stopped:
+        how = "at once: the last checkpoint is intact" if stopped.again else f"while {run.progress.phase}"
+        message = f"stopped {how}; `rlgen resume {run.directory}` continues"
+        raise Interrupted(stopped.number, message, saved=not stopped.again) from None
+
+
+def _fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
     rollbacks = 0
     while True:
         try:
@@ -42,48 +58,67 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
 
 def _train(algorithm: Algorithm, run: Run, plan: Plan, rollbacks: int) -> None:
     """Train from the newest checkpoint, after so many rollbacks, to the end of the plan."""
-    run.resume(algorithm)
+    with signals.released():
+        run.resume(algorithm)
     run.rollbacks = max(run.rollbacks, rollbacks)
     divergence.lower_rates(algorithm, run.rollbacks)
-    progress = run.progress
-    progress.time = algorithm.time
-    ended = algorithm.time >= plan.budget or _solved(run, plan) or _finished(algorithm)
-    with Signals() as signals:
-        if not algorithm.time and not ended:  # curves and pictures begin with the untrained algorithm
-            if plan.on_divergence == "rollback":  # the first checkpoint to return to
-                _save(run, algorithm, planned=True)
-            progress.phase = "evaluating"
-            run.record(0, algorithm.evaluate())
-            if plan.portraits:
-                run.portray(algorithm)
-            progress.phase = "drawing"
-            run.draw(0, algorithm.draw())
-        while not ended:
-            last = algorithm.time
-            progress.phase = "training"
-            progress.metrics = metrics = algorithm.step()
-            run.collect(metrics)
-            progress.time = now = algorithm.time
-            ended = now >= plan.budget or _finished(algorithm)
-            if ended or _crossed(plan.log_every, last, now):
-                run.flush(now)
-            if ended or _crossed(plan.eval_every, last, now):
-                progress.phase = "evaluating"
-                run.record(now, algorithm.evaluate(), algorithm.score)
-                if algorithm.score is not None and hasattr(algorithm, "scored"):
-                    algorithm.scored(run.score)
-                if plan.portraits:
-                    run.portray(algorithm)
+    progress, slow = run.progress, True
+    progress.time = last = now = algorithm.time
+    ended = now >= plan.budget or _solved(run, plan) or _finished(algorithm)
+    if run.due is None:  # not begun, or not known of the checkpoint of an earlier version
+        run.due = "" if now or ended else EVALUATION  # curves and pictures begin with the untrained algorithm
+        if run.due and plan.on_divergence == "rollback":  # the first checkpoint to return to
+            _save(run, algorithm, planned=True)
+    try:
+        while run.due or not ended:
+            if not run.due:
+                progress.phase = "training"
+                began = clock.perf_counter()
+                progress.metrics = metrics = _abandonable_step(algorithm) if slow else algorithm.step()
+                slow = clock.perf_counter() - began > SLOW
+                run.collect(metrics)
+                last, now = now, algorithm.time
+                progress.time = now
+                ended = now >= plan.budget or _finished(algorithm)
+                if ended or _crossed(plan.log_every, last, now):
+                    run.flush(now)
+                if ended or _crossed(plan.eval_every, last, now):
+                    run.due = EVALUATION
+                signals.check()
+            if run.due:
+                _evaluate(algorithm, run, plan)
                 ended = ended or _solved(run, plan)
-                progress.phase = "drawing"
-                run.draw(now, algorithm.draw())
-            stop = signals.received  # a signal after this line takes effect after the next step
             planned = _crossed(plan.save_every, last, now) or run.best_time == now
-            if ended or stop or planned:
+            if ended or planned:
                 progress.phase = "saving"
-                _save(run, algorithm, planned, last=bool(ended or stop))
-            if stop and not ended:
-                raise Interrupted(stop, f"stopped at {now:,}, saved: `rlgen resume {run.directory}` continues")
+                _save(run, algorithm, planned, last=ended)
+            signals.check()
+    except Stopped as stopped:
+        if stopped.again:
+            raise
+        progress.phase = "saving"
+        _save(run, algorithm, planned=_crossed(plan.save_every, last, now), last=True)
+        message = f"stopped at {now:,}, saved: `rlgen resume {run.directory}` continues"
+        raise Interrupted(stopped.number, message) from None
+
+
+def _evaluate(algorithm: Algorithm, run: Run, plan: Plan) -> None:
+    """The evaluation and the pictures that are due. Raises Stopped, with `run.due` for what a resumed run repeats."""
+    now, progress = algorithm.time, run.progress
+    if run.due == EVALUATION:
+        progress.phase = "evaluating"
+        with _abandonable():
+            metrics = algorithm.evaluate()
+        run.record(now, metrics, algorithm.score if now else None)
+        if now and algorithm.score is not None and hasattr(algorithm, "scored"):
+            algorithm.scored(run.score)
+        if plan.portraits:
+            run.portray(algorithm)
+        run.due = PICTURES
+    progress.phase = "drawing"
+    with _abandonable():
+        run.draw(now, algorithm.draw())
+    run.due = ""
 
 
 def _save(run: Run, algorithm: Algorithm, planned: bool, last: bool = False) -> None:
@@ -97,6 +132,32 @@ def _save(run: Run, algorithm: Algorithm, planned: bool, last: bool = False) -> 
         raise
 
 
+def _abandonable_step(algorithm: Algorithm) -> StepMetrics:
+    """A step that a signal ends at once, if `algorithm.restartable`: then the state is the one before the step."""
+    if not getattr(algorithm, "restartable", False):
+        return algorithm.step()
+    before = copy.deepcopy(algorithm.state_dict())
+    try:
+        with _abandonable():
+            return algorithm.step()
+    except Stopped:
+        algorithm.load_state_dict(before)
+        raise
+
+
+@contextmanager
+def _abandonable() -> Iterator[None]:
+    """What a signal ends at once; torch's random stream and its recording of gradients are then as before."""
+    stream, recording = torch.get_rng_state(), torch.is_grad_enabled()
+    try:
+        with signals.released():
+            yield
+    except Stopped:
+        torch.set_rng_state(stream)
+        torch.set_grad_enabled(recording)
+        raise
+
+
 def ended_early(run: Run, plan: Plan) -> str:
     """Why a training ended before its budget."""
     if run.score is not None and run.score >= plan.stop_at:
@@ -104,31 +165,6 @@ def ended_early(run: Run, plan: Plan) -> str:
     if plan.patience and run.best is not None and run.waited >= plan.patience:
         return f"ended by {run.waited} evaluations without a better score than {run.best:.4g}, at {run.best_time:,}"
     return "at a minimum of the loss"
-
-
-class Signals:
-    """Handlers of Ctrl-C and SIGTERM: the first sets `received`, the second raises Interrupted at once."""
-
-    received = 0  # number of the first signal
-
-    def __enter__(self) -> Self:
-        self._previous: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():  # Python allows handlers in the main thread only
-            self._previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
-            raise Interrupted(
-                number, "stopped at once: the last checkpoint is intact, `rlgen resume` continues from it", saved=False
-            )
-        self.received = number
 
 
 def _crossed(period: int, last: int, now: int) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rlgen.core import description, files, inventory, labels, lock, logs, names
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
 from rlgen.core.files import sync
+from rlgen.core.signals import Stopped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,7 @@ STATUS: dict[type[BaseException] | None, str] = {
     Diverged: "diverged",
     Interrupted: "interrupted",
     KeyboardInterrupt: "interrupted",
+    Stopped: "interrupted",
     None: "finished",
 }
 log = logging.getLogger("rlgen")

@@ -30,7 +30,7 @@ class Run(Folder, Stateful):
 
     state = (
         "pending", "score", "best", "best_time", "waited", "seconds", "flushed", "portraits", "lines", "rollbacks",
-        "planned",
+        "planned", "due",
     )  # fmt: skip
 
     def __init__(self, directory: Path) -> None:
@@ -44,6 +44,7 @@ class Run(Folder, Stateful):
         self.portraits: list[list[int]] = []  # number and time of the evaluations whose weights are kept
         self.rollbacks = 0  # after divergences
         self.planned: int | None = None  # time of the newest checkpoint that is not due to a stop: of a rollback
+        self.due: str | None = None  # at this time: `evaluation`, with its pictures, `pictures`, ""; None: not begun
         self.saved: tuple[float | None, int | None] = (None, None)  # best and best_time of the newest checkpoint
         self.seconds = 0.0  # of training, up to `started`
         self.started = clock.perf_counter()
@@ -184,7 +185,8 @@ class Run(Folder, Stateful):
                 log.warning(f"the checkpoint at {reached:,} is missing: training continues at {algorithm.time:,}")
             self.describe(time=algorithm.time, best=self.best, best_time=self.best_time)
         self.describe(lines=dict(self.lines))  # before the logs are cut: they never hold fewer
-        until = algorithm.time or -1  # time 0 is evaluated again
+        begun = algorithm.time or self.due in ("", "pictures")
+        until = algorithm.time if begun else -1  # time 0 is evaluated again
         self.lines = logs.cut_all(self.directory, until, self.lines)
         leftovers.delete(self.directory, algorithm.time, self._grids())
         remaining.prune(self.directory / "checkpoints", (self.best_time, self.planned))
@@ -225,7 +227,14 @@ class Run(Folder, Stateful):
         torch.set_rng_state(streams["cpu"])
         if streams["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(streams["cuda"])
-        absent = {"waited": 0, "portraits": [], "lines": {}, "rollbacks": 0, "planned": None}  # in earlier versions
+        absent = {
+            "waited": 0,
+            "portraits": [],
+            "lines": {},
+            "rollbacks": 0,
+            "planned": None,
+            "due": None,
+        }  # in earlier versions
         super().load_state_dict({**absent, **saved})
         self.pending = {name: list(values.unbind(0)) for name, values in self.pending.items()}  # type: ignore[attr-defined]
 

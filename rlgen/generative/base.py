@@ -32,6 +32,7 @@ class Generative(Stateful):
     """
 
     score: ClassVar[str | None] = None  # no single metric ranks generative models
+    restartable: ClassVar[bool] = True  # a step may be abandoned: it changes nothing but the state
     protocol: str = ""  # of likelihoods: static or dynamic binarisation or 8-bit, conditional or not
 
     def __init__(self, task: str, config: Any, setup: Setup) -> None:

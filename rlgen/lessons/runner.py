@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rlgen.core.errors import Interrupted, UserError
 from rlgen.core.folder import Folder
+from rlgen.core.signals import Stopped
 from rlgen.lessons import library, page, schema, text, training
 from rlgen.lessons.conditions import Condition, Design, design, stem
 from rlgen.lessons.estimates import Estimate
@@ -206,5 +207,6 @@ def _continued_by_the_same_command() -> Iterator[None]:
     except Interrupted as error:
         stopped = Interrupted(error.code - 128, again, error.saved)
         raise stopped from None
-    except KeyboardInterrupt:
-        raise Interrupted(signal.SIGINT, again) from None
+    except KeyboardInterrupt as error:
+        number = error.number if isinstance(error, Stopped) else signal.SIGINT
+        raise Interrupted(number, again) from None

@@ -56,6 +56,10 @@ def mp4(frames: Iterable[Pixels], path: Path, fps: float) -> None:
                 process.stdin.write(frame.tobytes())
         except BrokenPipeError:
             pass  # ffmpeg ended: its message follows
+        except BaseException:
+            if process is not None:
+                process.kill()
+            raise
         finally:
             if process is not None and process.stdin is not None:
                 with suppress(BrokenPipeError):

@@ -32,6 +32,7 @@ class ImageClassifier(Stateful):
     """
 
     score: str | None = "eval_validation_accuracy"
+    restartable: bool = True  # a step may be abandoned: it changes nothing but the state
     axis: str = "seeds"  # meaning of the S axis: seeds, or the folds of cross-validation
     loss: Loss  # of logits and labels, without label smoothing
 

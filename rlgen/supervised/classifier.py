@@ -170,15 +170,17 @@ class Classifier(ImageClassifier):
             found = found + network.auxiliary_weight * more
         return found, (scores.detach().argmax(-1) == y).float()
 
-    def minibatch(self, index: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
-        """Normalised images (S, B, C, H, W), each augmented; labels; with mixup others and shares.
+    def minibatch(
+        self, index: Tensor, stream: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
+        """Normalised images (S, B, C, H, W), each augmented by draws of `stream`; labels; with mixup others and shares.
 
         The index (S, B) is into all training images, or into the list of each network.
         """
         index = index if self.ensemble.lists is None else self.ensemble.lists.gather(1, index)
         y = self.labels[index]
         x = from_bytes(self.images[index].movedim(-1, -3))
-        x, mixed = self.augmentation(x, y, self.augmenting)
+        x, mixed = self.augmentation(x, y, self.augmenting if stream is None else stream)
         return self.normalize(x), y, mixed
 
     def draw(self) -> dict[str, Grid]:
@@ -189,10 +191,9 @@ class Classifier(ImageClassifier):
 
     def _first_batch(self) -> Grid:
         """The next minibatch of the first seed, back from the normalisation; the training state stays as it is."""
-        order, stream = copy(self.order), self.augmenting.get_state()
+        order, stream = copy(self.order), torch.Generator().set_state(self.augmenting.get_state())
         order.batch = min(order.batch, order.count)
-        x, y, mixed = self.minibatch(order.next_index(SMALLEST))
-        self.augmenting.set_state(stream)
+        x, y, mixed = self.minibatch(order.next_index(SMALLEST), stream)
         names = [self.classes[label] for label in y[0].tolist()]
         if mixed is not None:
             pairs = zip(names, mixed[0][0].tolist(), mixed[1][0].tolist(), strict=True)

@@ -1,11 +1,14 @@
 """Greedy episodes, their returns, and the report of a trained agent."""
 
+import signal
+
 import numpy as np
 import pytest
 
 from rlgen import catalog
 from rlgen.agents.evaluation import report, rollout
 from rlgen.core.settings import Setup
+from rlgen.core.signals import Stopped
 from tests.envs import toy_environments  # noqa: F401  # registers them
 
 RETURNS = np.array([[1.0, 2.0, 3.0, 6.0]])
@@ -72,37 +75,14 @@ def test_progress_counts_every_episode_once(build):
     assert all(count > 0 for count in counts)
 
 
-def test_an_interruption_scores_the_episodes_that_have_ended(build):
+def test_a_stop_leaves_no_score(build):
     agent = build("TestCounting")
-    whole = agent.rollout(9, seed=0)
 
-    def interrupt(done):
-        raise KeyboardInterrupt
+    def stop(done):
+        raise Stopped(signal.SIGINT)
 
-    part = agent.rollout(9, seed=0, progress=interrupt)
-    ended = np.isfinite(part)
-    assert 0 < ended.sum() < 9
-    np.testing.assert_array_equal(part[ended], whole[ended])
-    found = report(part)
-    assert found.values["episodes"] == ended.sum()
-    assert found.values["mean"] == pytest.approx(part[ended].mean())
-    assert found.details["returns"] == part[ended].tolist()
-    assert f"interrupted: {ended.sum()} of 9 episodes had ended" in found.lines[1]
-
-
-def test_an_interruption_before_the_first_end_is_none_of_its_business(build):
-    agent, steps = build("TestChain"), 0
-
-    def interrupted(inputs, greedy=agent.greedy):
-        nonlocal steps
-        steps += 1
-        if steps == 2:
-            raise KeyboardInterrupt
-        return np.zeros(len(inputs.obs), np.int64), None
-
-    agent.greedy = interrupted
-    with pytest.raises(KeyboardInterrupt):
-        agent.rollout(3, seed=0)
+    with pytest.raises(Stopped):
+        agent.report(9, seed=0, progress=stop)
 
 
 def test_the_agent_reports_on_fresh_episodes(build):

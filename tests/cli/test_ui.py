@@ -43,7 +43,7 @@ def test_the_address_is_printed_and_a_signal_ends_the_server(start, tmp_path, nu
     assert b"<title>rlgen</title>" in opener.open(address, timeout=10).read()
     process.send_signal(number)
     out, err = process.communicate(timeout=10)
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, err) == (128 + number, "stopped\n")
     assert not out.strip()
 
 

@@ -75,5 +75,5 @@ def test_ctrl_c_ends_it_without_an_error(trained, tmp_path):
         read(screen, "running")
         process.send_signal(signal.SIGINT)
         shown = read(screen, "\0")
-        assert process.wait(30) == 0
+        assert process.wait(30) == 130
     assert "Traceback" not in shown

@@ -1,48 +1,13 @@
 import math
-import signal
-import threading
 
 import pytest
 import torch
 
-from rlgen.core.errors import Diverged, Interrupted, StorageError
+from rlgen.core.errors import Diverged, StorageError
 from rlgen.core.fit import ended_early, fit
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan
-
-
-class Recorded(Run):
-    """A run that records the calls of the loop with their times."""
-
-    def __init__(self, directory):
-        super().__init__(directory)
-        self.events = []
-
-    def collect(self, metrics):
-        self.events.append(("step", metrics["time_squared"] ** 0.5))
-        super().collect(metrics)
-
-    def flush(self, time):
-        self.events.append(("flush", time))
-        super().flush(time)
-
-    def record(self, time, metrics, score=None):
-        if score:
-            self.events.append(("evaluate", time))
-        super().record(time, metrics, score)
-
-    def save(self, algorithm, last=False):
-        self.events.append(("last" if last else "save", algorithm.time))
-        super().save(algorithm, last)
-
-
-def raise_(error):
-    """A function that raises `error`."""
-
-    def fail():
-        raise error
-
-    return fail
+from tests.core.recorded import Recorded, raise_
 
 
 @pytest.fixture
@@ -145,87 +110,6 @@ def test_a_finished_run_takes_no_step_and_continues_with_a_larger_budget(recorde
 
 
 PLAN = Plan(budget=100, log_every=10, eval_every=25, save_every=30)
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("time", [1, 47, 50, 60])
-def test_the_first_signal_saves_a_checkpoint(recorded, walk, number, code, time):
-    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    algorithm = walk(at={time: lambda: signal.raise_signal(number)})
-    with pytest.raises(Interrupted, match=rf"stopped at {time}, saved: `rlgen resume .*walk-1` continues") as caught:
-        fit(algorithm, recorded, PLAN)
-    assert caught.value.code == code
-    assert (algorithm.time, algorithm.steps) == (time, time)  # the step is complete, and no other began
-    assert recorded.events[-1] == ("last", time)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
-
-    resumed = walk()
-    fit(resumed, Run(recorded.directory), PLAN)
-    straight = Run.create(recorded.directory.parent, "straight")
-    fit(algorithm := walk(), straight, PLAN)
-    assert torch.equal(resumed.weights, algorithm.weights)
-    assert (recorded.directory / "metrics.jsonl").read_text() == (straight.directory / "metrics.jsonl").read_text()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_stops_at_once(recorded, walk, number):
-    handlers, after = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)), []
-
-    def insist():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(number)
-        after.append("reached")
-
-    with pytest.raises(Interrupted, match="stopped at once") as caught:
-        fit(walk(at={40: insist}), recorded, PLAN)
-    assert caught.value.code == 128 + number
-    assert after == []
-    assert recorded.events[-1] == ("step", 39)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
-    fit(resumed := walk(), Run(recorded.directory), PLAN)
-    assert resumed.steps == 70  # from the checkpoint at 30
-
-
-def test_a_signal_in_an_evaluation_or_a_checkpoint(recorded, walk, monkeypatch):
-    algorithm = walk()
-    algorithm.evaluate = lambda: (algorithm.time and signal.raise_signal(signal.SIGTERM)) or {"eval_score": 0.0}
-    with pytest.raises(Interrupted, match="stopped at 25"):
-        fit(algorithm, recorded, PLAN)
-    assert recorded.events[-1] == ("last", 25)
-
-    save = Recorded.save
-
-    def interrupted(run, algorithm, last=False):
-        if algorithm.time == 30:
-            signal.raise_signal(signal.SIGTERM)
-        save(run, algorithm, last)
-
-    monkeypatch.setattr(Recorded, "save", interrupted)
-    again = Recorded(recorded.directory)
-    with pytest.raises(Interrupted, match="stopped at 31"):  # one more step, whose checkpoint is the last
-        fit(walk(), again, PLAN)
-    assert again.events[-1] == ("last", 31)
-
-
-def test_a_signal_in_the_last_step_changes_nothing(recorded, walk):
-    fit(algorithm := walk(at={100: lambda: signal.raise_signal(signal.SIGINT)}), recorded, PLAN)
-    assert algorithm.time == 100
-
-
-def test_a_run_outside_the_main_thread_sets_no_handlers(recorded, walk):
-    algorithm, before = walk(), signal.getsignal(signal.SIGINT)
-    thread = threading.Thread(target=fit, args=(algorithm, recorded, PLAN))
-    thread.start()
-    thread.join()
-    assert algorithm.time == 100
-    assert signal.getsignal(signal.SIGINT) == before
-
-
-def test_handlers_are_restored_after_an_error(recorded, walk):
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with pytest.raises(ZeroDivisionError):
-        fit(walk(at={5: lambda: 1 / 0}), recorded, PLAN)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_a_diverged_state_is_not_saved(recorded, walk):
