@@ -1,0 +1,453 @@
+"""Ctrl-C and SIGTERM in every phase and every command: `python tests/campaigns/stopped.py --seed 0 --count 200`.
+
+A stop ends the process within 5 seconds with 130 or 143, leaves no partial file and no process; a run that is resumed
+equals one that was not stopped. A second Ctrl-C ends what a first one waits for.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg", "CI": "1"}
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout of this file
+
+import torch
+
+from rlgen import __main__ as command_line
+from rlgen import session
+from rlgen.core import checkpoint
+from rlgen.core.folder import Folder
+from rlgen.core.progress import Progress
+from tests.cases import CASES
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 5.0  # seconds from the signal to the end of the process
+LONGEST = 300.0  # seconds after which a process that nobody stops hangs
+MARK = "RLGEN_STOPPED"  # environment variable by which processes left behind are found
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PHASES = ("training", "evaluating", "drawing", "saving", "scoring")
+SLOW = ("evaluating", "drawing", "scoring")  # phases that are also made to last for minutes
+METHODS = {"evaluating": "evaluate", "drawing": "draw", "scoring": "report"}
+QUICK = {"final_episodes": 3}
+TRAINED = {  # runs that the commands are given
+    "agent": ("dqn", "CartPole", {"final_episodes": 3}),
+    "coder": ("ae", "digits", {}),
+    "model": ("pixelcnn", "digits", {}),
+    "classifier": ("classify", "digits", {}),
+    "other": ("classify", "digits", {"seed": 1}),
+}
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "train an agent": ("dqn", "CartPole", "--budget", "2000", "--eval-every", "500", "--final-episodes", "20"),
+    "train a classifier": ("classify", "digits", "--network", "lenet5", "--optimizer", "lbfgs", "--budget", "20000"),
+    "train neighbours": ("knn", "digits"),
+    "resume": ("resume", "agent", "--budget", "1500"),
+    "eval an agent": ("eval", "agent", "--episodes", "300"),
+    "eval a model": ("eval", "model", "--samples", "256"),
+    "eval a classifier": ("eval", "classifier"),
+    "sample": ("sample", "model", "--count", "300", "--npy", "many.npy", "--out", "many.png"),
+    "sample reconstructions": ("sample", "coder", "--what", "reconstructions", "--out", "grid.png"),
+    "probe": ("probe", "coder", "--images", "400"),
+    "play": ("play", "agent", "--episodes", "5", "--out", "film.gif"),
+    "play with values": ("play", "agent", "--thinking", "--at", "all", "--out", "film.gif"),
+    "plot": ("plot", "agent", "classifier", "other", "--out", "curves.png"),
+    "compare": ("compare", "classifier", "other", "--out", "compared.png"),
+    "report": ("report", "agent", "model", "classifier", "--out", "page.html"),
+    "export": ("export", "agent", "--out", "table.csv"),
+    "explain": ("explain", "classifier"),
+    "predict": ("predict", "classifier", "digits"),
+    "stack": ("stack", "classifier", "other"),
+    "find-lr": ("find-lr", "classify", "digits", "--steps", "300", "--out", "rates.png"),
+    "summary": ("summary", "classify", "digits"),
+    "doctor": ("doctor",),
+    "lesson": ("lesson", "depth", "--quick"),
+    "runs": ("runs",),
+    "list": ("list", "algorithms"),
+    "ui": ("ui", "--port", "0"),
+    "watch": ("watch", "agent"),
+}
+Words = tuple[str, ...]
+
+
+@dataclass
+class Try:
+    """One process and its stop: what is done, by which signal, where or when."""
+
+    name: str  # of the case or of the command
+    number: int = signal.SIGINT
+    phase: str = ""  # of a training
+    times: int = 1  # entries of the phase until the signal
+    delay: float = 0.0  # seconds, from the entry of the phase or from the start
+    slow: bool = False  # whether the phase lasts for minutes
+    twice: bool = False  # whether a second signal follows
+
+    def __str__(self) -> str:
+        parts = [self.name, signal.Signals(self.number).name, *([f"{self.phase} {self.times}"] if self.phase else [])]
+        more = [word for word, is_so in (("slow", self.slow), ("twice", self.twice)) if is_so]
+        return ", ".join([*parts, f"after {self.delay:.4f} s", *more])
+
+
+@dataclass
+class Ended:
+    """How a process ended."""
+
+    code: int
+    seconds: float  # from the signal to the end, 0 without one
+    text: str  # on stdout and stderr
+    left: list[str] = field(default_factory=list)  # processes
+
+
+def run(work: Callable[[], object], folder: Path, tried: Try | None = None) -> Ended:
+    """Do `work` in a process of its own with `folder` as its working directory, and stop it as `tried` says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    announced, announce = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(announced)
+        _child(work, folder, announce, tried)
+    os.close(announce)
+    sent = 0.0
+    try:
+        if tried is not None:
+            if tried.phase:
+                os.read(announced, 1)  # nothing where the process ends before
+            time.sleep(tried.delay)
+            sent = _send(child, tried.number)
+            if tried.twice:
+                time.sleep(0.6)
+                sent = _send(child, signal.SIGINT)
+        code, ended = _wait(child, LONGEST if tried is None else 10 * LIMIT)
+    finally:
+        os.close(announced)
+    text = (folder / "output.txt").read_text(errors="replace")
+    return Ended(code, ended - sent if sent else 0.0, text, processes(child))
+
+
+def _send(child: int, number: int) -> float:
+    os.kill(child, number)
+    return time.monotonic()
+
+
+def _wait(child: int, limit: float) -> tuple[int, float]:
+    """The exit code of a process, that of SIGKILL where it hangs, and when it ended."""
+    began = time.monotonic()
+    while True:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status), time.monotonic()
+        if time.monotonic() - began > limit:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def _child(work: Callable[[], object], folder: Path, announce: int, tried: Try | None) -> None:
+    """The whole life of a process."""
+    code = 1
+    try:
+        os.setsid()
+        os.environ[MARK] = str(os.getpid())
+        output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+        os.chdir(folder)
+        if tried is not None and tried.phase:
+            _watch(tried, announce)
+        work()
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the interpreter does at its end
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _watch(tried: Try, announce: int) -> None:
+    """Announce that this process enters a phase of a training, which then lasts for minutes where it is to be slow."""
+    entered = 0
+
+    def enter(phase: str) -> None:
+        nonlocal entered
+        entered += phase == tried.phase
+        if phase == tried.phase and entered == tried.times:
+            os.write(announce, b"!")
+            if tried.twice:
+                _last()
+
+    class Watched(Progress):
+        def __setattr__(self, name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+            if name == "phase":
+                enter(value)
+
+    from rlgen.core import run as room
+
+    room.Progress = Watched  # type: ignore[misc]
+    if tried.slow:
+        train = session.Session.train
+
+        def slowly(self: session.Session, **words: Any) -> Any:
+            method = METHODS[tried.phase]
+            former = getattr(self.algorithm, method)
+
+            def slow(*arguments: Any) -> Any:
+                if entered >= tried.times:
+                    _last()
+                return former(*arguments)
+
+            setattr(self.algorithm, method, slow)
+            return train(self, **words)
+
+        session.Session.train = slowly  # type: ignore[method-assign]
+
+
+def _last() -> None:
+    """Work of five minutes, unless it is stopped."""
+    until = time.monotonic() + LONGEST
+    while time.monotonic() < until:
+        torch.rand(1_000).sum()
+
+
+def processes(child: int) -> list[str]:
+    """Processes that a process left behind: of its session, or with its mark in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            its_session = int((path / "stat").read_text().rpartition(")")[2].split()[3])
+            marked = f"{MARK}={child}\0".encode() in (path / "environ").read_bytes()
+            if its_session == child or marked:
+                found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return found
+
+
+def typed(words: Words) -> Callable[[], object]:
+    """The command line with these words."""
+
+    def work() -> None:
+        sys.argv = ["rlgen", *words]
+        command_line.main()
+
+    return work
+
+
+def training(name: str, runs: Path) -> Callable[[], object]:
+    """The command line's training of a case, or its resumption where there is a run."""
+
+    def work() -> None:
+        folders = Folder.all(runs) if runs.exists() else []
+        if folders:
+            sys.argv = ["rlgen", "resume", str(folders[0].directory), "--quiet", "--trust"]
+            command_line.main()
+        algorithm, task, options = CASES[name]
+        given = {**options, **(QUICK if session.catalog.find(algorithm).kind.name == "agent" else {})}
+
+        def begin(*words: Any, **more: Any) -> None:
+            session.prepare(algorithm, task, given, runs=runs, name="run").train(quiet=True)
+
+        import rlgen.cli.main as room
+
+        room.app = begin  # type: ignore[assignment]
+        command_line.main()
+
+    return work
+
+
+def outcome(directory: Path) -> dict[str, str]:
+    """Digests of what a training leaves behind, but for what depends on the clock and on the times of checkpoints."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        name = str(path.relative_to(directory))
+        if path.suffix in (".png", ".gif") or name in ("metrics.jsonl", "episodes.jsonl", "report.json"):
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    saved = checkpoint.load(checkpoint.newest_first(directory / "checkpoints")[0])
+    del saved["run"]
+    _digests("state", saved, found)
+    found["result"] = json.dumps(Folder(directory).info.get("result"))
+    return found
+
+
+def _digests(name: str, value: Any, found: dict[str, str]) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _digests(f"{name}.{key}", item, found)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _digests(f"{name}.{number}", item, found)
+    elif isinstance(value, torch.Tensor):
+        data = value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
+        found[name] = f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(data).hexdigest()}"
+    else:
+        found[name] = repr(value)
+
+
+class Campaign:
+    """Tries in one folder."""
+
+    def __init__(self, folder: Path, draw: random.Random, commands: bool = True) -> None:
+        self.folder, self.draw, self.count = folder, draw, 0
+        self.straight: dict[str, dict[str, str]] = {}  # outcomes of trainings that are not stopped
+        self.seconds: dict[str, float] = {}  # of commands that are not stopped
+        self.slowest = 0.0  # seconds from a signal to the end of a process
+        self.hits = 0  # tries whose process was stopped before its end
+        self.before = folder / "before" / "runs"
+        for name, (algorithm, task, options) in TRAINED.items() if commands else ():
+            given = {**CASES[algorithm][2], **options}
+
+            def work(name: str = name, algorithm: str = algorithm, task: str = task, given: Any = given) -> None:
+                session.prepare(algorithm, task, given, runs=self.before, name=name).train(quiet=True)
+
+            ended = run(work, folder / "prepared")
+            assert not ended.code, ended.text
+
+    def tries(self, count: int) -> Iterator[Try]:
+        """Half of them trainings, most of the others commands, a few of the interpreter's start and second signals."""
+        for i in range(count):
+            number = SIGNALS[i % 2]
+            sort = i // 2 % 10
+            if sort < 5:
+                phase = PHASES[i // 2 % len(PHASES)]
+                case = self.draw.choice(list(CASES))
+                slow = phase in SLOW and self.draw.random() < 0.5
+                times = self.draw.randint(1, {"training": 3, "scoring": 1}.get(phase, 2))
+                yield Try(case, number, phase, times, self.draw.random() * self.draw.choice((0.002, 0.1)), slow)
+            elif sort < 8:
+                yield Try(self.draw.choice(list(COMMANDS)), number, delay=self.draw.random())
+            elif sort == 8:
+                yield Try("start", number, delay=0.05 + 3 * self.draw.random())
+            else:
+                yield Try("dqn", number, "training", self.draw.randint(40, 60), 0.1, twice=True)
+
+    def attempt(self, tried: Try) -> str:
+        """What is wrong after a stop; nothing where all is well."""
+        self.count += 1
+        folder = self.folder / f"try-{self.count}"
+        if tried.name == "start":
+            return self._start(tried, folder)
+        return self._training(tried, folder) if tried.phase else self._command(tried, folder)
+
+    def _training(self, tried: Try, folder: Path) -> str:
+        runs = folder / "runs"
+        if tried.name not in self.straight:
+            straight = self.folder / f"straight {len(self.straight)}"
+            ended = run(training(tried.name, straight / "runs"), straight)
+            if ended.code:
+                return f"without a stop: {ended.text.strip()}"
+            self.straight[tried.name] = outcome(straight / "runs" / "run")
+        ended = run(training(tried.name, runs), folder, tried)
+        if wrong := self._ended(ended, folder, tried):
+            return wrong
+        status = Folder(runs / "run").status
+        if status not in ("interrupted", "finished") and not tried.twice:
+            return f"the run has the status {status}"
+        if status == "interrupted":
+            ended = run(training(tried.name, runs), folder)
+            if ended.code:
+                return f"does not continue: {ended.text.strip()}"
+        now = outcome(runs / "run")
+        straight_one = self.straight[tried.name]
+        lost = sorted(key for key in now.keys() | straight_one.keys() if now.get(key) != straight_one.get(key))
+        return f"differs in {', '.join(lost[:6])}" if lost else ""
+
+    def _command(self, tried: Try, folder: Path) -> str:
+        words = COMMANDS[tried.name]
+        endless = words[0] in ("ui", "watch")
+        work = self._here(words)
+        if tried.name not in self.seconds and not endless:
+            began = time.monotonic()
+            ended = run(work, self.folder / f"whole {tried.name}")
+            if ended.code:
+                return f"without a stop: {ended.text.strip()}"
+            self.seconds[tried.name] = time.monotonic() - began
+        tried.delay *= self.seconds.get(tried.name, 1.5)
+        return self._ended(run(work, folder, tried), folder, tried)
+
+    def _here(self, words: Words) -> Callable[[], object]:
+        """A command in the working directory, with copies of the trained runs."""
+
+        def work() -> None:
+            if not Path("runs").exists():
+                subprocess.run(["cp", "-r", str(self.before), "runs"], check=True)
+            typed(words)()
+
+        return work
+
+    def _start(self, tried: Try, folder: Path) -> str:
+        """A stop from the start of the interpreter on."""
+        folder.mkdir()
+        words = [sys.executable, "-m", "rlgen", "dqn", "CartPole", "--quiet", "--runs", str(folder / "runs")]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with (folder / "output.txt").open("w") as output:
+            process = subprocess.Popen(
+                words, stdout=output, stderr=output, cwd=folder, env=environment, start_new_session=True
+            )
+            time.sleep(tried.delay)
+            sent = _send(process.pid, tried.number)
+            try:
+                code = process.wait(10 * LIMIT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
+        text = (folder / "output.txt").read_text()
+        ended = Ended(code, time.monotonic() - sent, text, processes(process.pid))
+        return self._ended(ended, folder, tried)
+
+    def _ended(self, ended: Ended, folder: Path, tried: Try) -> str:
+        """What is wrong about the end of a process."""
+        expected = {128 + tried.number, -tried.number, *([130, -2] if tried.twice else [])}
+        self.slowest = max(self.slowest, ended.seconds)
+        self.hits += ended.code in expected
+        if ended.code not in {0, *expected}:
+            return f"exit code {ended.code}: {ended.text.strip()}"
+        if ended.code == 0 and (tried.slow or tried.twice):
+            return f"is not stopped: {ended.text.strip()}"
+        if ended.seconds > LIMIT:
+            return f"ends {ended.seconds:.1f} s after the signal"
+        if "Traceback" in ended.text or "fault of rlgen" in ended.text:
+            return f"says: {ended.text.strip()}"
+        if partial := [str(path.relative_to(folder)) for path in folder.rglob(".partial*")]:
+            return f"leaves {', '.join(partial)}"
+        if ended.left:
+            return f"leaves the processes {'; '.join(ended.left)}"
+        return ""
+
+
+def main() -> None:
+    """The command line of the campaign."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=200)
+    given = parser.parse_args()
+    draw, lost = random.Random(given.seed), 0
+    with tempfile.TemporaryDirectory(prefix="rlgen-stopped-") as folder:
+        campaign = Campaign(Path(folder), draw)
+        for number, tried in enumerate(campaign.tries(given.count)):
+            if wrong := campaign.attempt(tried):
+                lost += 1
+                print(f"--seed {given.seed}, try {number} ({tried}): {wrong}", flush=True)
+    print(
+        f"stopped: {given.count} tries, {given.count - lost} survived, {lost} lost;"
+        f" {campaign.hits} before their end, the slowest {campaign.slowest:.1f} s after the signal"
+    )
+    sys.exit(bool(lost))
+
+
+if __name__ == "__main__":
+    main()
