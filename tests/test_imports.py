@@ -149,7 +149,7 @@ def test_torch_is_not_imported_where_nothing_is_trained(tmp_path, words):
 
 def test_torch_is_not_imported_to_draw_or_to_say_hello():
     modules = "rlgen.report.plots, rlgen.report.classification, rlgen.catalog, rlgen.core.settings"
-    modules += ", rlgen.ui.server, rlgen.ui.inlining, rlgen.ui.comparing, rlgen.report.comparison"
+    modules += ", rlgen.ui.server, rlgen.ui.inlining, rlgen.ui.comparing, rlgen.report.comparison, rlgen.verify"
     code = f"import sys, rlgen, {modules}; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

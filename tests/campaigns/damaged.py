@@ -24,9 +24,9 @@ import torch
 
 from rlgen import preparation, session, verify
 from rlgen.core import checkpoint, labels, logs, portraits
-from rlgen.core.algorithm import Algorithm
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
+from rlgen.core.ring import Ring
 from rlgen.core.run import Run
 from tests.cases import CASES
 
@@ -41,8 +41,9 @@ class Original:
     """A finished run, and what its undamaged parts hold."""
 
     directory: Path
-    algorithm: Algorithm
+    algorithm: Any
     states: dict[int, str] = field(default_factory=dict)  # time of each checkpoint -> digest of the state in it
+    weights: dict[int, str] = field(default_factory=dict)  # the same of the weights alone
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # of each log
 
     @classmethod
@@ -60,7 +61,8 @@ class Original:
             saved = checkpoint.load(folder)
             del saved["run"]
             original.algorithm.load_state_dict(saved)
-            original.states[int(folder.name)] = digest(original.algorithm)
+            original.states[int(folder.name)] = digest(original.algorithm.state_dict())
+            original.weights[int(folder.name)] = digest(original.algorithm.learned_dict())
         original.rows = {name: Folder(directory).rows(name) for name in logs.WRITTEN}
         return original
 
@@ -102,13 +104,16 @@ class Damage:
             path.write_bytes(content if self.kind == "flip" else content[: self.place])
 
 
-def digest(algorithm: Algorithm) -> str:
-    """Of every tensor and number in the state of an algorithm."""
+def digest(state: Any) -> str:
+    """Of every tensor and number in a state."""
     found = hashlib.sha256()
 
     def add(value: Any) -> None:
         if isinstance(value, torch.Tensor):
             found.update(value.detach().cpu().numpy().tobytes())
+        elif isinstance(value, Ring):
+            rows = [number % value.capacity for number in range(value.first, value.end)]
+            add({name: torch.as_tensor(column)[rows] for name, column in value.columns.items()})
         elif isinstance(value, dict):
             for key, item in value.items():
                 found.update(str(key).encode())
@@ -119,7 +124,7 @@ def digest(algorithm: Algorithm) -> str:
         elif isinstance(value, bool | int | float | str) or value is None:
             found.update(repr(value).encode())
 
-    add(algorithm.state_dict())
+    add(state)
     return found.hexdigest()
 
 
@@ -134,7 +139,8 @@ def failures(original: Original, damage: Damage, directory: Path) -> Iterator[st
     try:
         preparation.saved_settings(Folder(directory))
         Run(directory).load(original.algorithm)
-        yield from _state(original, "eval")
+        if digest(original.algorithm.learned_dict()) != original.weights.get(original.algorithm.time):
+            yield "eval loaded what no checkpoint holds"
     except UserError:
         pass
     if damage.path.startswith("portraits/"):
@@ -147,7 +153,8 @@ def failures(original: Original, damage: Damage, directory: Path) -> Iterator[st
             pass
     with Run(directory) as run:
         run.resume(original.algorithm)
-    yield from _state(original, "resume")
+    if digest(original.algorithm.state_dict()) != original.states.get(original.algorithm.time):
+        yield "resume loaded what no checkpoint holds"
     for name, rows in original.rows.items():
         expected = [row for row in rows if row["time"] <= original.algorithm.time]
         found = Folder(directory).rows(name)
@@ -167,12 +174,6 @@ def _repaired(directory: Path, original: Original) -> Iterator[str]:
     infos = [Folder(path).info for path in (directory, original.directory)]
     if any(infos[0][name] != infos[1][name] for name in config):
         yield "other settings after --repair"
-
-
-def _state(original: Original, command: str) -> Iterator[str]:
-    """What is wrong with the state that was loaded."""
-    if digest(original.algorithm) != original.states.get(original.algorithm.time):
-        yield f"{command} loaded what no checkpoint holds"
 
 
 def _whole(path: Path) -> list[dict[str, Any]]:

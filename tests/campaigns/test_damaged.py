@@ -21,7 +21,8 @@ def test_nothing_is_lost_of_many(tmp_path):
 
 def test_the_campaign_notices_what_it_looks_for(tmp_path, monkeypatch):
     original = Original.train("qlearning", tmp_path)
-    flip = Damage("metrics.jsonl", "flip", 30)
+    place = (original.directory / "metrics.jsonl").read_bytes().index(b'"time": 1') + len(b'"time": ')
+    flip = Damage("metrics.jsonl", "flip", place, 1)  # the digit 1 becomes a 3
     monkeypatch.setattr(logs, "is_intact", lambda line: line.endswith(b'"}'))  # checksums are not compared
     shutil.copytree(original.directory, tmp_path / "copy")
     found = list(failures(original, flip, tmp_path / "copy"))

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from rlgen.core import labels
+from rlgen.core import labels, seal
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 
@@ -66,3 +66,19 @@ def test_a_process_in_training_keeps_the_labels(folder):
 def test_an_unreadable_file_has_no_labels(folder, text):
     (folder.directory / "labels.json").write_text(text, encoding="latin-1")
     assert folder.labels == {"note": "", "tags": []}
+
+
+def test_labels_stay_out_of_run_json(folder):
+    labels.write_note(folder.directory, "mine")
+    folder.describe(time=1)
+    assert "note" not in json.loads((folder.directory / "run.json").read_text())
+    labels.write_note(folder.directory, "")
+    assert "note" not in folder.info
+
+
+def test_damaged_labels_are_noticed(folder):
+    labels.write_note(folder.directory, "mine")
+    path = folder.directory / labels.FILE
+    assert seal.is_intact(path.read_bytes())
+    path.write_text(path.read_text().replace("mine", "nine"))
+    assert not seal.is_intact(path.read_bytes())
