@@ -29,17 +29,16 @@ def fault(name: str, method: str, error: BaseException, index: int = 0) -> Envir
 
 def passes(error: BaseException) -> bool:
     """Whether an exception came from outside of the environment: a signal of the run, or Ctrl-C."""
-    if isinstance(error, KeyboardInterrupt):
+    ours = not isinstance(error, Exception | StepTimeout) and type(error).__module__.startswith("rlgen.")
+    if isinstance(error, KeyboardInterrupt) and not ours:
         return not _raised_by_statement(error.__traceback__)
-    return isinstance(error, Interrupted)
+    return ours or isinstance(error, Interrupted)
 
 
 def _raised_by_statement(trace: TracebackType | None) -> bool:
     """Whether the exception is from a `raise` of the environment; Ctrl-C strikes between two other instructions."""
     last = _last(trace)
-    if last is None or "rlgen.core" in last.tb_frame.f_globals.get("__name__", ""):
-        return False
-    return last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return last is not None and last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def _place(trace: TracebackType | None, skip: bool) -> str:

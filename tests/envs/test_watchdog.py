@@ -79,11 +79,17 @@ def test_a_signal_is_for_the_stuck_call_alone():
         call.step(dog)
 
 
-@pytest.mark.parametrize("error", [Interrupted(2, "stopped at once", saved=False), KeyboardInterrupt()])
+class Stopped(KeyboardInterrupt):
+    """As a handler of rlgen's own raises it."""
+
+    __module__ = "rlgen.core.signals"
+
+
+@pytest.mark.parametrize("error", [Interrupted(2, "stopped at once", saved=False), KeyboardInterrupt(), Stopped()])
 def test_a_signal_of_the_run_passes_through_an_environment(error):
     """It is no failure of the environment in which it strikes."""
     env = VectorEnv("CartPole", 1, seed=0)
-    strikes = signal.default_int_handler if isinstance(error, KeyboardInterrupt) else _handler(error)
+    strikes = signal.default_int_handler if type(error) is KeyboardInterrupt else _handler(error)
     former = signal.signal(signal.SIGUSR1, strikes)
 
     def step(action):
