@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from rlgen.core import checkpoint
+from rlgen.core.files import PARTIAL
 from rlgen.core.segments import Stored
 
 IGNORED = ("run.lock", "log.txt", "files.json")  # digests, and the lines of log.txt, depend on the clock
@@ -20,6 +21,8 @@ def outcome(folder: Path) -> Outcome:
     found: Outcome = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
+        if name.startswith(PARTIAL):  # a run that was killed before it was there
+            continue
         if path.parent.name == "checkpoints":
             found |= {f"{name}/{key}": digest for key, digest in _state(path).items()}
         elif path.name == "run.json":

@@ -39,6 +39,12 @@ def test_outcomes_differ_by_name(tmp_path):
     (tmp_path / "timing.jsonl").write_text('{"time": 1, "rate": 3}\n')
     assert outcomes.differences(before, outcomes.outcome(tmp_path)) == []
     (tmp_path / "curves.png").write_text("b")
-    (tmp_path / ".partial-1-x").touch()
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / ".partial-1-x").touch()
+    (tmp_path / ".partial-1-begun").mkdir()
     (tmp_path / "run.json").write_text('{"pid": 2, "time": 6}')
-    assert outcomes.differences(before, outcomes.outcome(tmp_path)) == [".partial-1-x", "curves.png", "run.json/time"]
+    assert outcomes.differences(before, outcomes.outcome(tmp_path)) == [
+        "curves.png",
+        "run.json/time",
+        "samples/.partial-1-x",
+    ]

@@ -97,7 +97,7 @@ class Watch:
         if event != "phase":
             if not file.startswith(self.folder) or file.endswith(LOG):
                 return False
-            file = re.sub(r"\d+", "#", file.removeprefix(self.folder))
+            file = re.sub(r"-[0-9a-f]{8}(?=/|$)|\d+", "#", file.removeprefix(self.folder))
         number = len(self.points)
         self.points.append(Point(self.phase, event, file, time.perf_counter() - self.started))
         if number != self.fatal:
