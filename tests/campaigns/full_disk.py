@@ -174,7 +174,10 @@ class Campaign:
         if folder is None or not (folder.directory / "run.json").exists():
             return ["the run is gone"] if name == "resume" else []
         if folder.status != "finished" or folder.info["time"] < self.references[name]["time"]:
-            words = ["resume", str(folder.directory), "--budget", str(self.references[name]["time"])]
+            words = ["resume", str(folder.directory)]
+            reached = checkpoint.newest_first(folder.directory / "checkpoints")
+            if name == "resume" and int(reached[0].name) < self.references[name]["time"]:
+                words += SCENARIOS[name].words[1:]  # its larger budget
             code, output = fork(words, root, draw=False)
             if code:
                 return [f"resume ends with exit code {code}: {output.splitlines()[-1:]}"]
