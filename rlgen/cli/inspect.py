@@ -93,6 +93,8 @@ def sample(
     if what != "samples":
         with activity("drawing"):
             grid = evaluation.grid(model, what, seed)
+        if out is None:
+            folder.require()  # removed in the meantime, it does not come back
         pictures.write_png(pictures.draw(grid, scale=scale), path)
         show(path)
         return
@@ -107,6 +109,8 @@ def sample(
             if start < SHOWN:
                 shown.append(part[: SHOWN - start])
     grid = evaluation.grid_of_samples(model, np.concatenate(shown), label)
+    if out is None:
+        folder.require()
     pictures.write_png(pictures.draw(grid, scale=scale), path)
     if count > SHOWN:
         show(f"{path} shows the first {SHOWN:,}{'' if npy else '; --npy keeps all'}", error=True)

@@ -83,12 +83,16 @@ def play(
         with activity("recording"), kept_in(folder.directory):
             titles = [folder.name] if len(ages) == 1 else [f"after {age.time:,} steps" for age in ages]
             made = film(ages, titles, seed, thinking)
+            if out is None:
+                folder.require()  # removed in the meantime, it does not come back
             video.write(made.frames, path, made.fps)
         returns = made.returns
     else:
         agent = load()
         with activity("recording"), kept_in(folder.directory):
             frames, returns, fps = evaluation.record(agent, episodes, seed)
+            if out is None:
+                folder.require()  # removed in the meantime, it does not come back
             video.write(frames, path, fps)
     show(f"{path}  return {', '.join(f'{x:,.1f}' if abs(x) >= 10 else f'{x:.3f}' for x in returns)}")
 

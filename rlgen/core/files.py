@@ -195,7 +195,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)  # a folder of others may have a link of this name
         yield partial
         sync(partial)

@@ -213,7 +213,10 @@ class Folder:
             self._identity = found.st_dev, found.st_ino
             self.describe(status="running", pid=os.getpid(), error=None)
             inventory.write(self.directory, self._facts)  # without files: they change from here on
-        except BaseException:
+        except BaseException as error:
+            with suppress(UserError, OSError):
+                if self.directory.is_dir() and self._facts is not None:
+                    self.describe(status=STATUS.get(type(error), "failed"), error=str(error))
             self._unlock()
             raise
         return self

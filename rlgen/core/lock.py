@@ -1,5 +1,6 @@
 """The lock of a run: held by the process that trains it. The system frees it when its holder dies, kill -9 included."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,12 @@ def acquire(directory: Path) -> "BaseFileLock | None":
         return None
     except OSError as error:
         raise StorageError(f"cannot lock {directory} ({error.strerror}): its disk must be writable") from None
+    if not files.is_file(directory / "run.json"):  # the lock has made a folder anew that was removed
+        lock.release()
+        with suppress(OSError):
+            (directory / FILE).unlink(missing_ok=True)
+            directory.rmdir()  # unless it holds anything
+        raise StorageError(f"{directory} is not there any more, or has no run.json: nothing is written to it")
     return lock
 
 

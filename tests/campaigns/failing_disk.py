@@ -49,8 +49,9 @@ class Disk:
             return None
         if self.fault == "lost":
             if number == self.at:
-                self.at = 0  # removals count, too
-                shutil.rmtree(self.victim(), ignore_errors=True)
+                self.at, victim = 0, self.victim()  # removals count, too
+                Path(f"{self.root}.lost", victim.name).mkdir(parents=True)
+                shutil.rmtree(victim, ignore_errors=True)
             return None
         if self.fault == "once":
             return OSError(errno.EIO, os.strerror(errno.EIO)) if number == self.at else None

@@ -26,6 +26,7 @@ from rlgen.core.errors import CheckpointError, UserError
 from rlgen.core.folder import Folder
 from tests.campaigns.disk_commands import SCENARIOS, TRAIN
 from tests.campaigns.failing_disk import Counter, Disk
+from tests.campaigns.outcomes import differences, digests
 
 LIMITS = {"limit": (1, 50, 200, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)}  # bytes of a file
 ROOM = (0, 4, 8, 12, 20, 40, 80, 160, 400)  # KiB free on a small disk, which meets writers in other languages, too
@@ -181,7 +182,7 @@ class Campaign:
             code, output = fork(words, root, draw=False)
             if code:
                 return [f"resume ends with exit code {code}: {output.splitlines()[-1:]}"]
-        return [f"{part} differs" for part in different(outcome(root), self.references[name])]
+        return [f"{part} differs" for part in differences(outcome(root), self.references[name])]
 
 
 def ended(fault, code, output):
@@ -222,24 +223,12 @@ def outcome(root):
     checkpoints = checkpoint.newest_first(folder.directory / "checkpoints")
     state = checkpoint.load(checkpoints[0]) if checkpoints else {}
     state.pop("run", None)  # scores of checkpoints that could not be written, and the clock
-    logs = {path.name: path.read_text() for path in folder.directory.glob("*.jsonl") if path.name != "timing.jsonl"}
-    return {"time": folder.info["time"], "logs": logs, "state": state}
-
-
-def different(one, two):
-    """The parts in which two outcomes differ."""
-    return [part for part in one if not equal(one[part], two[part])]
-
-
-def equal(a, b):
-    """Whether two states are equal to the bit."""
-    if isinstance(a, torch.Tensor):
-        return isinstance(b, torch.Tensor) and torch.equal(a, b)
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return a == b
+    found = {"time": folder.info["time"]}
+    digests("state", state, found)
+    for path in folder.directory.glob("*.jsonl"):
+        if path.name != "timing.jsonl":
+            found[path.name] = path.read_text()
+    return found
 
 
 def left_behind(root, fault, before):
@@ -262,8 +251,9 @@ def left_behind(root, fault, before):
                 yield "status running"
         except UserError as error:
             yield str(error)
-    if fault == "lost":
-        yield from (f"{path.name} came back" for path in (root / "runs").glob("*") if not list(path.glob("run.json")))
+    for path in root.with_name(f"{root.name}.lost").glob("*"):
+        if (root / "runs" / path.name).exists():
+            yield f"{path.name} came back"
 
 
 def main():

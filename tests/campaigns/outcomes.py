@@ -46,20 +46,21 @@ def _state(folder: Path) -> Outcome:
     for name in ("seconds", "flushed"):
         del state["run"][name]
     found: Outcome = {}
-    _digests("state", state, found)
+    digests("state", state, found)
     return found
 
 
-def _digests(name: str, value: Any, found: Outcome) -> None:
+def digests(name: str, value: Any, found: Outcome) -> None:
+    """Add a digest per value of a state to `found`."""
     if isinstance(value, dict):
         for key, item in value.items():
-            _digests(f"{name}.{key}", item, found)
+            digests(f"{name}.{key}", item, found)
         found[name] = f"{len(value)} names"
     elif isinstance(value, list | tuple) and any(
         isinstance(item, dict | list | tuple | torch.Tensor) for item in value
     ):
         for number, item in enumerate(value):
-            _digests(f"{name}.{number}", item, found)
+            digests(f"{name}.{number}", item, found)
         found[name] = f"{type(value).__name__} of {len(value)}"
     elif isinstance(value, torch.Tensor):
         data = value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
@@ -67,7 +68,7 @@ def _digests(name: str, value: Any, found: Outcome) -> None:
     elif isinstance(value, Stored):  # rows of a ring buffer, in whatever files
         pieces = [columns for _, columns in value.pieces()]
         rows = {column: torch.cat([each[column] for each in pieces]) for column in (pieces or [{}])[0]}
-        _digests(name, {"first": value.first, "end": value.end, **rows}, found)
+        digests(name, {"first": value.first, "end": value.end, **rows}, found)
     else:
         found[name] = repr(value)
 

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.campaigns import full_disk
 from tests.campaigns.failing_disk import Disk
@@ -36,12 +35,13 @@ def test_faults_of_a_disk(tmp_path):
     assert operations(Disk(tmp_path, "full", 2), *names) == [0, 0, full, 0, full]
     assert operations(Disk(tmp_path, "read-only", 2), *names) == [0, read_only, read_only, read_only, read_only]
     assert operations(Disk(tmp_path, "once", 2), *names) == [0, once, 0, 0, 0]
-    (tmp_path / "run").mkdir()
-    disk = Disk(tmp_path, "lost", 2, victim=lambda: tmp_path / "run")
+    (tmp_path / "disk/run").mkdir(parents=True)
+    disk = Disk(tmp_path / "disk", "lost", 2, victim=lambda: tmp_path / "disk/run")
     assert operations(disk, "write") == [0]
-    assert (tmp_path / "run").exists()
+    assert (tmp_path / "disk/run").exists()
     assert operations(disk, "write", "write") == [0, 0]
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "disk/run").exists()
+    assert (tmp_path / "disk.lost/run").exists()
     assert disk.counter.value == 3
 
 
@@ -74,12 +74,10 @@ def test_what_is_left_behind_is_found(tmp_path):
     (folder.parent / ".partial-1-curves.png").touch()
     assert list(full_disk.left_behind(tmp_path, "full", set())) == [".partial-1-curves.png is left"]
     assert list(full_disk.left_behind(tmp_path, "read-only", set())) == []
-    assert "x came back" in list(full_disk.left_behind(tmp_path, "lost", set()))
 
 
-def test_two_outcomes_differ_in_their_parts():
-    one = {"time": 1, "logs": {"a": "b"}, "state": {"q": [torch.zeros(2), (1, None)]}}
-    two = {"time": 1, "logs": {"a": "c"}, "state": {"q": [torch.zeros(2), (1, 2)]}}
-    assert full_disk.different(one, one) == []
-    assert full_disk.different(one, two) == ["logs", "state"]
-    assert not full_disk.equal(torch.zeros(2), [0, 0])
+def test_a_run_that_came_back_is_found(tmp_path):
+    (tmp_path / "disk/runs/x").mkdir(parents=True)
+    (tmp_path / "disk.lost/x").mkdir(parents=True)
+    (tmp_path / "disk.lost/y").mkdir(parents=True)
+    assert list(full_disk.left_behind(tmp_path / "disk", "lost", set())) == ["x came back"]

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from rlgen.core import inventory
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.folder import Folder
 from rlgen.core.names import safe
@@ -280,3 +281,15 @@ def test_names_that_cannot_be_typed_again_are_refused(tmp_path, name):
 @pytest.mark.parametrize("name", ["a b", "größe-1", "x" * 100, "latest-1"])
 def test_other_names_are_taken(tmp_path, name):
     assert Folder.create(tmp_path, "x", name).name == name
+
+
+def test_a_run_that_cannot_be_begun_does_not_stay_running(tmp_path, monkeypatch):
+    def full(*args):
+        raise StorageError("no room")
+
+    folder = Folder.create(tmp_path, "dqn")
+    monkeypatch.setattr(inventory, "write", full)
+    with pytest.raises(StorageError, match="no room"), folder:
+        pytest.fail("the run was begun")
+    assert (folder.info["status"], folder.info["error"]) == ("failed", "no room")
+    assert not folder.locked()

@@ -7,6 +7,7 @@ import pytest
 from filelock import UnixFileLock
 
 from rlgen.core import lock
+from rlgen.core.errors import StorageError
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def unwritable(monkeypatch):
 
 def test_a_lock_on_a_read_only_disk_is_free_unless_it_is_held(tmp_path, unwritable):
     pytest.importorskip("fcntl")
+    (tmp_path / "run.json").touch()
     held = lock.acquire(tmp_path)
     assert isinstance(held, UnixFileLock)
     unwritable()
@@ -42,3 +44,13 @@ def test_a_lock_that_cannot_be_read_counts_as_held(tmp_path, monkeypatch):
     (tmp_path / lock.FILE).touch()
     monkeypatch.setattr(os, "open", refuse)
     assert lock.held(tmp_path)
+
+
+def test_a_folder_that_was_removed_is_not_made_by_its_lock(tmp_path):
+    with pytest.raises(StorageError, match="gone is not there any more"):
+        lock.acquire(tmp_path / "gone")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(StorageError, match=r"has no run\.json"):
+        lock.acquire(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
