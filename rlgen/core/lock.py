@@ -36,6 +36,7 @@ def acquire(directory: Path) -> "BaseFileLock | None":
     """
     from filelock import FileLock, Timeout
 
+    _require(directory)
     files.refuse_links(directory)
     lock = FileLock(directory / FILE, timeout=SECONDS)
     try:
@@ -44,13 +45,20 @@ def acquire(directory: Path) -> "BaseFileLock | None":
         return None
     except OSError as error:
         raise StorageError(f"cannot lock {directory} ({error.strerror}): its disk must be writable") from None
-    if not files.is_file(directory / "run.json"):  # the lock has made a folder anew that was removed
+    try:
+        _require(directory)
+    except StorageError:  # removed in the meantime: the lock has made the folder anew
         lock.release()
         with suppress(OSError):
             (directory / FILE).unlink(missing_ok=True)
             directory.rmdir()  # unless it holds anything
-        raise StorageError(f"{directory} is not there any more, or has no run.json: nothing is written to it")
+        raise
     return lock
+
+
+def _require(directory: Path) -> None:
+    if not files.is_file(directory / "run.json"):
+        raise StorageError(f"{directory} is not there any more, or has no run.json: nothing is written to it")
 
 
 def _held_by_another(path: Path) -> bool:
