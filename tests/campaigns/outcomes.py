@@ -12,7 +12,7 @@ from rlgen.core.files import PARTIAL
 from rlgen.core.segments import Stored
 
 IGNORED = ("run.lock", "log.txt", "files.json")  # digests, and the lines of log.txt, depend on the clock
-CLOCK = {"created", "updated", "seconds", "pid", "memory", "sha256"}  # of run.json and of lesson.json
+CLOCK = {"created", "updated", "seconds", "pid", "memory", "sha256", "git"}  # of run.json and lesson.json; git: edits
 Outcome = dict[str, str]  # path in the folder -> digest of its content
 
 
