@@ -28,7 +28,8 @@ def _odd(side: int) -> int:
 
 
 Size = Annotated[int, Field(ge=8, le=64), AfterValidator(_multiple_of_four)]
-Odd = Annotated[int, Field(ge=1), AfterValidator(_odd)]
+Codes = Annotated[int, Field(ge=2, le=2**20)]
+Odd = Annotated[int, Field(ge=1, le=255), AfterValidator(_odd)]
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class VQVAE(Likely):
     width: Width = 32  # channels at half of the images' size, twice as many at a quarter
     depth: OptionalLayers = 1  # 3x3 convolutions at a quarter of the images' size
     # Codebook
-    codebook_size: Annotated[int, Field(ge=2)] = 128  # codes in the codebook; an image has one per 4x4 pixels
+    codebook_size: Codes = 128  # codes in the codebook; an image has one per 4x4 pixels
     code_dim: Width = 16  # dimensions of a code
     codebook_decay: Decay = 0.99  # EMA decay of the codes per gradient step
     # Prior

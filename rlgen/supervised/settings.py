@@ -32,6 +32,8 @@ def _layers(text: str) -> str:
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Folds = Annotated[int, Field(ge=2, le=1_000)]
+OptionalFolds = Annotated[int, Field(ge=0, le=1_000)]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class KNN(Data):
     max_k: Width = 20  # largest number of neighbours that is tried
     metric: Literal["l1", "l2"] | None = None  # distance of images, Σ|d| or √Σd²; none: the better by validation
     weights: Literal["uniform", "distance"] = "uniform"  # weight of a neighbour's vote: 1, or 1 / distance
-    folds: Annotated[int, Field(ge=2)] = 5  # folds of cross-validation: neighbours of an image are in the other folds
+    folds: Folds = 5  # folds of cross-validation: neighbours of an image are in the other folds
     # Data
     validation: Share = 0.0  # share of the training images that choose k in place of folds and are not remembered
 
@@ -106,7 +108,7 @@ class Classifier(Data, OptimizerSettings, NetworkSettings):
     # Members
     ensemble: Literal["average", "bagging", "boosting", "snapshot"] | None = None  # networks that predict as one
     members: Parallel = 8  # networks of the ensemble
-    folds: Annotated[int, Field(ge=0)] = 0  # networks of cross-validation, each trained without one fold; 0: none
+    folds: OptionalFolds = 0  # networks of cross-validation, each trained without one fold; 0: none
 
     def unused(self) -> dict[str, str]:
         """Options without an effect beside the others, and the reason."""

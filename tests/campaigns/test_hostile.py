@@ -15,6 +15,7 @@ from rlgen.core import files
 from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 from rlgen.core.tail import Tail
+from rlgen.data import cifar, idx, picture_files
 from rlgen.report import logs
 from tests.campaigns.hostile import OTHER, VICTIM, Campaign
 from tests.campaigns.hostile_files import VALUES, Raw, attacks, reseal
@@ -124,3 +125,19 @@ def test_any_sealed_state_is_restored_or_refused(campaign, tmp_path_factory, dat
     reseal(path)
     with refused(UserError):
         session.restore(Folder(directory))
+
+
+@FEW
+@given(
+    st.binary(max_size=200), st.sampled_from([b"", b"\x1f\x8b", b"\0\0\x08\x03", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
+)
+def test_any_file_of_a_dataset_is_read_or_refused(tmp_path_factory, content, start):
+    path = tmp_path_factory.mktemp("data") / "file"
+    path.write_bytes(start + content)
+    for read in (
+        lambda: idx.read(path, idx.File("file", (2, 2, 2), 64 * "0")),
+        lambda: cifar.read(path, "test"),
+        lambda: picture_files.read(path, (1, 8, 8)),
+    ):
+        with refused(UserError):
+            read()
