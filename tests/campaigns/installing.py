@@ -27,7 +27,7 @@ WITHOUT_TORCH = (  # tests that import no torch, without fixtures of a conftest.
     "tests/test_imports.py", "tests/completion/test_completion.py", "tests/core/test_files.py",
     "tests/core/test_tail.py", "tests/core/test_synonyms.py",
 )  # fmt: skip
-WORDS = (["--version"], ["--help"], ["list"], ["dqn", "--help"], ["runs"], ["lesson"])
+WORDS = (["--version"], ["--help"], ["list", "data"], ["dqn", "--help"], ["runs"], ["lesson"])  # without torch
 TRAIN = ["qlearning", "FrozenLake", "--budget", "300", "--final-episodes", "3"]
 EXAMPLES = {  # in a wheel, by their paths
     "rlgen/__main__.py", "rlgen/py.typed", "rlgen/agents/dqn.py", "rlgen/agents/scores.json", "rlgen/envs/cartpole.py",
