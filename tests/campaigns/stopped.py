@@ -280,7 +280,7 @@ def outcome(directory: Path) -> dict[str, str]:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     saved = checkpoint.load(checkpoint.newest_first(directory / "checkpoints")[0])
     del saved["run"]
-    outcomes._digests("state", saved, found)
+    outcomes.digests("state", saved, found)
     found["result"] = json.dumps(Folder(directory).info.get("result"))
     return found
 
