@@ -88,12 +88,16 @@ def main() -> int:
         for number in range(1 if given.list else given.jobs):
             copies.put(Path(shutil.copytree(ROOT, Path(folder) / str(number), ignore=IGNORED)))
         if given.list:
-            root = copies.get()
+            root, stale = copies.get(), 0
             for fault in faults:
-                (root / fault.file).write_text(fault.apply(root))
                 print(f"{fault.room}  {fault.file}  {fault.test}\n  - {fault.old!r}\n  + {fault.new!r}")
-            print(f"{len(faults)} faults")
-            return 0
+                try:
+                    (root / fault.file).write_text(fault.apply(root))
+                except (OSError, ValueError) as error:
+                    stale += 1
+                    print(f"  does not apply: {error}")
+            print(f"{len(faults)} faults, {stale} of them do not apply")
+            return 1 if stale else 0
 
         def attempt(fault: Mutation | str) -> bool:
             root = copies.get()
