@@ -151,6 +151,16 @@ def test_grids_are_drawn_before_the_training_and_at_each_evaluation_and_again_at
     assert drawn[3:] == [(8, {"weights": 8})]
 
 
+def test_a_run_of_an_earlier_version_does_not_repeat_its_evaluation(recorded, walk, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "state", tuple(name for name in Run.state if name != "due"))
+        with pytest.raises(ZeroDivisionError):
+            fit(walk(at={61: raise_(ZeroDivisionError)}), recorded, PLAN)
+    fit(walk(), again := Recorded(recorded.directory), PLAN)
+    assert again.events[0] == ("step", 61)
+    assert [event for event in again.events if event[0] == "evaluate"] == [("evaluate", 75), ("evaluate", 100)]
+
+
 def falling_after(time):
     """Scores that rise up to a time and fall from then on."""
 
