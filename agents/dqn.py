@@ -8,7 +8,7 @@ prioritised     `priorities.Priorities`, `Replay.sample`                Schaul e
 n-step          `Replay.sample`                                         Sutton 1988, doi:10.1007/BF00115009
 distributional  `values.Categorical`, `support`, or `values.Quantile`   Bellemare et al. 2017, Dabney et al. 2018
 noisy           `noise.NoisyLinear`                                     Fortunato et al. 2018, arXiv:1706.10295
-and munchausen  `DQN.munchausen_reward`                                 Vieillard et al. 2020, arXiv:2007.14430
+and munchausen  `munchausen.n_step_reward`                              Vieillard et al. 2020, arXiv:2007.14430
 """
 
 import copy
@@ -24,6 +24,7 @@ from rlgen.agents import settings
 from rlgen.agents.action_values import Floats
 from rlgen.agents.actor import ActorInput, RecurrentState, greedy_policy, softmax_policy
 from rlgen.agents.base import Agent
+from rlgen.agents.munchausen import n_step_reward
 from rlgen.agents.networks import QNetwork, mix_atoms
 from rlgen.agents.noise import draw_noise, zero_noise
 from rlgen.agents.numpy_network import in_numpy
@@ -38,8 +39,6 @@ from rlgen.core.seeds import Seeds, initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import State
 from rlgen.envs import VectorEnv
-
-CLIP = -1.0  # lower bound of the scaled log-policy of Munchausen
 
 
 class DQN(Agent):
@@ -185,21 +184,9 @@ class DQN(Agent):
         return greedy_policy(q, action_mask)
 
     def munchausen_reward(self, batch: Batch, policy: Tensor) -> Tensor:
-        """Σ_k γᵏ (r_k + α [τ ln π(a_k|s_k)] + γ τ H(π(·|s_{k+1}))) over n steps, (S, B), the bracket in [-1, 0].
-
-        Every step of the window has its bonus and its entropy, so that the n-step target is what n targets of one step
-        give in turn along the actions taken; Vieillard et al. state the case n = 1. `policy` (S, B, A) is that of the
-        last state, the others are softmax policies of the target network.
-        """
-        tau, steps = self.config.temperature, self.replay.window(batch.index)
-        q = self.value.mean(self.target(steps.obs))
-        log_policy = softmax_policy(q, steps.action_mask, tau, log=True)  # (S, B, n, A)
-        chosen = log_policy.take_along_dim(steps.action.unsqueeze(-1), -1).squeeze(-1)
-        bonus = self.config.munchausen * (tau * chosen).clamp(CLIP, 0.0)  # (S, B, n)
-        entropy = tau * torch.special.entr(log_policy[:, :, 1:].exp()).sum(-1)  # (S, B, n - 1)
-        reward: Tensor = batch.reward + (steps.discount * bonus).sum(-1) + (steps.discount[:, :, 1:] * entropy).sum(-1)
-        reward += batch.discount * tau * torch.special.entr(policy).sum(-1)
-        return reward
+        """`munchausen.n_step_reward` of a batch, (S, B); `policy` (S, B, A) is that of the last states."""
+        steps = self.replay.window(batch.index)
+        return n_step_reward(self.config, batch, policy, steps, self.value.mean(self.target(steps.obs)))
 
     @torch.no_grad()
     def update_target(self, times: int) -> None:

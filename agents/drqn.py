@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from rlgen.agents import settings
 from rlgen.agents.actor import ActorInput, RecurrentState, softmax_policy
-from rlgen.agents.dqn import CLIP, DQN
+from rlgen.agents.dqn import DQN
+from rlgen.agents.munchausen import CLIP
 from rlgen.agents.networks import RecurrentQNetwork
 from rlgen.agents.replay import Sequences
 from rlgen.agents.values import gather
@@ -88,7 +89,7 @@ class DRQN(DQN):
         return online, target_out[:, :, burn_in:], window
 
     def window_returns(self, window: Sequences, target_out: Tensor, policy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`n_step_returns` with the terms of `DQN.munchausen_reward` in every reward, where chosen: (S, B, T) each."""
+        """`n_step_returns` with the terms of Munchausen in every reward, where chosen: (S, B, T) each."""
         config, n = self.config, self.config.n_step
         if not config.munchausen:
             return n_step_returns(window, config.gamma, n)

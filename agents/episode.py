@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from rlgen.agents.action_values import ActionValues
 from rlgen.agents.base import Agent
+from rlgen.agents.munchausen import CLIP
 from rlgen.core.seeds import derive
 from rlgen.envs import Step
 
 Floats = NDArray[np.float64]
-CLIP = -1.0  # lower bound of the scaled log-policy of Munchausen, as in `dqn`
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         StorageError,
         UserError,
     )
-    from rlgen.session import TrainedRun
+    from rlgen.trained_run import TrainedRun
 
 # Threads that spin while they wait are a fifth faster on an idle machine, and twenty times slower beside one busy
 # process. Torch reads this when it is first imported.
@@ -57,4 +57,4 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'rlgen' has no attribute {name!r}")
     home = "rlgen.core.errors" if name[0].isupper() else "rlgen.api"
-    return getattr(import_module("rlgen.session" if name == "TrainedRun" else home), name)
+    return getattr(import_module("rlgen.trained_run" if name == "TrainedRun" else home), name)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rlgen import catalog, preparation, session
 from rlgen.core.folder import Folder, runs_folder
-from rlgen.session import TrainedRun
+from rlgen.trained_run import TrainedRun
 
 
 def train(

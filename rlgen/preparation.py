@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from rlgen import catalog, kinds
 from rlgen.catalog import Entry
 from rlgen.core import algorithm as protocols
-from rlgen.core import description
+from rlgen.core import description, divergence
 from rlgen.core.algorithm import Algorithm, missing
 from rlgen.core.config import check_names, flag, refuse_unused, resolve, scaled, unused
 from rlgen.core.errors import UserError
@@ -141,6 +141,19 @@ def make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str,
             config.check(given)
     made: Algorithm = entry.algorithm_for(entry.kind.tasks.resolve(task))(task, config, setup)
     return made
+
+
+def check_plan(plan: Plan, entry: Entry, algorithm: Algorithm) -> None:
+    """Raise UserError for a condition on scores where evaluations have none, and a rollback without a rate to lower."""
+    if plan.on_divergence == "rollback":
+        divergence.check_rollback(algorithm, entry.name)
+    if algorithm.score is not None:
+        return
+    way = ": give it a --validation share" if entry.algorithm.score is not None else ""
+    if not math.isinf(plan.stop_at):
+        raise UserError(f"--stop-at {plan.stop_at:g}: {entry.name} has no score that ranks its evaluations{way}")
+    if plan.patience:
+        raise UserError(f"--patience {plan.patience}: {entry.name} has no score that ranks its evaluations{way}")
 
 
 def changed(settings: Any) -> dict[str, Any]:

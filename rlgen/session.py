@@ -13,75 +13,37 @@ import torch
 
 from rlgen import catalog, exactness, provenance
 from rlgen.catalog import Entry
-from rlgen.core import divergence, signals
+from rlgen.core import signals
 from rlgen.core.algorithm import Algorithm, HasBaselines, Initialised, Report
-from rlgen.core.allocation import bounded
+from rlgen.core.allocation import bounded, bounded_as_saved
 from rlgen.core.config import check_names, resolve
 from rlgen.core.device import available
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.failures import kept_in
-from rlgen.core.files import is_file
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder
 from rlgen.core.images import Grid
 from rlgen.core.names import safe
-from rlgen.core.notebook import Bundle, bundle
 from rlgen.core.run import Run
 from rlgen.core.settings import Plan, Setup
 from rlgen.core.signals import Stopped
-from rlgen.preparation import changed, check_methods, make, plain, preset_names, saved_settings, settings_of
+from rlgen.preparation import (
+    changed,
+    check_methods,
+    check_plan,
+    make,
+    plain,
+    preset_names,
+    saved_settings,
+    settings_of,
+)
+from rlgen.trained_run import TrainedRun
 
 if TYPE_CHECKING:
     from rlgen.report.console import Display
-    from rlgen.report.lines import Axis
 
 DRAWING = 1.5  # seconds for pictures after a stop, which is soon to be over
 log = logging.getLogger("rlgen")
-
-
-class TrainedRun(Folder):
-    """A run folder, its final scores and its curves."""
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """Final scores by name; empty before the end of the training."""
-        return dict(self.info.get("result") or {})
-
-    @property
-    def score(self) -> float | None:
-        """The final score that ranks runs, higher being better; None without one."""
-        return self.result.get("score")
-
-    def plot(self, out: str | Path | None = None, x: "Axis" = "steps") -> Path:
-        """Draw the learning curves to `out`, by default `curves.png` in the folder; returns the path."""
-        from rlgen.report import plots
-        from rlgen.report.lines import View
-
-        path = Path(out) if out else self.directory / "curves.png"
-        plots.curves([self.directory], path, View(x))
-        return path
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
-        """In a notebook: facts, final scores, the learning curves."""
-        info, scores, curves = self.info, self.result, self.directory / "curves.png"
-        facts = {"status": self.status, "time": f"{info['time']:,} {catalog.find(info['algorithm']).kind.unit}"}
-        facts |= {"seconds": f"{info['seconds']:,.1f}"} if info.get("seconds") else {}
-        facts |= {name: f"{v:,.4g}" for name, v in scores.items() if isinstance(v, float | int)}
-        facts |= {"settings": "  ".join(f"{name}={value}" for name, value in info.get("changed", {}).items())}
-        facts |= {"folder": str(self.directory), **({"note": info["note"]} if "note" in info else {})}
-        title = f"{info['algorithm']} on {info['task']}"
-        return bundle(title, facts, curves.read_bytes() if curves.is_file() else None)
-
-    def __repr__(self) -> str:
-        info = self.info
-        unit = catalog.find(info["algorithm"]).kind.unit
-        scores = self.result
-        shown = {"score": scores["score"]} if scores.get("score") is not None else scores
-        reached = "".join(f", {name} {v:.4g}" for name, v in shown.items() if isinstance(v, float | int))
-        return f"<{self.name}: {self.status} at {info['time']:,} {unit}{reached}; {self.directory}>"
-
-
-MARGIN = 50_000_000  # bytes of networks that a run does not save, such as the feature classifier of its evaluations
 
 
 @dataclass(frozen=True)
@@ -237,7 +199,7 @@ def prepare(
     config, setup, plan = settings_of(entry, preset_names(entry, task, preset, typed), typed)
     with bounded():
         made = make(entry, task, config, setup, given)
-    _check_plan(plan, entry, made)
+    check_plan(plan, entry, made)
     origin = initialise(made) if initialise else made.initialise(runs) if isinstance(made, Initialised) else {}
 
     def begin(run: Run) -> None:
@@ -294,9 +256,9 @@ def reopen(folder: Folder, given: Mapping[str, Any], trust: bool = False) -> Ses
             f"--budget {plan.budget:,}: {folder.name} is at {info['time']:,} already, a larger one trains it further;"
             f" `rlgen eval {folder.name}` scores it as it is"
         )
-    with bounded(_stored(folder), "and its checkpoints hold less"):
+    with bounded_as_saved(folder.directory):
         made = make(entry, info["task"], config, setup)
-    _check_plan(plan, entry, made)
+    check_plan(plan, entry, made)
     return Session(entry, made, Run(folder.directory), plan, _count(entry, config))
 
 
@@ -312,17 +274,10 @@ def restore(
     if at is not None and checkpoint != "last":
         raise UserError(f"--at {at:,} is of a portrait and --checkpoint {checkpoint} of a checkpoint: leave one out")
     entry, config, setup = saved_settings(folder, trust)
-    with bounded(_stored(folder), "and its checkpoints hold less"):
+    with bounded_as_saved(folder.directory):
         algorithm = make(entry, folder.info["task"], config, replace(setup, device="auto"))
     Run(folder.directory).load(algorithm, checkpoint, at, experience=experience)
     return algorithm
-
-
-def _stored(folder: Folder) -> int | None:
-    """A bound on the bytes of the weights of a run: all its tensors, and a margin; None without a checkpoint."""
-    found = [*folder.directory.glob("checkpoints/*/*"), *folder.directory.glob("portraits/*/*")]
-    sizes = [path.lstat().st_size for path in found if is_file(path)]
-    return sum(sizes) + MARGIN if sizes else None
 
 
 def _device(algorithm: Algorithm) -> torch.device:
@@ -339,16 +294,3 @@ def _write_grid(unit: str, grid: Grid, path: Path, time: int) -> None:
 def _count(entry: Entry, config: Any) -> int:
     """Fresh episodes or samples in the final report."""
     return int(getattr(config, f"final_{entry.kind.counted}", entry.kind.final))
-
-
-def _check_plan(plan: Plan, entry: Entry, algorithm: Algorithm) -> None:
-    """Raise UserError for a condition on scores where evaluations have none, and a rollback without a rate to lower."""
-    if plan.on_divergence == "rollback":
-        divergence.check_rollback(algorithm, entry.name)
-    if algorithm.score is not None:
-        return
-    way = ": give it a --validation share" if entry.algorithm.score is not None else ""
-    if not math.isinf(plan.stop_at):
-        raise UserError(f"--stop-at {plan.stop_at:g}: {entry.name} has no score that ranks its evaluations{way}")
-    if plan.patience:
-        raise UserError(f"--patience {plan.patience}: {entry.name} has no score that ranks its evaluations{way}")

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -12,8 +13,10 @@ from torch.nn.modules.module import (
 )
 
 from rlgen.core.errors import UserError
+from rlgen.core.files import is_file
 
 SHARE = 0.5  # of the memory of this machine that weights may take: gradients and an optimiser take more than they do
+MARGIN = 50_000_000  # bytes of networks that a run does not save, such as the feature classifier of its evaluations
 
 
 class TooLarge(UserError):
@@ -48,6 +51,18 @@ def bounded(limit: int | None = None, reason: str = "") -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def bounded_as_saved(directory: Path) -> AbstractContextManager[None]:
+    """`bounded` by what the run in `directory` saved: its networks have no more weights."""
+    return bounded(_saved(directory), "and its checkpoints hold less")
+
+
+def _saved(directory: Path) -> int | None:
+    """A bound on the bytes of the weights of a run: all its tensors, and a margin; None without a checkpoint."""
+    found = [*directory.glob("checkpoints/*/*"), *directory.glob("portraits/*/*")]
+    sizes = [path.lstat().st_size for path in found if is_file(path)]
+    return sum(sizes) + MARGIN if sizes else None
 
 
 def _memory() -> int:
