@@ -21,7 +21,11 @@ def test_there_is_one_for_each_kind_of_algorithm():
     assert {path.stem for path in PATHS} == set(kinds.KINDS)
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path if path.stem == "agent" else pytest.param(path, marks=pytest.mark.slow) for path in PATHS],
+    ids=lambda path: path.stem,
+)
 def test_a_notebook_runs_and_holds_its_outputs(path, monkeypatch):
     monkeypatch.delenv("RLGEN_RUNS", raising=False)
     stored = json.loads(path.read_text("utf-8"))

@@ -97,6 +97,7 @@ def test_every_recipe_is_there():
     assert len(blocks("add to NETWORKS in ")) == 1
 
 
+@pytest.mark.slow
 def test_a_model_of_the_readme_trains_and_is_scored(said):
     assert "nats" in said["model"]
     assert "--initial-logit" in said["options"]
@@ -104,15 +105,18 @@ def test_a_model_of_the_readme_trains_and_is_scored(said):
     assert "lenet_fid" in said["scores"]
 
 
+@pytest.mark.slow
 def test_a_network_of_the_readme_trains(said):
     assert "accuracy" in said["network"]
     assert "parameters" in said["layers"]
 
 
+@pytest.mark.slow
 def test_an_agent_of_the_readme_trains(said):
     assert "mean return" in said["agent"]
 
 
+@pytest.mark.slow
 def test_an_environment_of_the_readme_is_trained_on(said):
     assert "mean return" in said["environment"]
 

@@ -16,6 +16,8 @@ from rlgen.core.errors import Interrupted
 from rlgen.core.fit import fit
 from rlgen.core.folder import Folder
 from rlgen.core.metrics import numbers
+from rlgen.core.ring import Ring
+from rlgen.core.segments import Stored
 from rlgen.session import prepare, reopen, restore
 from tests.cases import CASES, small
 
@@ -126,11 +128,22 @@ def differences(one, other, path=""):
     if isinstance(one, torch.Tensor):
         same = one.dtype == other.dtype and one.shape == other.shape and torch.equal(bits(one), bits(other))
         return [] if same else [path]
+    if isinstance(one, Ring | Stored) and isinstance(other, Ring | Stored):
+        return differences(rows(one), rows(other), path)
     if isinstance(one, dict) and list(one) == list(other):
         return [d for key in one for d in differences(one[key], other[key], f"{path}.{key}")]
     if isinstance(one, list | tuple) and len(one) == len(other):
         return [d for i, pair in enumerate(zip(one, other, strict=True)) for d in differences(*pair, f"{path}.{i}")]
     return [] if type(one) is type(other) and one == other else [path]
+
+
+def rows(ring):
+    """The rows of a ring buffer in one piece, in memory or in a checkpoint, and their numbers."""
+    pieces = [columns for _, columns in ring.pieces()]
+    return {
+        "first": ring.first, "end": ring.end,
+        "columns": {name: torch.cat([each[name] for each in pieces]) for name in (pieces or [{}])[0]},
+    }  # fmt: skip
 
 
 def bits(tensor):

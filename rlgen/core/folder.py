@@ -224,10 +224,14 @@ class Folder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        ending = {"status": STATUS.get(kind, "failed"), **({"error": str(error)} if error else {})}
         try:
-            self.describe(status=STATUS.get(kind, "failed"), **({"error": str(error)} if error else {}))
-            with suppress(OSError, StorageError):
-                inventory.write(self.directory, self._facts or {}, inventory.find(self.directory))
+            self.require()
+            with suppress(
+                OSError, StorageError
+            ):  # before run.json: what is killed here is continued, as its status says
+                inventory.write(self.directory, {**(self._facts or {}), **ending}, inventory.find(self.directory))
+            self.describe(**ending)
         except StorageError:
             with suppress(StorageError):
                 self.require()

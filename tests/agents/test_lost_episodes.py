@@ -17,7 +17,7 @@ def test_an_episode_that_cannot_be_restored_ends_in_the_replay(tmp_path):
     newest = session.algorithm.replay.frames.row(session.algorithm.replay.count - 1)
     assert not session.algorithm.replay.done[newest].any()
     resumed = reopen(session.run, {"budget": 260})
-    resumed.run.load(resumed.algorithm)
+    resumed.run.load(resumed.algorithm, experience=True)
     assert resumed.algorithm.env.restarted.all()
     assert resumed.algorithm.replay.done[newest].all()
     assert not resumed.algorithm.replay.terminated[newest].any()

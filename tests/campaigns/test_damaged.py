@@ -8,6 +8,7 @@ from rlgen.core import logs
 from tests.campaigns.damaged import Damage, Original, campaign, failures
 
 
+@pytest.mark.slow
 def test_nothing_is_lost(tmp_path):
     tries, lost = campaign(0, 32, tmp_path, ("gan", "qlearning"))
     assert lost == []

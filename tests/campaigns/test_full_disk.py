@@ -14,6 +14,7 @@ from tests.campaigns.failing_disk import Disk
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_few_disks_fail():
     """In a process of one thread, which may be forked."""
     command = [sys.executable, "tests/campaigns/full_disk.py", "--only", "note", "--count", "4"]

@@ -13,6 +13,7 @@ from tests.campaigns.killed import Kill
 CAMPAIGN = Path(__file__).parent / "killed.py"
 
 
+@pytest.mark.slow
 def test_killed_runs_resume_to_the_same_bits():
     """In a process of its own: one with threads cannot be forked."""
     words = ["--case", "qlearning", "--case", "ae", "--count", "4", "--commands", "0"]

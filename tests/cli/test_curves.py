@@ -56,6 +56,7 @@ def test_an_unknown_metric_is_answered_with_those_there_are(rlgen, four):
 def test_what_cannot_be_drawn_is_one_line(rlgen, four):
     write(Path("runs/gan"), MODEL, [{"time": 1, "discriminator_loss": 1.0}])
     write(Path("runs/new"), AGENT, [])
+    write(Path("runs/whole"), {**AGENT, "setup": {}, "plan": {}, "threads": 1}, [{"time": 1, "return": 1.0}])
     for words, reason in (
         (["plot", four[0], "gan"], "agents and models have no axis in common: plot dqn-CartPole-1 and gan apart"),
         (["compare", four[0], "gan"], "agents and models have no axis in common"),
@@ -67,7 +68,7 @@ def test_what_cannot_be_drawn_is_one_line(rlgen, four):
         (["plot", four[0], "--x", "episodes"], "dqn-CartPole-1 logged no episodes: plot it with --x steps"),
         (["plot", "gan", "--x", "episodes"], "gan is a model without episodes: plot it with --x steps"),
         (["compare", four[0]], "one run has nothing to be compared with"),
-        (["plot", four[0], "--quality", "300"], "--quality is of samples: dqn-CartPole-1 is an agent, which has none"),
+        (["plot", "whole", "--quality", "300"], "--quality is of samples: whole is an agent, which has none"),
         (["plot", four[0], "--band", "median"], "'mean', 'iqm', 'none'"),
     ):
         code, out, err = rlgen(*words)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from rlgen.core.folder import Folder
 
 
@@ -16,6 +18,7 @@ def test_the_machine(rlgen):
         assert word in text
 
 
+@pytest.mark.slow
 def test_a_run_with_a_problem_has_exit_code_1_and_a_command_for_it(rlgen, trained):
     folder = Folder(Path(trained["run"]))
     found = json.loads(rlgen("doctor", "latest", "--json")[1])

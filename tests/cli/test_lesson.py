@@ -16,6 +16,7 @@ def test_the_list_has_minutes_and_claims(rlgen):
     assert all(each["minutes"] > 0 and each["quick_minutes"] < 1 for each in json.loads(out).values())
 
 
+@pytest.mark.slow
 def test_a_lesson_file_of_ones_own(rlgen):
     Path("mine.toml").write_text(TEXT.format(options=""))
     code, out, _ = rlgen("lesson", "./mine.toml", "--quick", "--seeds", "2", "--json")

@@ -30,6 +30,7 @@ def test_play_with_values_of_several_ages(rlgen, trained):
         assert several.size[0] > one.size[0]
 
 
+@pytest.mark.slow
 def test_play_of_several_ages(rlgen, trained):
     ages = min(5, len(portraits.times(trained_folder(trained))))
     code, _, _ = rlgen("play", "latest", "--at", "all", "--out", "plain.gif")

@@ -92,7 +92,8 @@ def test_a_budget_below_the_time_of_the_run_is_refused(rlgen, trained):
     before = Path(trained["run"], "run.json").read_text()
     code, _, err = rlgen("resume", "latest", "--budget", 300)
     assert code == 2
-    assert "larger --budget" in err
+    assert "--budget 300: " in err
+    assert "is at 600 already, a larger one trains it further" in err
     assert Path(trained["run"], "run.json").read_text() == before
 
 

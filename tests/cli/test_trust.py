@@ -7,6 +7,8 @@ from pathlib import Path
 import gymnasium
 import pytest
 
+from rlgen.core import seal
+
 MODULE = """
 from pathlib import Path
 
@@ -22,7 +24,8 @@ def foreign(trained, tmp_path, monkeypatch):
     """The folder of a run with such an environment, and a file that exists once its module is imported."""
     directory, marker = tmp_path / trained["run"], tmp_path / "imported"
     info = json.loads((directory / "run.json").read_text())
-    (directory / "run.json").write_text(json.dumps({**info, "task": "foreign_module:Foreign-v0"}))
+    del info[seal.SEAL]
+    (directory / "run.json").write_bytes(seal.dump({**info, "task": "foreign_module:Foreign-v0"}))
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "foreign_module.py").write_text(MODULE.format(marker=str(marker)))
     monkeypatch.syspath_prepend(tmp_path / "modules")

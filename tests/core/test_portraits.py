@@ -157,10 +157,10 @@ def test_a_run_of_an_earlier_version_goes_on_without_the_portraits_it_has_not(ru
 def test_training_continues_without_a_portrait_on_a_full_disk(run, monkeypatch, caplog):
     save = checkpoint.save
 
-    def full(folder, state, *, durable=True):
+    def full(folder, state, **how):
         if folder.parent.name == "portraits" and state["time"] in (2, 3):
             raise OSError(28, "No space left on device")
-        save(folder, state, durable=durable)
+        save(folder, state, **how)
 
     monkeypatch.setattr(checkpoint, "save", full)
     with caplog.at_level(logging.WARNING, "rlgen"):

@@ -32,6 +32,7 @@ def test_every_method_writes_its_picture(tmp_path):
     assert "Adebayo" in lines[-1]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_pictures(tmp_path):
     names, trained = ("saliency", "strongest"), classifier()
     a, b, c = (results(tmp_path / x, trained, names, seed=s)[1] for x, s in (("a", 0), ("b", 0), ("c", 1)))
@@ -61,6 +62,7 @@ def test_a_method_that_does_not_fit_is_left_out_of_all_and_refused_alone(tmp_pat
         results(tmp_path, classifier("mlp"), ("gradcam",), every=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["linear", "mlp"])
 def test_networks_without_convolution_have_all_other_pictures(tmp_path, network):
     trained = classifier("mlp", width=0.02) if network == "mlp" else classifier(network)

@@ -81,6 +81,7 @@ def test_an_interrupted_lesson_continues_to_the_same_page(straight, lesson, tmp_
     assert outcome(tmp_path / "out") == outcome(straight.folder)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_that_cannot_be_continued_is_trained_anew(lesson, tmp_path, capsys):
     quick, out = load(lesson(), quick=True), tmp_path / "out"
     expected = run(quick, out).text
@@ -103,6 +104,7 @@ def test_an_interruption_between_runs_is_one_line(lesson, tmp_path):
     assert error.value.code == 130
 
 
+@pytest.mark.slow
 def test_other_options_are_other_runs(lesson, tmp_path):
     quick = load(lesson(), quick=True)
     assert total(quick) == 2
@@ -211,6 +213,7 @@ minutes = 1
 """
 
 
+@pytest.mark.slow
 def test_a_run_may_start_from_that_of_another_condition_with_the_same_seed(tmp_path):
     path = tmp_path / "transfer.toml"
     path.write_text(TRANSFER)
@@ -222,6 +225,7 @@ def test_a_run_may_start_from_that_of_another_condition_with_the_same_seed(tmp_p
         load(path)
 
 
+@pytest.mark.slow
 def test_bias_and_variance_are_those_of_the_runs(tmp_path):
     """Of two runs of a condition, by hand: error = bias + variance in the mean over runs."""
     path = tmp_path / "spread.toml"

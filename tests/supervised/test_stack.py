@@ -112,6 +112,7 @@ def test_a_stack_holds_its_members(runs, tmp_path):
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_stack_that_is_stopped_and_resumed_is_the_same(runs, tmp_path):
     straight = train(stacked(runs, "one", "folds", to=tmp_path / "straight"))
     prepared = stacked(runs, "one", "folds", to=tmp_path / "stopped")

@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 from rlgen.ui.inlining import write
 from tests.ui.runs_to_show import agent, log, model, ramp
 
@@ -46,6 +48,7 @@ def test_a_run_that_is_deleted_while_shown_disappears_with_a_notice(open_page, r
     assert page.texts(".details .run") == ["keeps"]
 
 
+@pytest.mark.slow
 def test_a_server_that_stopped_is_reported_and_found_again(open_page, runs):
     agent(runs, "run", ramp())
     page = open_page(runs)
@@ -58,6 +61,7 @@ def test_a_server_that_stopped_is_reported_and_found_again(open_page, runs):
     page.wait(lambda: "does not answer" not in page.text("#runs"), "the connection")
 
 
+@pytest.mark.slow
 def test_seven_tabs_of_one_page(open_page, runs):
     model(runs, "run", [0, 100])
     page = open_page(runs)

@@ -5,6 +5,8 @@ import pytest
 import rlgen
 from tests.ui.test_panel_models import answered, opened
 
+pytestmark = pytest.mark.slow  # seconds each in Chromium; the actions behind the panel have tests of their own
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):

@@ -4,6 +4,7 @@ import pytest
 
 import rlgen
 
+pytestmark = pytest.mark.slow  # seconds each in Chromium; the actions behind the panel have tests of their own
 AGENT = {"buffer_size": 300, "learning_starts": 50, "width": 8, "final_episodes": 1, "eval_episodes": 1}
 PLAN = {"budget": 400, "eval_every": 200, "save_every": 400, "threads": 1, "progress": False}
 

@@ -58,10 +58,10 @@ VARIANTS = {
 def test_each_gradient_step_changes_one_network(monkeypatch, variant):
     model, calls = build(**variant), []
 
-    def spy(optimizer, loss, time):
+    def spy(optimizer, loss, time, batch):
         before = weights(model.generator), weights(model.discriminator)
         gradients = [None if p.grad is None else p.grad.clone() for p in model.discriminator.parameters()]
-        metrics = step(optimizer, loss, time)
+        metrics = step(optimizer, loss, time, batch)
         if optimizer is model.discriminator_optimizer:
             assert all(p.grad is None or not p.grad.any() for p in model.generator.parameters())
             assert equal(before[0], weights(model.generator))
