@@ -229,7 +229,7 @@ class Folder:
             self.require()
             with suppress(
                 OSError, StorageError
-            ):  # before run.json: what is killed here is continued, as its status says
+            ):  # before run.json: one killed here is continued
                 inventory.write(self.directory, {**(self._facts or {}), **ending}, inventory.find(self.directory))
             self.describe(**ending)
         except StorageError:
