@@ -227,9 +227,7 @@ class Folder:
         ending = {"status": STATUS.get(kind, "failed"), **({"error": str(error)} if error else {})}
         try:
             self.require()
-            with suppress(
-                OSError, StorageError
-            ):  # before run.json: one killed here is continued
+            with suppress(OSError, StorageError):  # before run.json: one killed here is continued
                 inventory.write(self.directory, {**(self._facts or {}), **ending}, inventory.find(self.directory))
             self.describe(**ending)
         except StorageError:
