@@ -90,6 +90,7 @@ def straight(tmp_path_factory):
     ],
     ids=["two", "five"],
 )
+@pytest.mark.slow
 def test_a_run_stopped_in_every_way_equals_an_uninterrupted_one(tmp_path, straight, numbers):
     """Killed during a checkpoint, before and after one, then SIGTERM and SIGINT, resumed each time."""
     run, draw = tmp_path / "run", random.Random(0)

@@ -174,7 +174,7 @@ class Folder:
         if known is None:
             new = not (self.directory / description.FILE).exists()
             known = {} if new else description.read(self.directory, sealed=True)
-        known = {**known, **facts, "updated": _now()}
+        known = {**known, "updated": _now(), **facts}
         if self._facts is not None:
             self._facts = known
         description.write(self.directory, known)
@@ -224,7 +224,7 @@ class Folder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        ending = {"status": STATUS.get(kind, "failed"), **({"error": str(error)} if error else {})}
+        ending = {"status": STATUS.get(kind, "failed"), **({"error": str(error)} if error else {}), "updated": _now()}
         try:
             self.require()
             with suppress(OSError, StorageError):  # before run.json: one killed here is continued

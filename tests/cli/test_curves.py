@@ -56,7 +56,7 @@ def test_an_unknown_metric_is_answered_with_those_there_are(rlgen, four):
 def test_what_cannot_be_drawn_is_one_line(rlgen, four):
     write(Path("runs/gan"), MODEL, [{"time": 1, "discriminator_loss": 1.0}])
     write(Path("runs/new"), AGENT, [])
-    write(Path("runs/whole"), {**AGENT, "setup": {}, "plan": {}, "threads": 1}, [{"time": 1, "return": 1.0}])
+    write(Path("runs/whole"), {**AGENT, "setup": {}, "plan": {}, "threads": 1, "time": 1}, [{"time": 1, "return": 1.0}])
     for words, reason in (
         (["plot", four[0], "gan"], "agents and models have no axis in common: plot dqn-CartPole-1 and gan apart"),
         (["compare", four[0], "gan"], "agents and models have no axis in common"),

@@ -11,6 +11,7 @@ from rlgen.core import portraits
 from tests.cli.small import SMALL
 
 
+@pytest.mark.slow
 def test_play_with_values(rlgen, trained):
     code, out, _ = rlgen("play", "latest", "--thinking", "--out", "one.gif")
     assert code == 0

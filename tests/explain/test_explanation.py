@@ -19,6 +19,7 @@ def results(tmp_path, trained=None, methods=FAST, every=True, **given):
     return request, found, sum(calls)
 
 
+@pytest.mark.slow
 def test_every_method_writes_its_picture(tmp_path):
     request, found, calls = results(tmp_path)
     assert [result.file.name for result in found] == [f"{name}.png" for name in FAST]

@@ -84,6 +84,7 @@ def test_the_combination_begins_with_the_mean_and_is_fitted_to_the_minimum(runs,
     assert max(slope.abs().max() for slope in slopes) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_stack_predicts_and_is_reported_beside_its_members(runs, tmp_path):
     folder = train(stacked(runs, "one", "two", to=tmp_path))
     stack = session.restore(folder)
@@ -102,6 +103,7 @@ def test_a_stack_predicts_and_is_reported_beside_its_members(runs, tmp_path):
     assert stack.score is None
 
 
+@pytest.mark.slow
 def test_a_stack_holds_its_members(runs, tmp_path):
     folder = train(stacked(runs, "one", "two", to=tmp_path))
     stack = session.restore(folder)
@@ -138,6 +140,7 @@ def test_a_stack_that_is_stopped_and_resumed_is_the_same(runs, tmp_path):
         assert torch.equal(weight, other["combination"][name])
 
 
+@pytest.mark.slow
 def test_a_stack_killed_before_its_first_step_is_whole(runs, tmp_path):
     prepared = stacked(runs, "one", "two", to=tmp_path)
     resumed = train(session.reopen(Folder(prepared.run.directory), {}))

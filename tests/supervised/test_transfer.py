@@ -45,6 +45,7 @@ def images(classifier, count=8):
     return classifier.normalize(from_bytes(classifier.test_set.images[:count])).unsqueeze(0)
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_source_and_the_head_is_new(runs):
     source = api.load(runs / "five")
     made, facts = build(runs, init_from="five")
@@ -147,6 +148,7 @@ def test_layers_are_counted_by_blocks_with_weights(freeze, count):
     assert len(constant) == len(made.frozen) == count
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_its_source_no_longer(tmp_path, runs):
     import shutil
 

@@ -80,6 +80,7 @@ def sharpened(dataset):
     return replace(dataset, images=to_bytes((from_bytes(dataset.images) - 0.5) * 4 + 0.5))
 
 
+@pytest.mark.slow
 def test_copies_are_found_under_dynamic_binarisation():
     """Freshly binarised training images are found; freshly binarised test images are not."""
     train, test = (sharpened(data.load("digits", split, size=28)) for split in ("train", "test"))
