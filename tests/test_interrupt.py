@@ -86,7 +86,7 @@ def straight(tmp_path_factory):
     "numbers",
     [
         [signal.SIGKILL, signal.SIGTERM],
-        pytest.param([signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT], marks=pytest.mark.slow),
+        [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT],
     ],
     ids=["two", "five"],
 )
