@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import shutil
+import time as clock
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
     from numpy.typing import NDArray
 
+UNBORN = 86_400.0  # seconds after which the beginning of a run without a name is removed
 TRASH = ".trash"  # folder of removed runs, in the folder of runs
 PARTS = (description.FILE, inventory.FILE, "metrics.jsonl", "checkpoints")  # any of which makes a folder that of a run
 STATUS: dict[type[BaseException] | None, str] = {
@@ -90,6 +92,7 @@ class Folder:
         for path in (folder.directory, runs, runs.absolute().parent):  # a loss of power leaves the run where it is
             with suppress(OSError):
                 sync(path)
+        _remove_unborn(runs)
         return folder
 
     def _claim(self, directory: Path) -> bool:
@@ -270,6 +273,14 @@ class Folder:
 def runs_folder(runs: str | Path | None) -> Path:
     """The folder of all runs: as given, or $RLGEN_RUNS, or `runs` in the working directory."""
     return Path(runs or os.environ.get("RLGEN_RUNS") or "runs")
+
+
+def _remove_unborn(runs: Path) -> None:
+    """Remove what `create` left in `runs` where it was killed, after a day: it is a matter of seconds."""
+    for path in runs.glob(f"{files.PARTIAL}*"):
+        with suppress(OSError):
+            if files.is_folder(path) and clock.time() - path.stat().st_mtime > UNBORN:
+                files.remove_folder(path)
 
 
 def _folders(runs: Path) -> list[Path]:

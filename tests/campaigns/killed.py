@@ -97,7 +97,7 @@ def continued(runs: Path, start: Callable[[], session.Session]) -> None:
     if not folders:
         start().train(quiet=True)
     elif folders[-1].status != "finished":
-        session.reopen(folders[-1], {}).train(quiet=True)
+        session.reopen(folders[-1], {}, trust=True).train(quiet=True)
 
 
 def sources(folder: Path) -> None:

@@ -21,7 +21,7 @@ def outcome(folder: Path) -> Outcome:
     found: Outcome = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if name.startswith(PARTIAL):  # a run that was killed before it was there
+        if _begun(folder, path):
             continue
         if path.parent.name == "checkpoints":
             found |= {f"{name}/{key}": digest for key, digest in _state(path).items()}
@@ -31,6 +31,12 @@ def outcome(folder: Path) -> Outcome:
         elif path.is_file() and path.name not in IGNORED and "checkpoints" not in path.parts:
             found[name] = hashlib.sha256(_content(path)).hexdigest()
     return found
+
+
+def _begun(folder: Path, path: Path) -> bool:
+    """Whether `path` is of a run that was killed before it had its name: hidden in a folder of runs, `lessons` too."""
+    first, *_ = path.relative_to(folder / "lessons" if (folder / "lessons") in path.parents else folder).parts
+    return first.startswith(PARTIAL)
 
 
 def differences(one: Outcome, other: Outcome) -> list[str]:

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+import time as clock
 
 import numpy as np
 import pytest
@@ -293,3 +294,15 @@ def test_a_run_that_cannot_be_begun_does_not_stay_running(tmp_path, monkeypatch)
         pytest.fail("the run was begun")
     assert (folder.info["status"], folder.info["error"]) == ("failed", "no room")
     assert not folder.locked()
+
+
+def test_the_beginning_of_a_run_that_was_killed_is_removed_after_a_day(tmp_path):
+    old, new = tmp_path / ".partial-1-aaaa", tmp_path / ".partial-2-bbbb"
+    for path in (old, new):
+        path.mkdir()
+        (path / "run.json").write_text("{}")
+    yesterday = clock.time() - 90_000
+    os.utime(old, (yesterday, yesterday))
+    Folder.create(tmp_path, "dqn-CartPole")
+    assert not old.exists()
+    assert new.exists()
