@@ -86,7 +86,7 @@ class Injection:
         else:
             with torch.no_grad():
                 for weight in next(iter(optimizations(self.algorithm).values())).weights:
-                    (weight[1] if self.kind == "seed" else weight.view(-1)[:1]).fill_(math.nan)
+                    (weight[1] if self.kind == "seed" else weight[(0,) * weight.dim()]).fill_(math.nan)
 
     def hook(self):
         """Poison the input of the first layer with weights that is called with gradients."""
