@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rlgen.core.errors import UserError
 from rlgen.core.files import is_file, json_object, replacing
 from rlgen.core.folder import Folder
 from rlgen.kinds import KINDS
@@ -28,9 +29,11 @@ def draw(directory: Path) -> list[Path]:
         return []
     task = info["task"]
     name = Path(task).name if task.startswith("folder:") else task
-    paths: list[Path] = import_module(kind.pictures).draw(
-        json_object(path, finite=False), directory, f"{info['algorithm']} on {name}"
-    )
+    report, pictures = json_object(path, finite=False), import_module(kind.pictures)
+    try:
+        paths: list[Path] = pictures.draw(report, directory, f"{info['algorithm']} on {name}")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        raise UserError(f"{path} holds no report of this rlgen: `rlgen eval` scores the run again") from None
     return paths
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -356,25 +357,18 @@ class Campaign:
     def _command(self, tried: Try, folder: Path) -> str:
         words = COMMANDS[tried.name]
         endless = words[0] in ("ui", "watch", "lesson", "doctor")
-        work = self._here(words)
+        work = typed(words)
         if tried.name not in self.seconds and not endless:
+            whole = self.folder / f"whole {tried.name}"
+            shutil.copytree(self.before, whole / "runs")
             began = time.monotonic()
-            ended = run(work, self.folder / f"whole {tried.name}")
+            ended = run(work, whole)
             if ended.code:
                 return f"without a stop: {ended.text.strip()}"
             self.seconds[tried.name] = time.monotonic() - began
         tried.delay *= self.seconds.get(tried.name, 1.5)
+        shutil.copytree(self.before, folder / "runs")
         return self._ended(run(work, folder, tried), folder, tried)
-
-    def _here(self, words: Words) -> Callable[[], object]:
-        """A command in the working directory, with copies of the trained runs."""
-
-        def work() -> None:
-            if not Path("runs").exists():
-                subprocess.run(["cp", "-r", str(self.before), "runs"], check=True)
-            typed(words)()
-
-        return work
 
     def _start(self, tried: Try, folder: Path) -> str:
         """A stop from the start of the interpreter on."""

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
+from rlgen.core.errors import UserError
 from rlgen.core.folder import Folder
 from rlgen.kinds import KINDS
 from rlgen.report import classification, final
@@ -171,6 +172,10 @@ def test_the_report_of_a_run_folder_is_drawn_again(tmp_path, monkeypatch):
     drawn = final.draw(folder.directory)
     assert {path.parent for path in drawn} == {folder.directory}
     assert len(drawn) == 3
+    foreign = {**report(), "classes": {"cat": {**next(iter(report()["classes"].values())), "precision": "high"}}}
+    final.write(folder.directory, foreign)
+    with pytest.raises(UserError, match="holds no report of this rlgen"):
+        final.draw(folder.directory)
 
 
 def test_numbers_that_are_not_finite_are_null(tmp_path):
