@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.nn.modules.module import (
 )
 
 from rlgen.core.errors import UserError
-from rlgen.core.files import is_file
+from rlgen.core.files import folders, is_file
 
 SHARE = 0.5  # of the memory of this machine that weights may take: gradients and an optimiser take more than they do
 MARGIN = 50_000_000  # bytes of networks that a run does not save, such as the feature classifier of its evaluations
@@ -60,8 +60,10 @@ def bounded_as_saved(directory: Path) -> AbstractContextManager[None]:
 
 def _saved(directory: Path) -> int | None:
     """A bound on the bytes of the weights of a run: all its tensors, and a margin; None without a checkpoint."""
-    found = [*directory.glob("checkpoints/*/*"), *directory.glob("portraits/*/*")]
-    sizes = [path.lstat().st_size for path in found if is_file(path)]
+    sizes: list[int] = []
+    for folder in (*folders(directory / "checkpoints"), *folders(directory / "portraits")):
+        with suppress(FileNotFoundError):  # a training deletes earlier ones
+            sizes += [path.lstat().st_size for path in folder.iterdir() if is_file(path)]
     return sum(sizes) + MARGIN if sizes else None
 
 

@@ -201,7 +201,7 @@ def test_further_metrics_have_charts_of_their_own(open_page, runs):
     page = open_page(runs)
     page.click("details.more summary")
     page.click("[data-metric=epsilon]")
-    assert page.texts(".chart h3") == ["return per episode", "epsilon"]
+    page.wait(lambda: page.texts(".chart h3") == ["return per episode", "epsilon"], "the chart of the metric")
     page.wait(lambda: page.all("[data-metric=odd_metric]"), "the metric of the last row")
 
 
