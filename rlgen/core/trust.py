@@ -24,7 +24,8 @@ def check(run: str, module: str | None) -> None:
 def _place(module: str) -> str:
     """The file of a module or, of one within a package, that of the package, whose import is not needed to tell."""
     with suppress(Exception):
-        if (spec := find_spec(module.partition(".")[0])) is not None and spec.origin:
+        if (spec := find_spec(module.partition(".")[0])) is None:
+            return " (not installed here)"
+        if spec.origin:
             return f" from {spec.origin}"
-        return ", which is not installed here"
     return ""

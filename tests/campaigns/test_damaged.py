@@ -16,6 +16,7 @@ def test_nothing_is_lost(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_nothing_is_lost_of_many(tmp_path):
     assert campaign(1, 200, tmp_path) == (200, [])
 

@@ -20,6 +20,7 @@ def test_nothing_is_lost(case, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_nothing_is_lost_of_many(tmp_path):
     assert campaign(1, 60, tmp_path) == []
 

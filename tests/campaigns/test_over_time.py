@@ -20,6 +20,7 @@ def test_nothing_is_lost(name, check, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 @pytest.mark.parametrize(("name", "check"), [case for case in EVERY if case not in QUICK], ids=_id)
 def test_nothing_is_lost_of_the_others(name, check, tmp_path):
     assert survive(name, check, tmp_path) == ""

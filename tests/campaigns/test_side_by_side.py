@@ -18,6 +18,7 @@ def test_readers_of_a_run_in_training_read_whole_files(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_nothing_is_lost_of_more(tmp_path):
     counts = {
         "starts": 50,
