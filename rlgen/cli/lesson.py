@@ -1,13 +1,13 @@
 """`rlgen lesson`: a claim of the course as an experiment, with figure, intervals and text."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rlgen.cli.options import Json, Runs, at_least, examples
+from rlgen.core import cores
 from rlgen.core.names import safe
 from rlgen.core.tables import table
 
@@ -81,7 +81,7 @@ def _list(json_: bool) -> None:
         return
     rows = [[name, _minutes(each.minutes), _minutes(each.quick.minutes), each.claim] for name, each in lessons.items()]
     print("\n".join(table(["lesson", "minutes", "--quick", "claim"], rows)))
-    print(f"\nmeasured on two cores; of this machine {os.cpu_count()} cores")
+    print(f"\nmeasured on two cores; of this machine {cores.available()} cores")
 
 
 def _minutes(minutes: float) -> str:

@@ -156,7 +156,7 @@ def _network(
     """A network by its name; with `time` its training speed is measured."""
     import torch
 
-    from rlgen.core import device
+    from rlgen.core import cores
     from rlgen.networks import speed
     from rlgen.networks.corrections import corrections
     from rlgen.networks.summary import summarize
@@ -171,7 +171,7 @@ def _network(
     table = summarize(network, torch.zeros(1, *shape), name=entry.name)
     found = Found([table], {"classes": classes})
     if time:
-        torch.set_num_threads(device.cores())
+        torch.set_num_threads(cores.threads())
         network = networks.build(entry.name, shape, classes, settings)
         measured = speed.measure(network, shape, speed.batch_size(table.macs, table.activations))
         found.values["images_per_second"] = measured.images_per_second

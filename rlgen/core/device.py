@@ -11,6 +11,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import nn
 
+from rlgen.core import cores
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 
@@ -32,7 +33,7 @@ def choose(setup: Setup, accelerate: bool) -> torch.device:
         raise UserError("--device cuda: this PyTorch finds no CUDA device; --device cpu works everywhere")
     if name == "mps" and not torch.backends.mps.is_available():
         raise UserError("--device mps: this machine has no Metal device; --device cpu works everywhere")
-    threads = setup.threads or (cores() if accelerate else 1)
+    threads = setup.threads or (cores.threads() if accelerate else 1)
     torch.set_num_threads(threads)
     threadpool_limits(threads, "blas")  # numpy's
     # Adam's moments of weights without gradients decay to denormals, on which arithmetic is up to ten times slower.
@@ -66,11 +67,6 @@ def fuse(device: torch.device, *modules: nn.Module) -> None:
         )
     for module in modules:
         module.compile(dynamic=False)
-
-
-def cores() -> int:
-    """Number of CPU cores available to this process."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe(device: torch.device) -> str:

@@ -35,7 +35,7 @@ class Setup:
     seed: Seed = 0  # seed of every random number in the run
     # Hardware
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # device of the tensors; auto: the fastest for this model
-    threads: Threads = 0  # CPU threads for tensor operations; 0: as many as are fastest for this model
+    threads: Threads = 0  # CPU threads for tensor operations; 0: the fastest for this model, or OMP_NUM_THREADS
 
 
 @dataclass(frozen=True)

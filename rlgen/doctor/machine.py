@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlgen import provenance
+from rlgen.core import cores
 from rlgen.core.findings import Finding
 
 ROOM = 2.0  # GiB on the disk of the runs, below which it is a problem
@@ -29,7 +30,7 @@ def device() -> dict[str, Any]:
     accelerator = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {
         "accelerator": device.describe(accelerator) if accelerator.type == "cuda" else "none",
-        "cores": device.cores(),
+        "cores": cores.available(),
         "threads": torch.get_num_threads(),
         "bfloat16": device.half(accelerator),
     }
