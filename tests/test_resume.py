@@ -67,11 +67,12 @@ for directory, given in json.loads(sys.argv[1]):
 """
 
 
-# Further settings of algorithms that have a case of their own, and the other of two stops of each case.
+# Slow: further settings and relatives of algorithms with a case of their own, and the other of two stops of each case.
 VARIANTS = {
     "dqn on a lake", "dqn on large images", "dqn with an encoder", "rainbow of two seeds", "qlearning with masks",
     "gan with a network", "ae of convolutions", "vae of greys", "pixelcnn in half precision",
-    "pixelrnn by diagonals", "classify with seeds", "bagging of convolutions",
+    "pixelrnn by diagonals", "classify with seeds", "bagging of convolutions", "dqn with a mask", "qrdqn",
+    "lsgan adapting", "residual hinge", "pixelrnn", "average", "snapshot",
 }  # fmt: skip
 STOPS = ("half", "anywhere")
 EVERY = [pytest.param(case, marks=[pytest.mark.slow] if case in VARIANTS else []) for case in CASES]

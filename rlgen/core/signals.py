@@ -153,9 +153,17 @@ def _ignored(unraisable: Any) -> None:
         sys.__unraisablehook__(unraisable)
         return
     _present.lost = True
-    again = threading.Timer(SOON, _thread.interrupt_main)
+    again = threading.Timer(SOON, _interrupt_main_thread)
     again.daemon = True
     again.start()
+
+
+def _interrupt_main_thread() -> None:
+    """Send SIGINT to the main thread, where it ends a sleep or another wait of the system as well."""
+    if hasattr(signal, "pthread_kill") and (main := threading.main_thread().ident):
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _time_is_up(number: int, frame: FrameType | None) -> None:

@@ -35,7 +35,7 @@ def options(kind, low, high, **more):
     return {**QUICK, **preset, **support, **KINDS[kind], **more}
 
 
-@pytest.mark.parametrize(("kind", "seeds"), [("dqn", 3), ("c51", 1), ("qrdqn", 1), ("rainbow", 1)])
+@pytest.mark.parametrize(("kind", "seeds"), [("dqn", 3), ("c51", 1), ("qrdqn", 1), pytest.param("rainbow", 1, marks=pytest.mark.slow)])
 def test_values_of_the_identity_environment(build, kind, seeds):
     """The next observation is independent of the action: Q* is 1 / (1 - γ) for the right one and 1 less for others.
 
@@ -93,6 +93,7 @@ def test_a_time_limit_is_no_termination(build, world, ends, n_step):
     np.testing.assert_allclose(q, np.repeat(expected, 2).reshape(5, 2), atol=0.05)
 
 
+@pytest.mark.slow
 def test_the_cue_task_needs_a_recurrent_network(build):
     """The cue is shown at the start and needed four steps later; without it half of the actions are right."""
     settings = {

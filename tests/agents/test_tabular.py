@@ -89,6 +89,7 @@ def test_the_table_converges_on_the_chain(seeds):
     np.testing.assert_allclose(agent.q, np.broadcast_to(value_iteration(chain(), 0.9), agent.q.shape), atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_table_converges_on_a_small_grid():
     process = mdp("TestSmallGrid")
     agent = train(build("TestSmallGrid", gamma=0.9, seeds=2, num_envs=8, lr_decay=0.7, epsilon_end=1.0), 20_000)
@@ -133,6 +134,7 @@ def test_continuous_observations_are_refused(world):
 # ---- the report
 
 
+@pytest.mark.slow
 def test_a_report_has_the_optimum_where_it_is_known(tmp_path):
     run = rlgen.train("qlearning", "CliffWalking", runs=tmp_path)
     report = rlgen.load(run).report(5, seed=0)

@@ -6,6 +6,7 @@ from PIL import Image
 WORDS = ("find-lr", "classify", "digits", "--network", "mlp", "--optimizer", "momentum", "--threads", "1")
 
 
+@pytest.mark.slow
 def test_the_suggestion_is_a_command_that_runs(rlgen, tmp_path):
     out = tmp_path / "rates.png"
     code, printed, errors = rlgen(*WORDS, "--out", str(out))

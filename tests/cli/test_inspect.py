@@ -13,6 +13,7 @@ from rlgen.core.errors import CheckpointError
 from tests.cli.small import SMALL
 
 
+@pytest.mark.slow
 def test_several_seeds_are_scored_one_by_one_and_together(rlgen):
     assert rlgen("dqn", "CartPole", *SMALL, "--seeds", "3", "--quiet")[0] == 0
     _, out, _ = rlgen("eval", "latest", "--episodes", "4", "--json")
@@ -126,6 +127,7 @@ def test_samples_of_one_class_and_more_than_a_picture_shows(rlgen, monkeypatch):
     assert len({image.tobytes() for image in parts}) == 20
 
 
+@pytest.mark.slow
 def test_an_autoencoder_from_training_to_its_probe(rlgen, monkeypatch):
     from rlgen.generative.quality import probe
 
@@ -155,6 +157,7 @@ def test_an_autoencoder_from_training_to_its_probe(rlgen, monkeypatch):
     }
 
 
+@pytest.mark.slow
 def test_a_likelihood_is_printed_with_its_protocol(rlgen, monkeypatch):
     from rlgen.data import idx
     from rlgen.generative import presets

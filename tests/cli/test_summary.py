@@ -188,6 +188,7 @@ def test_shapes_as_people_write_them():
     assert not quiz.is_shape("96x55", (96, 55, 55))
 
 
+@pytest.mark.slow
 def test_the_network_of_a_classifier_alone(rlgen):
     words = ("classify", "digits", "--network", "lenet5", "--size", 28, "--seeds", 2, "--budget", 200, "--quiet")
     assert rlgen(*words)[0] == 0

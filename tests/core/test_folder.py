@@ -85,6 +85,7 @@ def test_facts_are_written_to_run_json(tmp_path):
         Folder.create(tmp_path, "dqn-CartPole", "mine")
 
 
+@pytest.mark.slow
 def test_fifty_runs_started_together_get_fifty_folders(tmp_path):
     processes = [start(CLAIM, tmp_path) for _ in range(50)]
     for process in processes:

@@ -61,7 +61,7 @@ def test_a_game_follows_from_its_seed_and_actions():
 
 
 @needs_ale
-@pytest.mark.parametrize("before", [0, 150])
+@pytest.mark.parametrize("before", [0, pytest.param(150, marks=pytest.mark.slow)])
 def test_after_loading_a_state_in_mid_game_the_future_is_the_same(before, caplog):
     """T15, with games of different lengths."""
     whole, other = (VectorEnv("Breakout", 3, seed=5, frame_stack=2, life_loss=True) for _ in range(2))
@@ -79,6 +79,7 @@ def test_after_loading_a_state_in_mid_game_the_future_is_the_same(before, caplog
 
 
 @needs_ale
+@pytest.mark.slow
 def test_lost_lives_and_clipped_rewards_leave_the_game_unchanged():
     """T12: a lost life terminates without restarting the game; scores are those of whole games."""
     learning = VectorEnv("Breakout", 2, seed=0, life_loss=True, clip_reward=True)
@@ -123,6 +124,7 @@ def test_actions_are_repeated_with_the_given_probability():
 
 
 @needs_ale
+@pytest.mark.slow
 def test_a_time_limit():
     env = VectorEnv("Pong", 2, seed=0, max_episode_steps=12)
     steps = play(env, actions(env, 24))
@@ -131,6 +133,7 @@ def test_a_time_limit():
 
 
 @needs_ale
+@pytest.mark.slow
 def test_pictures_show_the_same_game_in_colour():
     env = VectorEnv("Breakout", 2, seed=0, render_mode="rgb_array")
     script = actions(env, 250)
@@ -150,6 +153,7 @@ def test_pictures_show_the_same_game_in_colour():
 
 
 @needs_ale
+@pytest.mark.slow
 def test_the_picture_after_the_last_step_is_that_of_the_terminal_state():
     env, other = (VectorEnv("Breakout", 1, 0, restart=restart, render_mode="rgb_array") for restart in (False, True))
     rng = np.random.default_rng(0)
@@ -172,6 +176,7 @@ def same_picture(picture, frame):
 
 
 @needs_ale
+@pytest.mark.slow
 def test_a_policy_without_fire_ends_its_game():
     """Breakout launches a ball only after FIRE, at the start and after every lost life: NOOP would wait for ever."""
     env = VectorEnv("Breakout", 8, seed=0, restart=False)

@@ -171,7 +171,7 @@ def test_an_unknown_network_is_refused():
         subject_of(pixel_agent(), "run", network="features")
 
 
-@pytest.mark.parametrize("build", [pixel_agent, gan])
+@pytest.mark.parametrize("build", [pytest.param(pixel_agent, marks=pytest.mark.slow), gan])
 def test_every_picture_of_a_new_subject(build, tmp_path):
     methods = ("saliency", "occlusion", "gradcam", "filters", "strongest")
     request = explanation.request(build(), "run", images=3, out=tmp_path)

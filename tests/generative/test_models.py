@@ -237,7 +237,7 @@ def test_without_labels_there_is_nothing_to_condition_on(name, tmp_path):
         build(name, f"folder:{tmp_path}", size=8).sample(1, labels=torch.tensor([0]))
 
 
-@pytest.mark.parametrize("name", ["vae", "vqvae", "pixelcnn"])
+@pytest.mark.parametrize("name", [pytest.param("vae", marks=pytest.mark.slow), "vqvae", "pixelcnn"])
 def test_any_distribution_over_256_levels(name):
     model = build(name, likelihood="softmax")
     loss = model.step()["loss"]

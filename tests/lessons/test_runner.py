@@ -61,7 +61,7 @@ def test_complete_runs_are_used_again(straight, monkeypatch):
     assert outcome(straight.folder) == before
 
 
-@pytest.mark.parametrize("rows", [1, 9])
+@pytest.mark.parametrize("rows", [1, pytest.param(9, marks=pytest.mark.slow)])
 def test_an_interrupted_lesson_continues_to_the_same_page(straight, lesson, tmp_path, monkeypatch, rows):
     """Stopped in the first and in the second run, between evaluations."""
     made, written, record = load(lesson()), [], Run.record

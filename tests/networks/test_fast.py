@@ -86,7 +86,7 @@ def test_logits_for_colour_images_are_divided_by_nine():
     assert pytest.approx(1 / 9) == SCALE
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_few_images_are_learned_by_heart(channels):
     torch.manual_seed(0)
     x, y = torch.randn(64, channels, 16, 16), torch.arange(64) % 10

@@ -62,6 +62,7 @@ def test_features_are_those_of_the_source_and_the_head_is_new(runs):
     assert made.describe_task()["weights"].endswith("new: the head")
 
 
+@pytest.mark.slow
 def test_images_are_normalised_as_those_of_the_source_also_after_a_resume(runs):
     made, _ = build(runs, init_from="five")
     source = api.load(runs / "five")
@@ -190,6 +191,7 @@ def test_runs_that_do_not_fit_are_refused(runs, options, message):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_plain_networks_do_not_take_the_layers_of_residual_ones(runs, tmp_path):
     options = {"width": 0.125, "size": 16, "batch": 32, "runs": tmp_path, "threads": 1}
     api.train("classify", "digits", name="residual", network="resnet20", budget=64, **options)

@@ -115,6 +115,7 @@ def test_a_crash_is_one_line_and_the_next_request_works(live, lake):
     assert ask(live, lake)["requests"] == 1
 
 
+@pytest.mark.slow
 def test_an_idle_process_ends(lake):
     live = Live(idle=0.2)
     ask(live, lake)
@@ -135,6 +136,7 @@ def test_requests_wait_for_their_turn_and_too_many_are_refused(live, lake, monke
     assert error.value.status == 503
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_its_server(lake, tmp_path):
     """Also where the server is killed: its end of the pipe is closed."""
     code = (

@@ -62,6 +62,7 @@ def test_seeds_are_a_band_with_their_number(open_page, runs):
     assert not page.all(".small")
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_the_seed_alone_are_averaged(open_page, runs):
     for seed in range(3):
         agent(runs, f"seed-{seed}", ramp(top=1 + seed), seed=seed)
@@ -139,6 +140,7 @@ def test_a_picture_opens_large_and_follows_the_time(open_page, runs):
     assert not page.all("dialog.zoom")
 
 
+@pytest.mark.slow
 def test_only_differences_are_listed(open_page, runs):
     agent(runs, "a", ramp(), result={"score": 5.0, "mean": 5.0, "iqm": 5.5, "ci95": [4.0, 6.0]})
     agent(runs, "b", ramp(), seed=1, config={"lr": 0.1}, result={"score": 7.0, "mean": 7.0})
@@ -151,6 +153,7 @@ def test_only_differences_are_listed(open_page, runs):
     page.wait(lambda: "choose a second run" in page.text("#compare"), "one run alone")
 
 
+@pytest.mark.slow
 def test_the_command_is_shown_and_copied(open_page, runs):
     agent(runs, "run", ramp(), seed=7)
     page = open_page(runs)
@@ -185,6 +188,7 @@ def test_a_folder_without_runs_shows_how_to_train(open_page, runs):
     page.wait(lambda: not page.all("#empty") and page.all(".chart canvas"), "its chart")
 
 
+@pytest.mark.slow
 def test_many_runs_are_listed_in_part(open_page, runs):
     for i in range(230):
         agent(runs, f"run-{i:03d}", ramp(200))
@@ -195,6 +199,7 @@ def test_many_runs_are_listed_in_part(open_page, runs):
     assert json.dumps(page.js("return rlgen.view.runs.length")) == "4"
 
 
+@pytest.mark.slow
 def test_further_metrics_have_charts_of_their_own(open_page, runs):
     directory = agent(runs, "run", ramp())
     log(directory / "metrics.jsonl", [{"time": 1100, "odd_metric": 3.0}], "a")
@@ -205,6 +210,7 @@ def test_further_metrics_have_charts_of_their_own(open_page, runs):
     page.wait(lambda: page.all("[data-metric=odd_metric]"), "the metric of the last row")
 
 
+@pytest.mark.slow
 def test_the_fall_of_a_loss_and_distant_references_are_outside_until_enlarged(open_page, runs):
     directory = model(runs, "run", [0, 100, 200], result={"uniform_nats": 400.0})
     log(
@@ -219,6 +225,7 @@ def test_the_fall_of_a_loss_and_distant_references_are_outside_until_enlarged(op
     assert "uniform distribution, outside 400" in page.text(".legend").replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_statistics_of_the_chosen_runs(open_page, runs):
     for seed in range(2):
         agent(runs, f"slow-{seed}", ramp(top=1 + seed), seed=seed)

@@ -80,6 +80,7 @@ def test_the_focus_goes_everywhere_and_is_visible(page):
     assert {"filter", "x", "scale", "smoothing", "band", "group", "time", "theme", "keys", "focus"} <= seen
 
 
+@pytest.mark.slow
 def test_rows_are_reached_by_arrows(page):
     page.js("document.querySelector('table.runs tbody input').focus()")
     first = page.focus()
@@ -105,6 +106,7 @@ def test_text_is_legible_in_both_themes(page, theme):
     assert page.js("return getComputedStyle(document.documentElement).colorScheme") == theme
 
 
+@pytest.mark.slow
 def test_the_chosen_theme_is_kept(page):
     page.click("#theme")
     assert page.js("return rlgen.view.theme()") == "dark"
@@ -113,6 +115,7 @@ def test_the_chosen_theme_is_kept(page):
     assert page.js("return rlgen.view.theme()") == "dark"
 
 
+@pytest.mark.slow
 def test_a_phone_shows_everything_without_scrolling_sideways(page):
     page.size(390, 844)
     page.wait(lambda: page.js("return innerWidth") == 390, "the size")
@@ -123,6 +126,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(page):
     assert page.js("return [...document.querySelectorAll('.chart .uplot')].every(e => e.offsetWidth <= 390)")
 
 
+@pytest.mark.slow
 def test_print_has_curves_and_scores_but_no_controls(page):
     page.theme("dark")
     pdf = page.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]

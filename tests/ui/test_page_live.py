@@ -26,6 +26,7 @@ def test_a_growing_run_sends_new_lines_alone(open_page, runs):
     page.wait(lambda: page.js("return rlgen.view.time") == 600, "the slider, which follows the end")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_begins_anew(open_page, runs):
     directory = agent(runs, "run", ramp(1000), status="running")
     page = open_page(runs)
@@ -37,6 +38,7 @@ def test_a_resumed_run_begins_anew(open_page, runs):
     assert page.js("return rlgen.view.end") == 400
 
 
+@pytest.mark.slow
 def test_a_run_that_is_deleted_while_shown_disappears_with_a_notice(open_page, runs):
     agent(runs, "keeps", ramp())
     directory = agent(runs, "goes", ramp())
@@ -107,6 +109,7 @@ def test_a_broken_address_shows_the_page(open_page, runs):
     assert page.js("return rlgen.view.smoothing") <= 50
 
 
+@pytest.mark.slow
 def test_torn_lines_and_foreign_files_do_not_stop_the_page(open_page, runs):
     directory = agent(runs, "run", ramp())
     with (directory / "metrics.jsonl").open("a") as file:

@@ -68,6 +68,7 @@ def model():
     return autoencoder
 
 
+@pytest.mark.slow
 def test_every_classifier_is_better_than_chance(model, monkeypatch):
     monkeypatch.setattr(probing, "STEPS", 150)
     monkeypatch.setattr(probing, "LR", 1e-2)
