@@ -31,6 +31,10 @@ class Value(Protocol):
         """Loss of a prediction, (..., K), (..., K) -> (...)"""
         ...
 
+    def gradient(self, out: Tensor, target: Tensor) -> Tensor:
+        """Derivative of `error` by the prediction, (..., K), (..., K) -> (..., K)"""
+        ...
+
     def priority(self, out: Tensor, target: Tensor) -> Tensor:
         """Priority of a transition in prioritised replay, at least 0: (..., K), (..., K) -> (...)"""
         ...
@@ -59,6 +63,10 @@ class Scalar:
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """Huber: δ²/2 where |δ| < 1, else |δ| - 1/2. MSE: δ²."""
         return self.loss(out, target, reduction="none").squeeze(-1)
+
+    def gradient(self, out: Tensor, target: Tensor) -> Tensor:
+        """Huber: -δ, clipped to [-1, 1]. MSE: -2 δ."""
+        return (out - target).clamp_(-1, 1) if self.loss is F.smooth_l1_loss else 2 * (out - target)
 
     def priority(self, out: Tensor, target: Tensor) -> Tensor:
         """Absolute TD error |δ|"""
@@ -110,6 +118,10 @@ class Categorical:
         """Cross entropy -Σ_i p_i ln q_i, q the softmax of the logits `out`"""
         return -(target * out.log_softmax(-1)).sum(-1)
 
+    def gradient(self, out: Tensor, target: Tensor) -> Tensor:
+        """q_i - p_i for probabilities p whose sum is 1"""
+        return out.softmax(-1).sub_(target)
+
     def priority(self, out: Tensor, target: Tensor) -> Tensor:
         """Kullback-Leibler divergence Σ_i p_i ln(p_i / q_i), as in Hessel et al. 2018, arXiv:1710.02298."""
         return (self.error(out, target) + torch.xlogy(target, target).sum(-1)).clamp(min=0)
@@ -142,13 +154,22 @@ class Quantile:
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """Quantile Huber loss Σ_i E_j |τ_i - 1{u_ij < 0}| L(u_ij), u_ij = target_j - θ_i (eq. 10, κ = 1)."""
-        u = target.unsqueeze(-2) - out.unsqueeze(-1)  # (..., i, j)
-        weight = (self.tau.unsqueeze(-1) - (u.detach() < 0).float()).abs()
+        u, weight = self._pairs(out, target)
         return (weight * F.huber_loss(u, torch.zeros_like(u), reduction="none")).mean(-1).sum(-1)
+
+    def gradient(self, out: Tensor, target: Tensor) -> Tensor:
+        """-E_j |τ_i - 1{u_ij < 0}| u_ij, with u_ij clipped to [-1, 1]"""
+        u, weight = self._pairs(out, target)
+        return -(weight * u.clamp_(-1, 1)).mean(-1)
 
     def priority(self, out: Tensor, target: Tensor) -> Tensor:
         """|E target - E θ|"""
         return (target.mean(-1) - out.mean(-1)).abs()
+
+    def _pairs(self, out: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """u_ij = target_j - θ_i and |τ_i - 1{u_ij < 0}|, (..., i, j)"""
+        u = target.unsqueeze(-2) - out.unsqueeze(-1)
+        return u, (self.tau.unsqueeze(-1) - (u.detach() < 0).float()).abs()
 
 
 def gather(out: Tensor, action: Tensor) -> Tensor:

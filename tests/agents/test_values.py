@@ -79,6 +79,15 @@ def test_errors_of_a_batch_are_those_of_its_rows(value):
 
 
 @pytest.mark.parametrize("value", VALUES, ids=NAMES)
+def test_the_gradient_is_the_derivative_of_the_error(value):
+    """Against autograd in float64, where |δ| is below and above 1, and on both sides of 0."""
+    out = (2 * torch.randn(3, 40, value.width, dtype=torch.float64)).requires_grad_()
+    target = shaped(value, 3, 40).double()
+    (expected,) = torch.autograd.grad(value.error(out, target).sum(), out)
+    torch.testing.assert_close(value.gradient(out.detach(), target), expected)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=NAMES)
 def test_priorities_are_positive_except_for_a_right_prediction(value):
     """T5: without the absolute value, an overestimated transition would never be drawn again."""
     out = 3 * torch.randn(500, value.width)
