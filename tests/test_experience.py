@@ -115,7 +115,9 @@ def flat(replay):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-@pytest.mark.parametrize("budget", [pytest.param(100, marks=pytest.mark.slow), 300])  # before and after rows are overwritten
+@pytest.mark.parametrize(
+    "budget", [pytest.param(100, marks=pytest.mark.slow), 300]
+)  # before and after rows are overwritten
 def test_a_checkpoint_of_schema_2_is_continued_to_the_bit(name, budget, tmp_path, monkeypatch):
     algorithm, task, options = TRAINED[name]
     given = {**OPTIONS, **options, "seed": 3, "eval_every": 10**6}

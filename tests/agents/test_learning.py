@@ -35,7 +35,9 @@ def options(kind, low, high, **more):
     return {**QUICK, **preset, **support, **KINDS[kind], **more}
 
 
-@pytest.mark.parametrize(("kind", "seeds"), [("dqn", 3), ("c51", 1), ("qrdqn", 1), pytest.param("rainbow", 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kind", "seeds"), [("dqn", 3), ("c51", 1), ("qrdqn", 1), pytest.param("rainbow", 1, marks=pytest.mark.slow)]
+)
 def test_values_of_the_identity_environment(build, kind, seeds):
     """The next observation is independent of the action: Q* is 1 / (1 - γ) for the right one and 1 less for others.
 

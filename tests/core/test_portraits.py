@@ -121,7 +121,9 @@ def test_a_large_network_has_fewer(run, monkeypatch, size, count):
     assert (run.directory / "portraits").exists() == (count > 0)
 
 
-@pytest.mark.parametrize("stop", [pytest.param(3, marks=pytest.mark.slow), 33, pytest.param(70, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "stop", [pytest.param(3, marks=pytest.mark.slow), 33, pytest.param(70, marks=pytest.mark.slow)]
+)
 def test_a_resume_cuts_them_back_and_ends_with_the_same(run, tmp_path, stop):
     train(run)
     other = Run.create(tmp_path / "runs", "weighted")
