@@ -40,7 +40,8 @@ class _Signals:
     received: int = 0  # number of the first signal
     since: float = 0.0  # seconds of the monotonic clock at the first signal
     held: bool = False  # whether the first signal waits
-    lost: bool = False  # whether Stopped was raised where Python ignores exceptions, and is to be raised again
+    within: bool = False  # whether the work is within `held`, `released` or not
+    lost: bool = False  # whether Stopped is to be raised a moment later: Python ignored it, or an import goes on
 
 
 _present: _Signals | None = None  # within `handled`
@@ -75,11 +76,12 @@ def held() -> Iterator[None]:
     if present is None:
         yield
         return
-    before, present.held = present.held, True
+    before, outer = present.held, present.within
+    present.held = present.within = True
     try:
         yield
     finally:
-        present.held = before
+        present.held, present.within = before, outer
     if not before:
         check()
 
@@ -137,14 +139,33 @@ def _handle(number: int, frame: FrameType | None) -> None:
         return
     if not present.received:
         present.received, present.since = number, time.monotonic()
-        if not present.held:
-            raise Stopped(number)
+        _stop(present, frame)
     elif present.lost:
         present.lost = False
-        if not present.held:
-            raise Stopped(present.received)
+        _stop(present, frame)
     elif time.monotonic() - present.since >= ECHO:
         raise Stopped(number, again=True)
+
+
+def _stop(present: _Signals, frame: FrameType | None) -> None:
+    """Raise Stopped where the first signal does not wait.
+
+    Within `held` it waits for the end of an import: half a module would remain, and what is done afterwards fails.
+    """
+    if present.held:
+        return
+    if present.within and _importing(frame):
+        _soon(present)
+    else:
+        raise Stopped(present.received)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _ignored(unraisable: Any) -> None:
@@ -152,7 +173,12 @@ def _ignored(unraisable: Any) -> None:
     if not isinstance(unraisable.exc_value, Stopped) or _present is None:
         sys.__unraisablehook__(unraisable)
         return
-    _present.lost = True
+    _soon(_present)
+
+
+def _soon(present: _Signals) -> None:
+    """Look a moment later whether Stopped can be raised."""
+    present.lost = True
     again = threading.Timer(SOON, _interrupt_main_thread)
     again.daemon = True
     again.start()
