@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rlgen.cli.options import Run, Runs, examples
-from rlgen.core import labels
+from rlgen.core import labels, studies
 from rlgen.core.errors import UserError
 from rlgen.core.folder import TRASH, Folder
 from rlgen.core.terminal import visible
@@ -24,14 +24,15 @@ def register(app: typer.Typer, panel: str) -> None:
 
 def remove(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="RUN...", help="Paths, names in the folder of runs, or latest")
+        list[str] | None,
+        typer.Argument(metavar="RUN...", help="Paths, names in the folder of runs, also of studies, or latest"),
     ] = None,
     restore: Annotated[
         bool, typer.Option("--restore", help="Move runs back from the trash folder; without RUN, list its content")
     ] = False,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Move runs into the trash folder of the folder of runs. Nothing is deleted."""
+    """Move runs, and studies with all of theirs, into the trash folder of the folder of runs. Nothing is deleted."""
     from rlgen.core import trash
 
     if restore:
@@ -42,7 +43,7 @@ def remove(
         return
     if not names:
         raise UserError("rlgen rm takes the names of runs: `rlgen runs` lists them")
-    folders = {folder.directory.absolute(): folder for folder in (Folder.find(runs, name) for name in names)}
+    folders = {folder.directory.absolute(): folder for folder in (_folder(runs, name) for name in names)}
     for path in trash.remove(list(folders.values())):
         where = "" if path.parent == (runs / TRASH).absolute() else f" --runs {path.parents[1]}"
         print(visible(f"{path}  back: rlgen rm --restore {path.name}{where}"))
@@ -81,3 +82,9 @@ def tag(
         )
     else:
         print(*map(visible, folder.labels["tags"]))
+
+
+def _folder(runs: Path, name: str) -> Folder:
+    """The folder of a run or of a study. Raises UserError."""
+    study = studies.named(runs, name)
+    return Folder(study) if study else Folder.find(runs, name)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rlgen.core import description, files, inventory, labels, lock, logs, names
+from rlgen.core import description, files, inventory, labels, lock, logs, names, studies
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
 from rlgen.core.files import sync
 from rlgen.core.signals import Stopped
@@ -110,7 +110,10 @@ class Folder:
 
     @classmethod
     def find(cls, runs: Path, name: str = "latest") -> Self:
-        """The run at the path `name`, of the name `name` in `runs` in any case, or the `latest`. Raises UserError."""
+        """The run at the path `name`, of the name `name` in `runs` in any case, or the `latest`. Raises UserError.
+
+        A run of a study is named by both names, STUDY/trial-0001.
+        """
         if name == "latest":
             folders, unreadable = cls.sorted(runs)
             more = f"{len(unreadable)} unreadable: `rlgen runs` lists them" if unreadable else ""
@@ -120,9 +123,11 @@ class Folder:
             if more:
                 log.warning(f"latest is {folders[-1].name} of {len(folders)} readable runs in {runs}; {more}")
             return folders[-1]
-        for directory in (Path(name), *(path for path in _folders(runs) if path.name.lower() == name.lower())):
+        alike = (path for path in _folders(runs) if path.name.lower() == name.lower())
+        for directory in (Path(name), runs / name, *alike):
             if files.is_file(directory / "run.json"):
                 return cls(directory)
+        studies.refuse(runs, name)
         hint = did_you_mean(name, (path.name for path in _folders(runs))) or ": `rlgen runs` lists them"
         raise UserError(f"no run {name!r} in {runs}{hint}")
 

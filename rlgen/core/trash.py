@@ -5,6 +5,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rlgen.core import lock, studies
 from rlgen.core.errors import StorageError, UserError, did_you_mean
 from rlgen.core.folder import TRASH, Folder
 
@@ -16,13 +17,15 @@ def contents(runs: Path) -> list[str]:
 
 
 def remove(folders: list[Folder]) -> list[Path]:
-    """Move runs into the trash folder beside them; returns their new paths.
+    """Move runs and studies into the trash folder beside them; returns their new paths.
 
-    Raises UserError, before any is moved, where one is being trained.
+    Raises UserError, before any is moved, where one is being trained, or a run of a study.
     """
     for folder in folders:
-        if folder.locked():
-            raise UserError(f"{folder.name} is being trained by process {folder.info.get('pid')}: stop it first")
+        for run in (folder, *(Folder(path) for path in Folder.directories(folder.directory))):
+            if run.locked():
+                name = studies.title(run.directory)
+                raise UserError(f"{name} is being trained by process {run.info.get('pid')}: stop it first")
     return [_remove(folder) for folder in folders]
 
 
@@ -50,7 +53,8 @@ def _remove(folder: Folder) -> Path:
         number += 1
         target = trash / f"{directory.name}~{number}"
     try:
-        with FileLock(directory / "run.lock", timeout=1):  # no training starts meanwhile
+        held = studies.LOCK if studies.is_study(directory) else lock.FILE
+        with FileLock(directory / held, timeout=1):  # no training starts meanwhile
             trash.mkdir(exist_ok=True)
             _rename(directory, target)
     except Timeout:

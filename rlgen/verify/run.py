@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlgen.core import description, files, inventory
+from rlgen.core import description, files, inventory, seal, studies
 from rlgen.core.errors import CheckpointError, UserError
 from rlgen.core.folder import Folder
 from rlgen.verify import checkpoints, logs, pictures
@@ -29,7 +29,12 @@ class Report:
 
 
 def verify(directory: Path) -> Report:
-    """Check everything in the folder of a run; nothing is changed, and no code of the run is imported."""
+    """Check everything in the folder of a run; nothing is changed, and no code of the run is imported.
+
+    Of a study its study.json is checked: its runs are checked one by one.
+    """
+    if studies.is_study(directory):
+        return Report(directory, list(_study(directory)))
     trained = Folder(directory).locked()
     damages: dict[str, Damage] = {}
     for damage in _damages(directory, trained):
@@ -69,6 +74,17 @@ def _damages(directory: Path, trained: bool) -> Iterator[Damage]:
         yield from checkpoints.checkpoints(directory, info)
         yield from checkpoints.portraits(directory)
         yield from pictures.check(directory, found if ended else None)
+
+
+def _study(directory: Path) -> Iterator[Damage]:
+    try:
+        content = files.read_bytes(directory / studies.FILE)
+        files.parse(content)
+        fault = "" if seal.is_intact(content) else "was changed after it was written"
+    except (OSError, ValueError) as error:
+        fault = f"cannot be read: {error}"
+    if fault:
+        yield Damage(studies.FILE, fault, "the runs of the study, which are checked one by one")
 
 
 def _inventory(

@@ -24,13 +24,13 @@ def call(runs, *words):
 
 def test_all_runs_are_checked(runs):
     done = call(runs)
-    assert (done.exit_code, done.stdout.splitlines()) == (0, ["a-1  whole", "b-1  whole", "2 of 2 runs whole"])
+    assert (done.exit_code, done.stdout.splitlines()) == (0, ["a-1  whole", "b-1  whole", "2 of 2 folders whole"])
     (runs / "a-1" / "run.json").write_text("{")
     done = call(runs)
     assert done.exit_code == 4
     assert "a-1  1 damaged" in done.stdout
     assert "run.json cannot be read" in done.stdout
-    assert "1 of 2 runs whole" in done.stdout
+    assert "1 of 2 folders whole" in done.stdout
     assert call(runs, "b-1").exit_code == 0
 
 
