@@ -74,6 +74,7 @@ class Kind:
     fallback: str = ""  # task in place of one that cannot be downloaded
     pictures: str = ""  # module that draws the numbers of a report by `draw`
     score: str = ",.1f"  # format of the score that ranks runs
+    ranking: tuple[str, ...] = ("score",)  # metrics by which a study ranks trials: the first one that a run has
     findings: str = "findings"  # module of the package with the checks of `rlgen doctor`
     interactive: tuple[str, ...] = ()  # panels of the page that interact with a run of this kind
     units: Mapping[str, str] = field(default_factory=dict)  # further metrics, and the label of their axis with its unit
@@ -202,6 +203,7 @@ MODEL = Kind(
         "gradient_norm": "norm of the gradient",
     },
     verbs=("sample", "plot", "eval"), also=("probe", "explain"),
+    ranking=("eval_nats", "eval_lenet_fid", "eval_high_quality", "eval_mse"),
     counted="samples", counts="Samples of a model, at most as many as there are test images", final=0, fresh=10_000,
     interactive=("nearest", "explain"),
 )  # fmt: skip
@@ -250,6 +252,7 @@ CLASSIFIER = Kind(
         ),
     ),
     verbs=("eval", "plot"), also=("predict", "explain"), interactive=("explain",),
+    ranking=("eval_validation_accuracy",),
     counted="images", counts="Test images of a classifier, drawn at random; 0: all", final=0, fresh=0,
     pictures="rlgen.report.classification", score=".2%",
     units={"lr": "learning rate", "grad_norm": "norm of the gradient"},

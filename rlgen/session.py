@@ -185,12 +185,13 @@ def prepare(
     preset: str | None = None,
     argv: list[str] | None = None,
     initialise: Callable[[Algorithm], dict[str, Any]] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Session:
     """A new run: its folder claimed and its algorithm made.
 
     Precedence: `given`, then `file`, then the preset of the task, then defaults; what depends on the budget is scaled
     with it. `preset` names another preset of the task, such as `long`. `initialise` takes weights from other runs and
-    returns facts for run.json, in place of the method of the algorithm.
+    returns facts for run.json, in place of the method of the algorithm; `facts` are further ones.
     """
     entry = catalog.find(algorithm)
     check_methods(entry)
@@ -228,6 +229,7 @@ def prepare(
         time=0,
         grids=[],
         **origin,
+        **(facts or {}),
     )
     return Session(entry, made, run, plan, _count(entry, config))
 

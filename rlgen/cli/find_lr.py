@@ -9,7 +9,7 @@ import typer
 
 from rlgen import catalog
 from rlgen.cli.options import Json, annotation, examples, number, output, with_options
-from rlgen.core.config import options
+from rlgen.core.config import options, words
 
 END = examples("rlgen find-lr classify mnist --network lenet5", "rlgen find-lr vae mnist --end 1 --json")
 FORMATS = (".png", ".pdf", ".svg")
@@ -74,23 +74,11 @@ def find_lr(
         made = preparation.make(entry, task, config, setup, given)
         found = sweep(made, start, end, steps)
     marks = {"valley": found.valley, "steepest": found.steepest}
-    words = [entry.name, task, *_typed(given)]
-    learning_rates.draw(found.rates, found.losses, found.smoothed, marks, " ".join(words), out)
-    use = f"rlgen {' '.join(words)} --lr {found.valley:.2g}"
+    typed = [entry.name, task, *words(given)]
+    learning_rates.draw(found.rates, found.losses, found.smoothed, marks, " ".join(typed), out)
+    use = f"rlgen {' '.join(typed)} --lr {found.valley:.2g}"
     if json_:
         curve = {"rates": found.rates, "losses": found.losses, "smoothed": found.smoothed}
         print(json.dumps({**marks, "command": use, "picture": str(out), **curve}))
         return
     print(f"valley    {found.valley:.2g}\nsteepest  {found.steepest:.2g}\npicture   {out}\nnext      {use}")
-
-
-def _typed(given: dict[str, Any]) -> list[str]:
-    """The typed options as words of a command line."""
-    words: list[str] = []
-    for name, value in given.items():
-        flag = "--" + name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(flag if value else f"--no-{flag[2:]}")
-        else:
-            words += [flag, str(value)]
-    return words

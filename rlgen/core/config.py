@@ -44,6 +44,14 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def words(given: Mapping[str, Any]) -> list[str]:
+    """Settings as the words of a command line."""
+    found = []
+    for name, value in given.items():
+        found += [flag(name if value else f"no-{name}")] if isinstance(value, bool) else [flag(name), str(value)]
+    return found
+
+
 def options(settings: type) -> list[Option]:
     """Every field of `settings` in order, its help read from the comment beside it.
 

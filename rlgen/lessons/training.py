@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rlgen import catalog, preparation, session
-from rlgen.core.config import check_names, flag, refuse_unused
+from rlgen.core.config import check_names, refuse_unused, words
 from rlgen.core.errors import CheckpointError, Diverged, UserError
 from rlgen.core.files import replacing
 from rlgen.core.folder import Folder
@@ -60,7 +60,7 @@ class Trainer:
         if notice and notice not in self.notices:
             self.notices.append(notice)
             print(notice, file=sys.stderr)
-        argv = ["rlgen", entry.name, task, *arguments(given)]
+        argv = ["rlgen", entry.name, task, *words(given)]
         runs = _runs(self.directory, name)
         earlier = [run for run in runs if run.info.get("argv") == argv]
         if complete := [run for run in earlier if run.status in ("finished", "diverged")]:
@@ -97,17 +97,6 @@ def across(folders: Sequence[Folder], name: str, options: Options) -> list[dict[
     function: Any = library.find(name, trained=True).function
     outputs: list[dict[str, Any]] = function([session.restore(folder) for folder in folders], **options)
     return outputs
-
-
-def arguments(given: Mapping[str, Any]) -> list[str]:
-    """Options as the words of a command line."""
-    words = []
-    for name, value in given.items():
-        if isinstance(value, bool):
-            words.append(flag(name) if value else flag(f"no-{name}"))
-        else:
-            words += [flag(name), str(value)]
-    return words
 
 
 def check(condition: Condition, options: Mapping[str, Any], later: Iterable[str]) -> None:
