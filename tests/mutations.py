@@ -62,21 +62,9 @@ def load(pattern: str = "") -> list[Mutation]:
 
 
 def run(root: Path, test: str) -> int:
-    """Exit code of pytest for one test file with its slow tests, stopped at its first failure, by `MEMORY` or after `SECONDS`."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-n",
-        "0",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "not very_slow",
-        test,
-    ]
+    """Exit code of pytest for a test file, slow tests too, to its first failure, with `MEMORY` and `SECONDS` at most."""
+    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not very_slow"]
+    command = [sys.executable, "-m", "pytest", *options, test]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     try:
         limited = partial(resource.setrlimit, resource.RLIMIT_AS, (MEMORY, MEMORY))
