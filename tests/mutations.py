@@ -62,7 +62,7 @@ def load(pattern: str = "") -> list[Mutation]:
 
 
 def run(root: Path, test: str) -> int:
-    """Exit code of pytest for a test file, slow tests too, to its first failure, with `MEMORY` and `SECONDS` at most."""
+    """Exit code of pytest for a test file, slow tests too, to its first failure, with `MEMORY` and `SECONDS`."""
     options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not very_slow"]
     command = [sys.executable, "-m", "pytest", *options, test]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}

@@ -218,3 +218,13 @@ def test_options_without_effect_are_named():
 def test_more_folds_than_images_of_a_class_are_refused():
     with pytest.raises(UserError, match="too few for 200 folds"):
         build(folds=200)
+
+
+def test_a_learning_rate_lowered_after_a_divergence_is_that_of_later_members_too():
+    """A rollback halves the rate of a member of boosting; the next member begins with an optimiser of its own."""
+    classifier = build(lr_steps=400, members=2, ensemble="boosting")
+    first = classifier.optimization
+    first.rate_factor = 0.5
+    train(classifier, 300)
+    assert classifier.optimization is not first
+    assert classifier.optimization.rate_factor == 0.5
