@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from tests.campaigns.side_by_side import FULL, SHARES, campaign, loaded, page, pictures, readings, tailed
+from tests.campaigns.readers import loaded, page, pictures, tailed
+from tests.campaigns.side_by_side import FULL, SHARES, campaign, readings
 
 QUICK = {"page": page, "tail": tailed, "pictures": pictures, "last": loaded("last"), "best": loaded("best")}
 
