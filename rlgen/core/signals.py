@@ -18,6 +18,7 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SOON = 0.005  # seconds until Stopped is raised again
+IMPORT = 3.0  # seconds for which a stop waits for the end of an import
 ECHO = 0.3  # seconds in which a repetition is the same signal: `timeout` sends it to a process and then to its group
 
 
@@ -40,7 +41,6 @@ class _Signals:
     received: int = 0  # number of the first signal
     since: float = 0.0  # seconds of the monotonic clock at the first signal
     held: bool = False  # whether the first signal waits
-    within: bool = False  # whether the work is within `held`, `released` or not
     lost: bool = False  # whether Stopped is to be raised a moment later: Python ignored it, or an import goes on
 
 
@@ -76,12 +76,11 @@ def held() -> Iterator[None]:
     if present is None:
         yield
         return
-    before, outer = present.held, present.within
-    present.held = present.within = True
+    before, present.held = present.held, True
     try:
         yield
     finally:
-        present.held, present.within = before, outer
+        present.held = before
     if not before:
         check()
 
@@ -148,13 +147,13 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 
 def _stop(present: _Signals, frame: FrameType | None) -> None:
-    """Raise Stopped where the first signal does not wait.
+    """Raise Stopped where the first signal does not wait: within `held`, or some seconds for the end of an import.
 
-    Within `held` it waits for the end of an import: half a module would remain, and what is done afterwards fails.
+    Half a module would remain, so that what is done afterwards fails, and torch aborts the process.
     """
     if present.held:
         return
-    if present.within and _importing(frame):
+    if _importing(frame) and time.monotonic() - present.since < IMPORT:
         _soon(present)
     else:
         raise Stopped(present.received)
