@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rlgen.core.seeds import Streams
+
 RecurrentState = NDArray[np.float32] | None  # (L, M) of a recurrent network; None for any other
 
 
@@ -26,7 +28,9 @@ def greedy_action(q: NDArray[np.float32], action_mask: NDArray[np.bool_]) -> NDA
     return np.asarray(q.argmax(-1))
 
 
-def random_action(rng: np.random.Generator, action_mask: NDArray[np.bool_], num_actions: int) -> NDArray[np.int64]:
+def random_action(
+    rng: np.random.Generator | Streams, action_mask: NDArray[np.bool_], num_actions: int
+) -> NDArray[np.int64]:
     """An allowed action in each row, each with the same probability: (L, A | 1) -> (L,)"""
     if action_mask.shape[1] == 1:
         return rng.integers(num_actions, size=len(action_mask))

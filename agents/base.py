@@ -1,5 +1,6 @@
 """What every agent has: a vector environment, ε-greedy exploration, evaluation, final scores and `predict`."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,11 +12,12 @@ from rlgen.agents.action_values import ActionValues, Floats
 from rlgen.agents.actor import ActorInput, RecurrentState, greedy_action, random_action
 from rlgen.agents.dynamic_programming import optimum
 from rlgen.agents.evaluation import play, report, rollout
+from rlgen.agents.members import Member, Members, MemberSeed, Number, each, linear
 from rlgen.core.algorithm import Metrics, Progress, Report, Rows
 from rlgen.core.images import Grid
 from rlgen.core.notebook import Bundle, bundle, facts_of
-from rlgen.core.schedule import linear
-from rlgen.core.seeds import derive, numpy_stream
+from rlgen.core.optim import Optimization
+from rlgen.core.seeds import Streams, derive, numpy_stream, stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import Stateful
 from rlgen.envs import Step, VectorEnv
@@ -27,16 +29,21 @@ class Agent(Stateful):
     score: ClassVar[str | None] = "eval_return"
     experience: ClassVar[tuple[str, ...]] = ("env",)  # restored by repeating the actions of the running episodes
     epoch_images: ClassVar[int] = 0
+    optimizer: Optimization | None = None  # of an agent with gradients
 
-    def __init__(self, task: str, config: Any, setup: Setup, **training: Any) -> None:
-        self.task, self.config, self.seed, self.time = task, config, setup.seed, 0
-        self.env = self.make_env(config.seeds * config.num_envs, derive(setup.seed, "environments"), **training)
+    def __init__(self, task: str, config: Any, setup: Setup, members: Sequence[Member] = (), **training: Any) -> None:
+        self.members = Members(config, setup.seed, members)
+        self.task, self.config, self.seed, self.time = task, self.members.config, setup.seed, 0
+        config, environments = self.config, self.members.derive("environments")
+        self.env = self.make_env(config.seeds * config.num_envs, environments, **training)
         self.recurrent_state: RecurrentState = None
-        self.rng = numpy_stream(setup.seed, "exploration")
+        self.rng = stream(self.members.seeds or setup.seed, "exploration")
+        number = self.members.number
+        self.schedule = number("epsilon"), number("epsilon_end"), number("epsilon_steps")
         self.predicting = numpy_stream(setup.seed, "prediction")  # of `predict` alone: no part of the training state
         self.returns: list[list[float]] = [[] for _ in range(config.seeds)]  # of each seed's last 100 training episodes
 
-    def make_env(self, num_envs: int, seed: int, **options: Any) -> VectorEnv:
+    def make_env(self, num_envs: int, seed: MemberSeed, **options: Any) -> VectorEnv:
         """A new vector environment for the task, with the settings of this agent."""
         limits = {"max_episode_steps": self.config.max_episode_steps, "step_timeout": self.config.step_timeout}
         return VectorEnv(self.task, num_envs, seed, **{**limits, **options})
@@ -67,27 +74,32 @@ class Agent(Stateful):
 
     def act(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
         """Actions (L,), each random with probability ε, else greedy; and the next recurrent state."""
-        random = self.rng.random(len(inputs.obs)) < self.epsilon
+        random = self.rng.random(len(inputs.obs)) < each(self.epsilon, len(inputs.obs))
         if random.all() and inputs.recurrent_state is None:
-            return self.random_action(inputs.action_mask), None
+            return self.random_action(inputs.action_mask, random), None
         action, recurrent_state = self.greedy(inputs)
         if random.any():
-            action = np.where(random, self.random_action(inputs.action_mask), action)
+            action = np.where(random, self.random_action(inputs.action_mask, random), action)
         return action, recurrent_state
 
     @property
-    def epsilon(self) -> float:
+    def epsilon(self) -> Number:
         """Current probability of a random action."""
-        return linear(self.config.epsilon, self.config.epsilon_end, self.config.epsilon_steps, self.time)
+        return linear(*self.schedule, self.time)
 
     @property
     def final_epsilon(self) -> float:
         """Probability of a random action in `predict(deterministic=False)`."""
         return float(self.config.epsilon_end)
 
-    def random_action(self, action_mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """An allowed action in each row, (L, A | 1) -> (L,)"""
-        return random_action(self.rng, action_mask, self.env.num_actions)
+    def random_action(
+        self, action_mask: NDArray[np.bool_], needed: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.int64]:
+        """An allowed action in each row, (L, A | 1) -> (L,); members draw where one of their rows is `needed` (L,)."""
+        rng = self.rng
+        if needed is not None and isinstance(rng, Streams):
+            rng = rng.only(np.asarray(self.split_seeds(needed).any(1)))
+        return random_action(rng, action_mask, self.env.num_actions)
 
     def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
         """argmax_a Q(s, a) over allowed actions, (L,), and the next recurrent state."""
@@ -156,7 +168,7 @@ class Agent(Stateful):
 
     def evaluate(self) -> Metrics:
         """Mean return of greedy episodes per seed, always from the same start states, and its standard error."""
-        returns = self.rollout(self.config.eval_episodes, derive(self.seed, "evaluation"))  # (S, episodes)
+        returns = self.rollout(self.config.eval_episodes, self.members.derive("evaluation"))  # (S, episodes)
         metrics = {"eval_return": torch.from_numpy(returns.mean(1))}
         if returns.shape[1] > 1:
             metrics["eval_return_se"] = torch.from_numpy(returns.std(1, ddof=1) / returns.shape[1] ** 0.5)
@@ -166,7 +178,7 @@ class Agent(Stateful):
         """No grids of images."""
         return {}
 
-    def rollout(self, episodes: int, seed: int, progress: Progress = lambda done: None) -> NDArray[np.float64]:
+    def rollout(self, episodes: int, seed: MemberSeed, progress: Progress = lambda done: None) -> NDArray[np.float64]:
         """Undiscounted returns of greedy episodes in environments of their own, (S, episodes).
 
         Whole games with unclipped rewards. `progress` receives the number of episodes that ended since its last call,
@@ -176,8 +188,19 @@ class Agent(Stateful):
 
     def report(self, count: int, seed: int, progress: Progress = lambda done: None) -> Report:
         """Final scores over `count` fresh greedy episodes of each seed."""
-        returns, env = play(self, count, derive(seed, "fresh episodes"), progress)
-        return report(returns, optimum(self.env), env)
+        fresh = derive(seed, "fresh episodes")
+        returns, env = play(self, count, (fresh,) * self.members.count if self.members.seeds else fresh, progress)
+        found = report(returns, optimum(self.env), env)
+        if self.members.seeds:
+            found.lines.extend(self.members.ranked(found.values.get("per_seed", [found.values["mean"]]), self.diverged))
+            found.values["diverged"] = self.diverged
+        return found
+
+    @property
+    def diverged(self) -> list[int]:
+        """Numbers of the members that have diverged."""
+        members = None if self.optimizer is None else self.optimizer.by_member
+        return [] if members is None else members.diverged
 
     # ---- the interface of Stable-Baselines3
 

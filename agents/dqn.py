@@ -12,7 +12,7 @@ and munchausen  `munchausen.n_step_reward`                              Vieillar
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from rlgen.agents import settings
 from rlgen.agents.action_values import Floats
 from rlgen.agents.actor import ActorInput, RecurrentState, greedy_policy, softmax_policy
 from rlgen.agents.base import Agent
+from rlgen.agents.members import Member, MemberSeed, Number, as_metric, linear, over
 from rlgen.agents.munchausen import n_step_reward
 from rlgen.agents.networks import QNetwork, mix_atoms
 from rlgen.agents.noise import draw_noise, zero_noise
@@ -34,8 +35,7 @@ from rlgen.agents.values import Categorical, Quantile, Scalar, Value, gather
 from rlgen.core.algorithm import Rows, StepMetrics, count
 from rlgen.core.device import choose
 from rlgen.core.optim import Optimization
-from rlgen.core.schedule import linear
-from rlgen.core.seeds import Seeds, initial_weights, torch_stream
+from rlgen.core.seeds import torch_stream
 from rlgen.core.settings import Setup
 from rlgen.core.state import State
 from rlgen.envs import VectorEnv
@@ -46,26 +46,30 @@ class DQN(Agent):
 
     Config = settings.DQN
     config: settings.DQN
+    optimizer: Optimization
     state = (
         "env", "replay", "q", "target", "optimizer", "rng", "noise", "returns", "recurrent_state", "support", "time",
     )  # fmt: skip
     experience = ("env", "replay")
     learned = ("q", "support", "time")
 
-    def __init__(self, task: str, config: settings.DQN, setup: Setup) -> None:
-        super().__init__(task, config, setup, clip_reward=config.clip_reward, life_loss=config.life_loss)
+    def __init__(self, task: str, config: settings.DQN, setup: Setup, members: Sequence[Member] = ()) -> None:
+        super().__init__(task, config, setup, members, clip_reward=config.clip_reward, life_loss=config.life_loss)
+        config, number = self.config, self.members.number
         self.device = choose(setup, accelerate=len(self.env.shape) == 3)
-        self.support = support(config)
+        self.support = support(config, number("gamma"))
         self.value = self.make_value()
-        with initial_weights(setup.seed):
-            self.q = Seeds(self.network, config.seeds).to(self.device)
+        self.q = self.members.networks(self.network).to(self.device)
         self.target = copy.deepcopy(self.q).requires_grad_(False)
-        self.optimizer = Optimization(config, self.q, seeds=config.seeds)
+        self.optimizer = Optimization(config, self.q, seeds=config.seeds, members=self.members.configs)
         self.replay = Replay(
             config.buffer_size, config.seeds, config.num_envs, self.env.shape, self.env.dtype,
-            self.env.action_mask.shape[1], frame_stack=config.frame_stack, n_step=config.n_step, gamma=config.gamma,
-            alpha=config.alpha, seed=setup.seed, recurrent_size=self.recurrent_size, device=self.device,
+            self.env.action_mask.shape[1], frame_stack=config.frame_stack, n_step=config.n_step, gamma=number("gamma"),
+            alpha=config.alpha, seed=self.members.seeds or setup.seed, recurrent_size=self.recurrent_size,
+            device=self.device,
         )  # fmt: skip
+        self.beta_schedule = number("beta"), number("beta_steps")
+        self.target_schedule = number("target_update_interval"), number("tau")
         self.noise = torch_stream(setup.seed, "noise")
         self.prediction_noise = torch_stream(setup.seed, "prediction noise")  # no part of the training state
         self.numpy_q = self.make_numpy_q()
@@ -76,7 +80,7 @@ class DQN(Agent):
         """Numbers in the recurrent state of one environment; 0 without one."""
         return 0
 
-    def make_env(self, num_envs: int, seed: int, **options: Any) -> VectorEnv:
+    def make_env(self, num_envs: int, seed: MemberSeed, **options: Any) -> VectorEnv:
         """A new vector environment for the task, with the settings of this agent."""
         stack, sticky = self.config.frame_stack, self.config.repeat_action_probability
         return super().make_env(num_envs, seed, frame_stack=stack, repeat_action_probability=sticky, **options)
@@ -128,7 +132,8 @@ class DQN(Agent):
             finished += self.finished_episodes(step)
             if self.support is not None:
                 self.support.record(step)
-        if times := self.time // config.target_update_interval - before // config.target_update_interval:
+        interval, _ = self.target_schedule
+        if np.any(times := self.time // interval - before // interval):
             self.update_target(times)
         return self.episode_metrics(finished)
 
@@ -151,14 +156,16 @@ class DQN(Agent):
             if config.alpha:
                 priorities.append(self.value.priority(out.detach(), target))
         if config.alpha:
-            self.replay.prioritize(batches.index, torch.cat(priorities, 1))
+            self.replay.prioritize(batches.index, self.optimizer.finite(torch.cat(priorities, 1)))
         q = self.value.mean(out.detach()).mean(1)
-        return {"loss": loss.detach(), "q": q, "gradient_norm": norm, "epsilon": self.epsilon}
+        metrics = {"loss": loss.detach(), "q": q, "gradient_norm": norm}
+        return {**self.optimizer.of_members(metrics), "epsilon": as_metric(self.epsilon)}
 
     @property
-    def beta(self) -> float:
+    def beta(self) -> Number:
         """Current exponent of the importance weights."""
-        return linear(self.config.beta, 1.0, self.config.beta_steps, self.time)
+        beta, steps = self.beta_schedule
+        return linear(beta, 1.0, steps, self.time)
 
     def scored(self, score: float) -> None:
         """Take in the score of an evaluation: the plateau schedule lowers the learning rate by it."""
@@ -189,12 +196,12 @@ class DQN(Agent):
         return n_step_reward(self.config, batch, policy, steps, self.value.mean(self.target(steps.obs)))
 
     @torch.no_grad()
-    def update_target(self, times: int) -> None:
-        """θ' ← (1 - τ) θ' + τ θ, repeated `times` times, buffers included."""
-        share = 1 - (1 - self.config.tau) ** times
+    def update_target(self, times: Number) -> None:
+        """θ' ← (1 - τ) θ' + τ θ, repeated `times` times, () or (S,), buffers included."""
+        share = 1 - (1 - self.target_schedule[1]) ** times
         online, target = self.q.state_dict(), self.target.state_dict()
         for name, value in target.items():
-            value.lerp_(online[name], share) if value.is_floating_point() else value.copy_(online[name])
+            value.lerp_(online[name], over(share, value)) if value.is_floating_point() else value.copy_(online[name])
 
     def fit_support(self) -> None:
         """Move the support of C51 where returns have left it, with the probabilities projected onto its new atoms."""
@@ -217,7 +224,7 @@ class DQN(Agent):
         return super().act(inputs)
 
     @property
-    def epsilon(self) -> float:
+    def epsilon(self) -> Number:
         """Current probability of a random action; 0 for a noisy network."""
         return 0.0 if self.config.noisy else super().epsilon
 

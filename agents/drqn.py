@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from rlgen.agents import settings
 from rlgen.agents.actor import ActorInput, RecurrentState, softmax_policy
 from rlgen.agents.dqn import DQN
+from rlgen.agents.members import as_metric, over
 from rlgen.agents.munchausen import CLIP
 from rlgen.agents.networks import RecurrentQNetwork
 from rlgen.agents.replay import Sequences
@@ -69,9 +70,10 @@ class DRQN(DQN):
             if config.alpha:
                 priority = known * self.value.priority(out, target)
                 mixed = MAX_WEIGHT * priority.amax(-1) + (1 - MAX_WEIGHT) * priority.mean(-1)
-                self.replay.prioritize(window.index, mixed)
+                self.replay.prioritize(window.index, self.optimizer.finite(mixed))
         q = self.value.mean(out).mean((1, 2))
-        return {"loss": loss.detach(), "q": q, "gradient_norm": norm, "epsilon": self.epsilon}
+        metrics = {"loss": loss.detach(), "q": q, "gradient_norm": norm}
+        return {**self.optimizer.of_members(metrics), "epsilon": as_metric(self.epsilon)}
 
     def unroll(self, sequences: Sequences) -> tuple[Tensor, Tensor, Sequences]:
         """Outputs of both networks for the steps after the burn-in, (S, B, T + n, A, K), and these steps.
@@ -91,14 +93,15 @@ class DRQN(DQN):
     def window_returns(self, window: Sequences, target_out: Tensor, policy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`n_step_returns` with the terms of Munchausen in every reward, where chosen: (S, B, T) each."""
         config, n = self.config, self.config.n_step
+        gamma = over(self.members.number("gamma"), window.reward)
         if not config.munchausen:
-            return n_step_returns(window, config.gamma, n)
+            return n_step_returns(window, gamma, n)
         tau, q = config.temperature, self.value.mean(target_out)
         log_policy = softmax_policy(q, window.action_mask, tau, log=True)  # (S, B, T + n, A)
         chosen = log_policy.take_along_dim(window.action.unsqueeze(-1), -1).squeeze(-1)
         rewards = window.reward + config.munchausen * (tau * chosen).clamp(CLIP, 0.0)
         entropy = tau * torch.special.entr(log_policy.exp()).sum(-1) if n > 1 else torch.zeros_like(rewards)
-        reward, discount, known = n_step_returns(window._replace(reward=rewards + entropy), config.gamma, n)
+        reward, discount, known = n_step_returns(window._replace(reward=rewards + entropy), gamma, n)
         reward = reward - entropy[:, :, : reward.shape[2]]  # the first state of a window has none in its target
         return reward + discount * tau * torch.special.entr(policy).sum(-1), discount, known
 
@@ -111,7 +114,7 @@ class DRQN(DQN):
         return out.squeeze(2), state.flatten(0, 1).cpu().numpy()
 
 
-def n_step_returns(window: Sequences, gamma: float, n: int) -> tuple[Tensor, Tensor, Tensor]:
+def n_step_returns(window: Sequences, gamma: float | Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
     """Σ_k γᵏ r_k, the discount γⁿ of the value after it or 0, and whether the target is known: (S, B, T) each.
 
     It is unknown where a time limit ended the episode within the n steps: the next row is of another episode, so the

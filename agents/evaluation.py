@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlgen.agents.actor import ActorInput, RecurrentState
+from rlgen.agents.members import MemberSeed
 from rlgen.core.algorithm import Progress, Report
 from rlgen.envs import VectorEnv
 from rlgen.report.statistics import bootstrap, iqm
@@ -16,13 +17,13 @@ class Policy(Protocol):
 
     config: Any
 
-    def make_env(self, num_envs: int, seed: int, **options: Any) -> VectorEnv: ...  # noqa: D102  # see `Agent`
+    def make_env(self, num_envs: int, seed: MemberSeed, **options: Any) -> VectorEnv: ...  # noqa: D102  # see `Agent`
     def initial_state(self, num_envs: int) -> RecurrentState: ...  # noqa: D102
     def greedy(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]: ...  # noqa: D102
     def eval_mode(self) -> None: ...  # noqa: D102
 
 
-def rollout(policy: Policy, episodes: int, seed: int, progress: Progress) -> NDArray[np.float64]:
+def rollout(policy: Policy, episodes: int, seed: MemberSeed, progress: Progress) -> NDArray[np.float64]:
     """Undiscounted returns of one greedy episode in each of S * `episodes` environments, (S, episodes).
 
     `progress` receives the number of episodes that ended since its last call.
@@ -30,7 +31,7 @@ def rollout(policy: Policy, episodes: int, seed: int, progress: Progress) -> NDA
     return play(policy, episodes, seed, progress)[0]
 
 
-def play(policy: Policy, episodes: int, seed: int, progress: Progress) -> tuple[NDArray[np.float64], VectorEnv]:
+def play(policy: Policy, episodes: int, seed: MemberSeed, progress: Progress) -> tuple[NDArray[np.float64], VectorEnv]:
     """The result of `rollout`, and the environments at the end of their episodes, closed."""
     policy.eval_mode()
     env = policy.make_env(policy.config.seeds * episodes, seed, restart=False)

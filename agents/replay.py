@@ -12,9 +12,10 @@ from torch import Tensor
 
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.frames import Frames, Slots, by_row
+from rlgen.agents.members import MemberSeed, Number, column
 from rlgen.agents.priorities import Priorities
 from rlgen.core.ring import Ring
-from rlgen.core.seeds import numpy_stream
+from rlgen.core.seeds import stream
 from rlgen.core.state import State, Stateful
 from rlgen.envs import Step
 
@@ -80,15 +81,16 @@ class Replay(Stateful):
         *,
         frame_stack: int = 1,
         n_step: int,
-        gamma: float,
+        gamma: Number,
         alpha: float = 0.0,
-        seed: int,
+        seed: MemberSeed,
         recurrent_size: int = 0,
         device: torch.device = CPU,
     ) -> None:
         self.rows, self.seeds, self.num_envs, self.n = buffer_size // num_envs, seeds, num_envs, n_step
         self.device, self.alpha, self.width = device, alpha, seeds * num_envs
-        self.gamma = (gamma ** np.arange(n_step + 1)).astype(np.float32)  # γ⁰, ..., γⁿ
+        # γ⁰, ..., γⁿ of all seeds (n + 1,), or of each (S, n + 1)
+        self.gamma = (np.asarray(gamma)[..., None] ** np.arange(n_step + 1)).astype(np.float32)
         self.frames = Frames(
             self.rows + 1, self.width, shape, dtype, mask_width, frame_stack, device
         )  # one row for next observations
@@ -97,7 +99,7 @@ class Replay(Stateful):
         self.terminated, self.done = np.zeros(slots, bool), np.zeros(slots, bool)
         self.recurrent_state = np.zeros((slots, recurrent_size), np.float32)
         self.column = np.arange(seeds)[:, None] * num_envs  # of each seed's first environment
-        self.rng = numpy_stream(seed, "replay")
+        self.rng = stream(seed, "replay")
         self.count = 0  # rows written since the beginning
         self.priorities = Priorities(seeds, (self.rows + 1) * num_envs) if alpha else None
         self.ready = [0, 0]  # first and last + 1 of the rows with a priority
@@ -129,7 +131,7 @@ class Replay(Stateful):
         first, end = self._whole(length)
         return max(0, end - first)
 
-    def sample(self, size: int, beta: float = 0.0) -> Batch:
+    def sample(self, size: int, beta: Number = 0.0) -> Batch:
         """`size` n-step transitions for each seed, with probability in proportion to priority^α, or uniform.
 
         The weights (N P)^-β are divided by the largest of each seed's draw.
@@ -142,10 +144,11 @@ class Replay(Stateful):
         for k in range(1, self.n):  # the next row where the episode continues
             on = ~self.done.take(last)
             last = np.where(on, self.frames.later(slot, k), last)
-            reward = reward + self.gamma[k] * self.reward.take(last) * on
+            reward = reward + self.gamma[..., k, None] * self.reward.take(last) * on
             steps += on
         terminated = self.terminated.take(last)
-        action, discount = self.action.take(slot).astype(np.int64), self.gamma[steps] * ~terminated
+        discount = self.gamma[steps] if self.gamma.ndim == 1 else np.take_along_axis(self.gamma, steps, 1)
+        action, discount = self.action.take(slot).astype(np.int64), discount * ~terminated
         after = self.frames.after(last, self.done.take(last) & ~terminated)
         numbers = [self._tensor(x) for x in (action, reward, discount)]
         return Batch(*(*self.frames.at(slot), *numbers, *after, self._tensor(weight), torch.from_numpy(slot)))
@@ -174,10 +177,10 @@ class Replay(Stateful):
         slot = self.frames.later(index.numpy()[..., None], np.arange(self.n))  # (S, B, n)
         alive = np.ones(slot.shape, bool)
         alive[..., 1:] = ~np.logical_or.accumulate(self.done.take(slot[..., :-1]), -1)
-        action, discount = self.action.take(slot).astype(np.int64), self.gamma[: self.n] * alive
+        action, discount = self.action.take(slot).astype(np.int64), self.gamma[..., None, : self.n] * alive
         return Window(*self.frames.at(slot), self._tensor(action), self._tensor(discount))
 
-    def sequences(self, size: int, length: int, beta: float = 0.0) -> Sequences:
+    def sequences(self, size: int, length: int, beta: Number = 0.0) -> Sequences:
         """`size` sequences of `length` steps for each seed, drawn by the priority of their first step, or uniformly."""
         return self.sequences_from(*self._draw(size, length, beta), length)
 
@@ -240,7 +243,7 @@ class Replay(Stateful):
         first = 0 if self.count <= self.rows else self.count - self.rows + self.frames.frame_stack - 1
         return first, self.count - window + 1
 
-    def _draw(self, size: int, window: int, beta: float) -> tuple[Slots, NDArray[np.float32]]:
+    def _draw(self, size: int, window: int, beta: Number) -> tuple[Slots, NDArray[np.float32]]:
         """Slots (S, B) of the first steps of `size` windows, and their importance weights."""
         first, end = self._whole(window)
         if end <= first:
@@ -253,7 +256,7 @@ class Replay(Stateful):
         self._enter(self.priorities, first, end)
         place, priority = self.priorities.draw(self.rng.random((self.seeds, size)))
         slot = place if self.seeds == 1 else place // self.num_envs * self.width + place % self.num_envs + self.column
-        weight = (priority.min(1, keepdims=True) / priority) ** beta
+        weight = (priority.min(1, keepdims=True) / priority) ** column(beta)
         return slot, weight.astype(np.float32)
 
     def _enter(self, priorities: Priorities, first: int, end: int) -> None:

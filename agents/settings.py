@@ -3,7 +3,7 @@
 A field is an option, the comment beside it its help text, the comment line above a group of fields its panel.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 from pydantic.dataclasses import dataclass
@@ -16,6 +16,11 @@ from rlgen.networks.settings import NetworkName
 @dataclass(frozen=True)
 class DQN(OptimizerSettings):
     """Deep Q-learning."""
+
+    by_member: ClassVar[tuple[str, ...]] = (  # numbers in which the agents of one process may differ
+        "lr", "lr_end", "lr_steps", "warmup", "peak", "max_grad_norm", "gamma", "beta", "beta_steps",
+        "target_update_interval", "tau", "epsilon", "epsilon_end", "epsilon_steps",
+    )  # fmt: skip
 
     # Learning
     lr: Rate = 1e-3  # learning rate
@@ -125,6 +130,10 @@ class DRQN(DQN):
 @dataclass(frozen=True)
 class QLearning:
     """Tabular Q-learning."""
+
+    by_member: ClassVar[tuple[str, ...]] = (  # numbers in which the agents of one process may differ
+        "gamma", "lr", "lr_decay", "initial_q", "epsilon", "epsilon_end", "epsilon_steps",
+    )  # fmt: skip
 
     # Learning
     gamma: Fraction = 0.99  # discount per environment step

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlgen.agents import settings
+from rlgen.agents.members import Number
 from rlgen.agents.values import Categorical
 from rlgen.core.state import State, Stateful
 from rlgen.envs import Step
@@ -27,8 +28,9 @@ class Support(Stateful):
     state = ("rewards", "range", "bounds", "informed")
     learned = ("bounds",)
 
-    def __init__(self, seeds: int, num_envs: int, gamma: float, low: float | None, high: float | None) -> None:
-        self.num_envs, self.gamma = num_envs, gamma
+    def __init__(self, seeds: int, num_envs: int, gamma: Number, low: float | None, high: float | None) -> None:
+        self.num_envs = num_envs
+        self.gamma: list[float] = np.broadcast_to(gamma, seeds).tolist()  # of each seed
         self.low, self.high = low, high  # given ends
         self.rewards: list[list[float]] = [[] for _ in range(seeds * num_envs)]  # of the running episodes
         self.range = np.zeros((seeds, 2))  # lowest and highest discounted return so far, 0 included
@@ -98,11 +100,12 @@ class Support(Stateful):
         episode with the same mean reward.
         """
         lowest, highest = self.range[index // self.num_envs]
-        endless = not terminated and self.gamma < 1
-        total = sum(self.rewards[index]) / len(self.rewards[index]) / (1 - self.gamma) if endless else 0.0
+        gamma = self.gamma[index // self.num_envs]
+        endless = not terminated and gamma < 1
+        total = sum(self.rewards[index]) / len(self.rewards[index]) / (1 - gamma) if endless else 0.0
         lowest, highest = min(lowest, total), max(highest, total)
         for reward in reversed(self.rewards[index]):
-            total = reward + self.gamma * total
+            total = reward + gamma * total
             lowest, highest = min(lowest, total), max(highest, total)
         self.range[index // self.num_envs] = lowest, highest
 
@@ -131,11 +134,11 @@ class Support(Stateful):
         return np.stack([low, high], 1)
 
 
-def support(config: settings.DQN) -> Support | None:
-    """The support of C51; None for any other representation of values."""
+def support(config: settings.DQN, gamma: Number) -> Support | None:
+    """The support of C51, discounts of all seeds or of each; None for any other representation of values."""
     if config.atoms == 1:
         return None
-    return Support(config.seeds, config.num_envs, config.gamma, config.v_min, config.v_max)
+    return Support(config.seeds, config.num_envs, gamma, config.v_min, config.v_max)
 
 
 def projection(former: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 Shapes: R seeds, N environments each, S states, A actions.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from rlgen.agents import settings
 from rlgen.agents.actor import ActorInput, RecurrentState
 from rlgen.agents.base import Agent
+from rlgen.agents.members import Member, as_metric, each
 from rlgen.core.algorithm import Rows, StepMetrics
 from rlgen.core.errors import Diverged, UserError
 from rlgen.core.settings import Setup
@@ -29,13 +31,18 @@ class QLearning(Agent):
     state = ("env", "q", "visits", "rng", "returns", "time")
     learned = ("q", "visits", "time")
 
-    def __init__(self, task: str, config: settings.QLearning, setup: Setup) -> None:
-        super().__init__(task, config, setup)
+    def __init__(self, task: str, config: settings.QLearning, setup: Setup, members: Sequence[Member] = ()) -> None:
+        super().__init__(task, config, setup, members)
+        config, number = self.config, self.members.number
         states = numbering(self.env.environments.preprocessing.space)
         if states is None:
             raise UserError(f"{task}: qlearning needs discrete observations; dqn learns from any: `rlgen dqn {task}`")
         count, self.weights = states
-        self.q = np.full((config.seeds, count, self.env.num_actions), config.initial_q)  # (R, S, A)
+        initial = np.asarray(number("initial_q"))[..., None, None]
+        self.q = np.empty((config.seeds, count, self.env.num_actions))  # (R, S, A)
+        self.q[:] = initial
+        self.lr, self.lr_decay = number("lr"), number("lr_decay")  # () or (R,)
+        self.gamma = each(number("gamma"), config.seeds * config.num_envs)  # () or (R * N,)
         self.visits = np.zeros(self.q.shape, np.int64)
 
     def step(self) -> StepMetrics:
@@ -54,7 +61,7 @@ class QLearning(Agent):
         if not np.isfinite(errors).all():
             raise self._diverged(np.array(errors), taken)
         error = torch.from_numpy(self.split_seeds(np.abs(errors).mean(0)).mean(1))  # (R,)
-        return {**self.episode_metrics(finished), "error": error, "epsilon": self.epsilon}
+        return {**self.episode_metrics(finished), "error": error, "epsilon": as_metric(self.epsilon)}
 
     def _diverged(
         self, errors: NDArray[np.float64], taken: list[tuple[NDArray[Any], NDArray[np.int64], Step]]
@@ -77,7 +84,7 @@ class QLearning(Agent):
         seed are processed one after the other, so that two in the same state count as two visits.
         """
         rows, next_rows = self.rows(obs), self.rows(step.next_obs)  # (R * N,)
-        table, discount, errors = self.q.reshape(-1, self.env.num_actions), self.config.gamma * ~step.terminated, []
+        table, discount, errors = self.q.reshape(-1, self.env.num_actions), self.gamma * ~step.terminated, []
         q, visits, entries = self.q.reshape(-1), self.visits.reshape(-1), rows * self.env.num_actions + action
         for index in range(self.config.num_envs):
             each = slice(index, None, self.config.num_envs)  # this environment of every seed, (R,)
@@ -85,7 +92,7 @@ class QLearning(Agent):
             next_value = np.where(step.next_action_mask[each], table[next_rows[each]], -np.inf).max(-1)
             error = step.reward[each] + discount[each] * next_value - q[entry]
             visits[entry] += 1
-            q[entry] += self.config.lr * visits[entry] ** -self.config.lr_decay * error
+            q[entry] += self.lr * visits[entry] ** -self.lr_decay * error
             errors.append(error)
         return np.stack(errors, 1).reshape(-1)
 

@@ -44,7 +44,7 @@ class VectorEnv:
     Arguments:
     `name`: short name or gymnasium id.
     `num_envs`: number N of copies.
-    `seed`: of all episodes.
+    `seed`: of all episodes; or several, each of the episodes of its share of the copies, as without the others.
     `restart`: whether an environment begins its next episode at once when one ends; otherwise it stays in its
         terminal state, with reward 0 and the same observation.
     `render_mode`: "rgb_array" for pictures from `render`.
@@ -69,7 +69,7 @@ class VectorEnv:
         self,
         name: str,
         num_envs: int,
-        seed: int,
+        seed: int | tuple[int, ...],
         *,
         restart: bool = True,
         render_mode: str | None = None,
@@ -80,7 +80,8 @@ class VectorEnv:
         life_loss: bool = False,
         step_timeout: float | None = None,
     ) -> None:
-        self.name, self.seed, self.restart = resolve(name), seed, restart
+        self.name, self.restart = resolve(name), restart
+        self.seed, self.seeds = seed, (seed,) if isinstance(seed, int) else seed
         self.frame_stack, self.clip_reward, self.life_loss = frame_stack, clip_reward, life_loss
         self.environments = environments(self.name, num_envs, render_mode, repeat_action_probability)
         self.repeat_action_probability = repeat_action_probability
@@ -88,8 +89,7 @@ class VectorEnv:
         if self.step_timeout is not None:
             watchdog.watch(self.environments, self.step_timeout)
         self.num_actions, self.first_action = self.environments.num_actions, self.environments.first_action
-        self.fps = self.environments.fps
-        self.preprocessing = self.environments.preprocessing
+        self.fps, self.preprocessing = self.environments.fps, self.environments.preprocessing
         self.dtype, self.scale = self.preprocessing.dtype, self.preprocessing.scale
         self.shape = (frame_stack * self.preprocessing.shape[0], *self.preprocessing.shape[1:])
         limit = max_episode_steps or self.environments.max_episode_steps
@@ -240,7 +240,8 @@ class VectorEnv:
 
     def episode_seed(self, index: int) -> int:
         """The seed of the running episode of an environment."""
-        return int(np.random.SeedSequence([self.seed, index, int(self.episode[index])]).generate_state(1)[0])
+        member, own = divmod(index, len(self.obs) // len(self.seeds))
+        return int(np.random.SeedSequence([self.seeds[member], own, int(self.episode[index])]).generate_state(1)[0])
 
     def _too_long(self, running: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """(N,) environments whose episode has reached the limit; the first time at LIMIT is logged."""

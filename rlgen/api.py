@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,24 @@ def train(
     fallback: bool = True,
     preset: str | None = None,
     progress: bool | None = None,
+    members: Sequence[Mapping[str, Any]] = (),
     **options: Any,
 ) -> TrainedRun:
     """Train `algorithm` on `task` with any of the options of the command line, as in `seed=0, budget=30_000`.
 
     `progress` shows a start panel and a progress bar; by default on a terminal and in a notebook. Returns the finished
     run. Raises UserError for what cannot be trained; Ctrl-C saves and raises Interrupted.
+
+    `members`, such as `[{"lr": 1e-3, "seed": 1}, {"lr": 1e-2, "seed": 1}]`, are agents trained side by side in one
+    process, each with a seed and numbers of its own: see `rlgen.members`.
     """
     entry = catalog.find(algorithm)
     task, notice = preparation.canonical(entry, task, data=options.get("data"), fallback=fallback)
     if notice:
         print(notice, file=sys.stderr)
-    prepared = session.prepare(algorithm, task, options, runs=runs_folder(runs), name=name, preset=preset)
+    prepared = session.prepare(
+        algorithm, task, options, runs=runs_folder(runs), name=name, preset=preset, batch=members
+    )
     return _train(prepared, progress)
 
 

@@ -1,11 +1,11 @@
 """From the words of a command line to settings and an algorithm: tasks, presets, scaling with the budget, checks."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
-from rlgen import catalog, kinds
+from rlgen import catalog, kinds, members
 from rlgen.catalog import Entry
 from rlgen.core import algorithm as protocols
 from rlgen.core import description, divergence
@@ -133,13 +133,24 @@ def check_methods(entry: Entry) -> None:
         )
 
 
-def make(entry: Entry, task: str, config: Any, setup: Setup, given: Mapping[str, Any] | None = None) -> Algorithm:
-    """The algorithm. Raises UserError where a `given` option has no effect, or options contradict each other."""
+def make(
+    entry: Entry,
+    task: str,
+    config: Any,
+    setup: Setup,
+    given: Mapping[str, Any] | None = None,
+    batch: Sequence[Mapping[str, Any]] = (),
+) -> Algorithm:
+    """The algorithm, of a `batch` of members where there are any.
+
+    Raises UserError where a `given` option has no effect, or options contradict each other.
+    """
     if given is not None:
         refuse_unused(config, given)
         if hasattr(config, "check"):
             config.check(given)
-    made: Algorithm = entry.algorithm_for(entry.kind.tasks.resolve(task))(task, config, setup)
+    parts = (members.settings_of(entry, config, setup, batch),) if batch else ()
+    made: Algorithm = entry.algorithm_for(entry.kind.tasks.resolve(task))(task, config, setup, *parts)
     return made
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rlgen import catalog, exactness, provenance
+from rlgen import catalog, exactness, members, provenance
 from rlgen.catalog import Entry
 from rlgen.core import signals
 from rlgen.core.algorithm import Algorithm, HasBaselines, Initialised, Report
@@ -131,6 +131,7 @@ class Session:
             **self.algorithm.describe_task(),
             "device": info["device"],
             "seed": str(info["seed"]),
+            **members.facts(info.get("members", ())),
             "budget": f"{plan.budget:,} {self.entry.kind.unit}" + (f", from {info['time']:,}" if info["time"] else ""),
             "parameters": f"{info['parameters']:,}",
             "settings": "  ".join(f"{name}={value}" for name, value in info["changed"].items()) or "defaults",
@@ -186,20 +187,22 @@ def prepare(
     argv: list[str] | None = None,
     initialise: Callable[[Algorithm], dict[str, Any]] | None = None,
     facts: Mapping[str, Any] | None = None,
+    batch: Sequence[Mapping[str, Any]] = (),
 ) -> Session:
     """A new run: its folder claimed and its algorithm made.
 
     Precedence: `given`, then `file`, then the preset of the task, then defaults; what depends on the budget is scaled
     with it. `preset` names another preset of the task, such as `long`. `initialise` takes weights from other runs and
-    returns facts for run.json, in place of the method of the algorithm; `facts` are further ones.
+    returns facts for run.json, in place of the method of the algorithm; `facts` are further ones. `batch` are members.
     """
     entry = catalog.find(algorithm)
     check_methods(entry)
     check_names(given, (entry.config, Setup, Plan), entry.name)
     typed = {**(file or {}), **given}
     config, setup, plan = settings_of(entry, preset_names(entry, task, preset, typed), typed)
+    config = members.checked(entry, config, setup, batch, typed)
     with bounded():
-        made = make(entry, task, config, setup, given)
+        made = make(entry, task, config, setup, given, batch)
     check_plan(plan, entry, made)
     origin = initialise(made) if initialise else made.initialise(runs) if isinstance(made, Initialised) else {}
 
@@ -228,8 +231,7 @@ def prepare(
         git=provenance.git(),
         time=0,
         grids=[],
-        **origin,
-        **(facts or {}),
+        **{**origin, **(facts or {}), **members.described(setup, batch)},
     )
     return Session(entry, made, run, plan, _count(entry, config))
 
@@ -259,7 +261,7 @@ def reopen(folder: Folder, given: Mapping[str, Any], trust: bool = False) -> Ses
             f" `rlgen eval {folder.name}` scores it as it is"
         )
     with bounded_as_saved(folder.directory):
-        made = make(entry, info["task"], config, setup)
+        made = make(entry, info["task"], config, setup, batch=members.of(folder))
     check_plan(plan, entry, made)
     return Session(entry, made, Run(folder.directory), plan, _count(entry, config))
 
@@ -277,7 +279,7 @@ def restore(
         raise UserError(f"--at {at:,} is of a portrait and --checkpoint {checkpoint} of a checkpoint: leave one out")
     entry, config, setup = saved_settings(folder, trust)
     with bounded_as_saved(folder.directory):
-        algorithm = make(entry, folder.info["task"], config, replace(setup, device="auto"))
+        algorithm = make(entry, folder.info["task"], config, replace(setup, device="auto"), batch=members.of(folder))
     Run(folder.directory).load(algorithm, checkpoint, at, experience=experience)
     return algorithm
 

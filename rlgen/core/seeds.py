@@ -2,13 +2,14 @@
 
 import copy
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import vmap
 
@@ -16,6 +17,62 @@ from torch.func import vmap
 def numpy_stream(seed: int, purpose: str) -> np.random.Generator:
     """A numpy generator for `purpose`, independent of the streams of other purposes."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
+
+
+def stream(seed: int | Sequence[int], purpose: str) -> "np.random.Generator | Streams":
+    """A generator for `purpose`, or one for each of several seeds."""
+    return numpy_stream(seed, purpose) if isinstance(seed, int) else Streams(seed, purpose)
+
+
+class Streams:
+    """A numpy generator for `purpose` of each of S seeds; the first axis of what is drawn is split among them.
+
+    Each draws as `numpy_stream` of its seed alone does.
+    """
+
+    def __init__(self, seeds: Sequence[int], purpose: str) -> None:
+        self.generators: list[Any] = [numpy_stream(seed, purpose) for seed in seeds]
+
+    def random(self, size: int | tuple[int, ...]) -> NDArray[np.float64]:
+        """Uniform numbers in [0, 1), (L, ...)."""
+        share = self._share(size)
+        return np.concatenate([generator.random(share) for generator in self.generators])
+
+    def integers(self, low: int, high: int | None = None, size: int | tuple[int, ...] = 1) -> NDArray[np.int64]:
+        """Integers from `low` to `high` - 1, or from 0 to `low` - 1, (L, ...)."""
+        share = self._share(size)
+        return np.concatenate([generator.integers(low, high, share) for generator in self.generators])
+
+    def only(self, which: NDArray[np.bool_]) -> "Streams":
+        """The same generators, of which those not in `which` (S,) draw nothing: their rows are zeros."""
+        part = copy.copy(self)
+        part.generators = [
+            generator if drawing else _Zeros() for generator, drawing in zip(self.generators, which, strict=True)
+        ]
+        return part
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each generator."""
+        return {"generators": [generator.bit_generator.state for generator in self.generators]}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Restore the result of `state_dict`. Raises ValueError for another number of generators."""
+        for generator, state in zip(self.generators, saved["generators"], strict=True):
+            generator.bit_generator.state = state
+
+    def _share(self, size: int | tuple[int, ...]) -> tuple[int, ...]:
+        length, *rest = (size,) if isinstance(size, int) else size
+        return length // len(self.generators), *rest
+
+
+class _Zeros:
+    """In place of a generator that draws nothing."""
+
+    def random(self, size: tuple[int, ...]) -> NDArray[np.float64]:
+        return np.zeros(size)
+
+    def integers(self, low: int, high: int | None, size: tuple[int, ...]) -> NDArray[np.int64]:
+        return np.zeros(size, np.int64)
 
 
 def torch_stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:

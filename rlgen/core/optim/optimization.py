@@ -1,6 +1,6 @@
 """Gradient descent on the weights of modules: one update per call, with schedule, penalties, clipping, accumulation."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rlgen.core.algorithm import Metrics, limit_gradients
 from rlgen.core.errors import UserError
+from rlgen.core.optim.by_member import ByMember
 from rlgen.core.optim.rules import first_order
 from rlgen.core.optim.schedules import Plateau, learning_rate, warmup
 from rlgen.core.optim.second_order import LBFGS, Newton, Objective
@@ -30,15 +31,19 @@ class Optimization(Stateful):
 
     def __init__(
         self, settings: OptimizerSettings, modules: nn.Module | Iterable[nn.Module], budget: int | None = None,
-        seeds: int = 1,
+        seeds: int = 1, members: Sequence[OptimizerSettings] = (),
     ) -> None:  # fmt: skip
-        """The schedule is over `budget` environment steps or images; none: `settings.lr_steps`."""
+        """The schedule is over `budget` environment steps or images; none: `settings.lr_steps`.
+
+        `members` are the settings of each of S members where they have their own.
+        """
         self.settings, self.seeds = settings, seeds
-        self.length = settings.lr_steps if budget is None else budget
+        self.budget = budget
         self.modules = [modules] if isinstance(modules, nn.Module) else list(modules)
         self.weights = [weight for module in self.modules for weight in module.parameters()]
         if not self.weights:
             raise UserError("a network without weights cannot be trained")
+        self.by_member = ByMember(members, self.weights[0].device) if len(members) > 1 else None
         self.decayed, others = self._split()
         self.rule: Any = self._rule(others)  # a torch.optim.Optimizer, LBFGS or Newton
         self.steps = 0  # gradient steps
@@ -87,10 +92,23 @@ class Optimization(Stateful):
             torch._foreach_div_(grads, self.accumulated)
         self.accumulated = 0
         self.steps += 1
+        if self.by_member is not None:
+            return {"lr": lr, "grad_norm": self._step_members(self.by_member, grads, time, lr)}
         norm = limit_gradients(self.rule, grads, total, settings.max_grad_norm, self.seeds)
         self._penalise(lr)
         self.rule.step()
         return {"lr": lr, "grad_norm": norm}
+
+    def _step_members(self, members: ByMember, grads: list[Tensor], time: int, lr: float) -> Tensor:
+        """The step of every member by its own learning rate; the norms of their gradients before clipping, (S,)."""
+
+        def step() -> None:
+            self._penalise(lr)
+            self.rule.step()
+
+        norm = members.limit(grads, time)
+        members.step(step, self.weights, self._rates(time, self.steps))
+        return norm
 
     @property
     def converged(self) -> bool:
@@ -102,12 +120,28 @@ class Optimization(Stateful):
         if self.settings.schedule == "plateau":
             self.drops.update(score)
 
+    def of_members(self, metrics: Mapping[str, Tensor | float]) -> Metrics:
+        """Metrics (S,) of a step; of several members as totals (2, S), in which those that have diverged count none."""
+        return metrics if self.by_member is None else self.by_member.totals(metrics)
+
+    def finite(self, error: Tensor) -> Tensor:
+        """Errors (S, B), 0 where a member has diverged."""
+        return error if self.by_member is None else error.nan_to_num(0, 0, 0)
+
     def learning_rate(self, time: int) -> float:
-        """The learning rate of the next gradient step, at `time`."""
+        """The learning rate of the next gradient step, at `time`; of several members the highest."""
+        return max(self._rates(time, self.steps + 1))
+
+    def _rates(self, time: int, step: int) -> list[float]:
+        """The learning rate at a gradient step, from 1; of members with other settings each its own."""
+        distinct = [self.settings] if self.by_member is None else self.by_member.distinct
         if self.fixed_rate is not None:
-            return self.fixed_rate
-        rate = learning_rate(self.settings, self.length, time)
-        return float(rate * self.drops.factor * warmup(self.settings, self.steps + 1) * self.rate_factor)
+            return [self.fixed_rate] * len(distinct)
+        found = []
+        for settings in distinct:
+            rate = learning_rate(settings, settings.lr_steps if self.budget is None else self.budget, time)
+            found.append(float(rate * self.drops.factor * warmup(settings, step) * self.rate_factor))
+        return found
 
     def describe(self) -> str:
         """The rule with its penalties in one line, for panels and reports: which weights decay, and how."""
@@ -124,13 +158,16 @@ class Optimization(Stateful):
     def state_dict(self) -> State:
         """The state of the rule, the counts, and the gradients of an accumulation."""
         self.gradients = [weight.grad for weight in self.weights] if self.accumulated else []
-        return super().state_dict()
+        return {**super().state_dict(), **({"by_member": self.by_member.state_dict()} if self.by_member else {})}
 
     def load_state_dict(self, saved: State) -> None:
         """Restore the result of `state_dict`, or the state of a torch optimiser, which earlier versions saved."""
         if "param_groups" in saved:
             steps = next((int(moments["step"]) for moments in saved["state"].values() if "step" in moments), 0)
             saved = {**self.state_dict(), "rule": saved, "steps": steps}
+        if self.by_member is not None:
+            saved = dict(saved)
+            self.by_member.load_state_dict(saved.pop("by_member"))
         groups = getattr(self.rule, "param_groups", [])  # torch replaces these by the saved ones
         scales = [group["scale"] for group in groups]
         super().load_state_dict(saved)
