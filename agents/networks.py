@@ -1,7 +1,7 @@
 """Q-networks: from observations to K numbers per action."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -116,9 +116,7 @@ class Head(nn.Module):
 
 
 @torch.no_grad()
-def mix_atoms(
-    network: nn.Module, mixture: Tensor, shift: Tensor, optimizer: torch.optim.Optimizer | None = None
-) -> None:
+def mix_atoms(network: nn.Module, mixture: Tensor, shift: Tensor, optimizer: Any = None) -> None:
     """Change a Q-network so that logits l (K,) of an action become M l + c: `mixture` M (S, K, K), `shift` c (S, K).
 
     The moments of the optimizer are mixed like the weights that they belong to.

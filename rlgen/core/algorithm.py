@@ -204,16 +204,16 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = math.i
     return norm
 
 
-def limit_gradients(
-    optimizer: torch.optim.Optimizer, grads: list[Tensor], loss: Tensor, clip: float, seeds: int
-) -> Tensor:
+def limit_gradients(optimizer: Any, grads: list[Tensor], loss: Tensor, clip: float, seeds: int) -> Tensor:
     """Clip the norm of the gradients of each seed to `clip`; returns the norm before clipping, (seeds,).
 
     Raises Diverged where `loss` or a gradient is not finite. On an accelerator a fused optimiser makes that check
     without synchronisation: it skips the step, and the next line of the log raises Diverged.
     """
-    if seeds == 1:
-        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
+    if len(grads) == 1:
+        norm: Tensor = torch.linalg.vector_norm(grads[0].reshape(seeds, -1), dim=1)
+    elif seeds == 1:
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))).reshape(1)
     else:  # (S, ...) weights of S networks
         norm = torch.linalg.vector_norm(torch.stack([g.reshape(seeds, -1).norm(dim=1) for g in grads]), dim=0)
     if norm.device.type == "cpu" or not optimizer.defaults.get("fused"):
@@ -222,8 +222,8 @@ def limit_gradients(
             raise not_finite(loss.item(), norms, "try a smaller --lr")
         too_long = max(norms) > clip
     else:
-        optimizer.found_inf = (~(norm.sum() + loss.detach()).isfinite()).float()  # type: ignore[attr-defined]  # read by fused optimisers
-        optimizer.grad_scale = None  # type: ignore[attr-defined]
+        optimizer.found_inf = (~(norm.sum() + loss.detach()).isfinite()).float()  # read by fused optimisers
+        optimizer.grad_scale = None
         too_long = math.isfinite(clip)  # no synchronisation: always scaled, by 1 where the norm is small
     if too_long:
         scale = (clip / (norm + 1e-6)).clamp(max=1.0)

@@ -85,11 +85,11 @@ def _load(value: Any, saved: Any) -> Any:
         _check_shape(value.shape, saved)
         value.copy_(saved)
     elif hasattr(value, "load_state_dict"):
-        groups = [dict(group) for group in value.param_groups] if isinstance(value, torch.optim.Optimizer) else []
+        groups = [dict(group) for group in getattr(value, "param_groups", [])]  # of an optimiser
         value.load_state_dict(saved)
+        for before, after in zip(groups, getattr(value, "param_groups", []), strict=True):
+            _check_group(before, after)
         if isinstance(value, torch.optim.Optimizer):
-            for before, after in zip(groups, value.param_groups, strict=True):
-                _check_group(before, after)
             match_strides(value)
     else:
         check_type(value, saved)

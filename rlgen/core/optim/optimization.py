@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from rlgen.core.algorithm import Metrics, limit_gradients
 from rlgen.core.errors import UserError
 from rlgen.core.optim.by_member import ByMember
+from rlgen.core.optim.flat import flat
 from rlgen.core.optim.rules import first_order
 from rlgen.core.optim.schedules import Plateau, learning_rate, warmup
 from rlgen.core.optim.second_order import LBFGS, Newton, Objective
@@ -45,7 +46,9 @@ class Optimization(Stateful):
             raise UserError("a network without weights cannot be trained")
         self.by_member = ByMember(members, self.weights[0].device) if len(members) > 1 else None
         self.decayed, others = self._split()
-        self.rule: Any = self._rule(others)  # a torch.optim.Optimizer, LBFGS or Newton
+        plain = not (settings.weight_decay or settings.l1 or settings.bias_lr != 1 or settings.accumulate > 1)
+        self.flat = flat(self.weights, seeds) if plain and settings.optimizer in ("adam", "adamw") else None
+        self.rule: Any = self._rule(others)  # Adam, a torch.optim.Optimizer, LBFGS or Newton
         self.steps = 0  # gradient steps
         self.accumulated = 0  # minibatches since the last gradient step
         self.gradients: list[Tensor | None] = []  # sums over these minibatches, in a state between gradient steps
@@ -82,19 +85,29 @@ class Optimization(Stateful):
         if self.accumulated == 0:
             for weight in self.weights:
                 weight.grad = None
-        lr = self._set_rate(time)
         total = self._backward(chunks)
         self.accumulated += 1
         if self.accumulated < settings.accumulate:
-            return {"lr": lr}
-        grads = [weight.grad for weight in self.weights if weight.grad is not None]
-        if self.accumulated > 1:
-            torch._foreach_div_(grads, self.accumulated)
+            return {"lr": self._set_rate(time)}
+        if self.flat is not None:
+            self.flat.gather()
+        elif self.accumulated > 1:
+            torch._foreach_div_(self._gradients(), self.accumulated)
         self.accumulated = 0
+        return self.step_along(total, time)
+
+    def step_along(self, loss: Tensor, time: int, batch: Any = None) -> Metrics:
+        """One gradient step along gradients that were computed elsewhere: those in `flat`, or in the weights.
+
+        `loss` () is the loss that they belong to. Arguments, results and errors else as of `step`.
+        """
+        self.batch = self.batch if batch is None else batch
+        lr = self._set_rate(time)
         self.steps += 1
+        gradients = self._gradients()
         if self.by_member is not None:
-            return {"lr": lr, "grad_norm": self._step_members(self.by_member, grads, time, lr)}
-        norm = limit_gradients(self.rule, grads, total, settings.max_grad_norm, self.seeds)
+            return {"lr": lr, "grad_norm": self._step_members(self.by_member, gradients, time, lr)}
+        norm = limit_gradients(self.rule, gradients, loss, self.settings.max_grad_norm, self.seeds)
         self._penalise(lr)
         self.rule.step()
         return {"lr": lr, "grad_norm": norm}
@@ -107,7 +120,8 @@ class Optimization(Stateful):
             self.rule.step()
 
         norm = members.limit(grads, time)
-        members.step(step, self.weights, self._rates(time, self.steps))
+        weights = self.weights if self.flat is None else [self.flat.weights]
+        members.step(step, weights, self._rates(time, self.steps))
         return norm
 
     @property
@@ -197,7 +211,7 @@ class Optimization(Stateful):
             groups = [group for group in groups if group["params"]]
         else:
             groups = [{"params": self.weights, "scale": 1.0}]
-        return first_order(settings, groups, self.weights[0].device.type)
+        return first_order(settings, groups, self.weights[0].device.type, self.flat)
 
     def _second_order(self) -> LBFGS | Newton:
         rule, count = self.settings.optimizer, sum(w.numel() for w in self.weights if w.requires_grad)
@@ -237,6 +251,11 @@ class Optimization(Stateful):
         for group in self.rule.param_groups:
             group["lr"] = lr if group["scale"] == 1 else lr * group["scale"]
         return lr
+
+    def _gradients(self) -> list[Tensor]:
+        if self.flat is not None:
+            return [self.flat.gradients]
+        return [weight.grad for weight in self.weights if weight.grad is not None]
 
     def _backward(self, chunks: Sequence[Loss]) -> Tensor:
         """Add the gradient of the loss to that of the weights; returns the loss."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from rlgen.core.optim.adam import Adam
+from rlgen.core.optim.flat import Flat
 from rlgen.core.optim.settings import OptimizerSettings
 
 BETA2 = {"adam": 0.999, "adamw": 0.999, "rmsprop": 0.99}  # where none is given
@@ -48,15 +50,19 @@ class Momentum(torch.optim.Optimizer):
                 torch._foreach_add_(weights, velocities)
 
 
-def first_order(settings: OptimizerSettings, groups: Groups, device: str) -> torch.optim.Optimizer:
-    """The update rule for parameter groups, each with its L2 or, for AdamW, decoupled "weight_decay"."""
+def first_order(
+    settings: OptimizerSettings, groups: Groups, device: str, flat: Flat | None = None
+) -> torch.optim.Optimizer | Adam:
+    """The update rule for parameter groups, each with its L2 or, for AdamW, decoupled "weight_decay".
+
+    `flat` are the weights of a single group without penalties, for adam and adamw.
+    """
     rule, lr, eps = settings.optimizer, settings.rate, settings.optimizer_eps
     beta2 = BETA2.get(rule, 0.0) if settings.beta2 is None else settings.beta2
     if rule in ("momentum", "nesterov"):
         return Momentum(groups, lr, settings.momentum, rule == "nesterov")
     if rule in ("adam", "adamw"):
-        adam = torch.optim.AdamW if rule == "adamw" or settings.decay_is_decoupled else torch.optim.Adam
-        return adam(groups, lr, (settings.beta1, beta2), eps, weight_decay=0.0, fused=True)
+        return Adam(groups, lr, (settings.beta1, beta2), eps, settings.decay_is_decoupled, flat)
     if rule == "rmsprop":
         return torch.optim.RMSprop(groups, lr, beta2, eps, foreach=True)
     if rule == "adagrad":
