@@ -90,8 +90,13 @@ def runs(study: Path) -> Iterator[Run]:
 def better(study: Path) -> Literal["higher", "lower"]:
     """The direction in which the score of a study improves."""
     kind = catalog.find(str(json(study / "study.json").get("algorithm"))).kind
-    name = metric_of(study) or next((found for run in runs(study) if (found := _metric(run, kind, ""))), "")
-    return direction(kind, name)
+    return direction(kind, ranked_by(study))
+
+
+def ranked_by(study: Path) -> str:
+    """The metric that ranks the trials of a study; empty where it was not chosen and no run has one yet."""
+    kind = catalog.find(str(json(study / "study.json").get("algorithm"))).kind
+    return metric_of(study) or next((found for run in runs(study) if (found := _metric(run, kind, ""))), "")
 
 
 def direction(kind: Kind, metric: str) -> Literal["higher", "lower"]:

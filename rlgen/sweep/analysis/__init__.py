@@ -1,0 +1,1 @@
+"""What a study has found: held-out scores, the price of tuning, sensitivity and importance of settings."""
