@@ -24,6 +24,7 @@ from rlgen.cli import (
     predict,
     stack,
     summary,
+    sweep,
     training,
     ui,
     verify,
@@ -39,7 +40,7 @@ class Commands(TyperGroup):
     """Builds the options of an algorithm when its command is called, not for the list of all commands."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Replace the stub of a catalog entry, of `summary` or of `find-lr` by the command with its options."""
+        """Replace the stub of a catalog entry, of `summary`, `find-lr` or `sweep` by the command with its options."""
         name = args[0].lower()
         if name in catalog.CATALOG:
             self.add_command(training.command(catalog.CATALOG[name], args[1:]), name)
@@ -48,6 +49,8 @@ class Commands(TyperGroup):
             self.add_command(summary.command(), name)
         elif name == "find-lr":
             self.add_command(find_lr.command(args[1:]), name)
+        elif name == "sweep":
+            self.add_command(sweep.command(args[1:]), name)
         return super().resolve_command(ctx, args)
 
 
@@ -64,6 +67,7 @@ app = typer.Typer(
 training.register(app, "Train")
 stack.register(app, "Train")
 find_lr.register(app, "Train")
+sweep.register(app, "Train")
 listing.register(app, "Look at runs")
 curves.register(app, "Look at runs")
 inspect.register(app, "Look at runs")

@@ -152,7 +152,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):  # not by sys.stdin, whose lock a thread may not hold at the end of the interpreter
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,0 +1,88 @@
+import json
+
+import pytest
+
+from rlgen.sweep import study as studies
+from tests.cli.small import SMALL
+
+SEARCH = ("--search", "lr=1e-4..1e-2:log")
+
+
+@pytest.fixture(autouse=True)
+def _optuna():
+    pytest.importorskip("optuna")
+
+
+def test_a_dry_run_says_what_would_be_trained_and_makes_nothing(rlgen, tmp_path):
+    words = ("sweep", "dqn", "CartPole", *SEARCH, "--search", "n_step=1,3,5", "--trials", 64, "--seeds", 4)
+    code, out, _ = rlgen(*words, "--budget", 1000, "--dry-run")
+    assert code == 0
+    assert "tuning   64 trials x 4 seeds x 1,000 steps" in out
+    assert "in all   271,000 steps; nothing was trained" in out
+    code, out, _ = rlgen(*words, "--sampler", "grid", "--search", "gamma=0.9,0.99", "--dry-run", "--json")
+    assert json.loads(out)["trials"] == 5 * 3 * 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("dqn",), "needs ALGORITHM and TASK"),
+        (("dqn", "CartPole"), "nothing is searched: add --search NAME=LOW..HIGH"),
+        (("dqn", "CartPole", "--search", "lrr=1,2"), "no setting 'lrr': did you mean lr?"),
+        (("dqn", "CartPole", "--search", "lr=1..0.5"), "--search lr=1..0.5 is empty"),
+        (("dqn", "CartPole", "--search", "n_step=fast"), "'fast' is no number"),
+        (("dqn", "CartPole", "--search", "gamma=0.9..1.9"), "less than or equal to 1"),
+        (("dqn", "CartPole", *SEARCH, "--lr", "0.1"), "it is also set to 0.1"),
+        (("dqn", "CartPole", *SEARCH, "--metric", "eval_retrn"), "did you mean eval_return?"),
+        (("dqn", "CartPol", *SEARCH), "did you mean CartPole"),
+        (("dqn", "CartPole", *SEARCH, "--trails", "3"), "has no option --trails: did you mean --trials?"),
+        (("classify", "digits", *SEARCH, "--metric", "eval_test_accuracy"), "ranks no trials"),
+        (("--join", "nothing"), "no study 'nothing'"),
+        (("--config", "nothing.toml"), "cannot read nothing.toml"),
+    ],
+)
+def test_what_cannot_be_searched_is_one_line(rlgen, tmp_path, words, reason):
+    code, _, err = rlgen("sweep", *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert reason in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_file_has_settings_the_search_and_options(rlgen, tmp_path):
+    (tmp_path / "study.toml").write_text(
+        'width = 32\n[search]\nlr = "1e-4..1e-2:log"\nn_step = [1, 3]\ndouble = [true, false]\n'
+        '[sweep]\nalgorithm = "dqn"\ntask = "CartPole"\ntrials = 7\nname = "mine"\nsampler = "random"\n'
+    )
+    code, out, _ = rlgen("sweep", "--config", "study.toml", "--search", "lr=0.1,0.2", "--seeds", 1, "--dry-run")
+    assert code == 0
+    assert "runs/mine: dqn on CartPole" in out.replace("rlgen/", "")
+    assert "sampler random" in out
+    assert "lr=0.1,0.2  (2 values)" in out
+    assert "n_step=1,3  (2 values)" in out
+    assert "double=on,off" in out
+    assert "7 trials x 1 seeds" in out
+    (tmp_path / "study.toml").write_text("[sweep]\ntrails = 7\n")
+    assert "[sweep] has no 'trails': did you mean trials" in rlgen("sweep", "--config", "study.toml")[2]
+    (tmp_path / "study.toml").write_text("[sweep]\ntrials = [\n")
+    assert "study.toml is not valid TOML" in rlgen("sweep", "--config", "study.toml")[2]
+
+
+def test_a_study_is_trained_joined_and_printed(rlgen, tmp_path):
+    small = [*SMALL, "--final-episodes", 2, "--width", 8, "--threads", 1]
+    words = ["sweep", "dqn", "CartPole", *SEARCH, *small, "--trials", 1, "--seeds", 2, "--test-seeds", 2]
+    code, out, err = rlgen(*words, "--name", "mine")
+    assert code == 0, err
+    assert "study   runs/mine: 1 complete" in out
+    assert "fresh   trial 1" in out
+    assert "trial   1/1  score" in err
+    code, out, _ = rlgen("sweep", "--join", "mine", "--json")
+    found = json.loads(out)
+    assert (found["states"], found["best"]["number"], len(found["fresh"]["scores"])) == ({"complete": 1}, 1, 2)
+    assert found["gap"] == pytest.approx(found["best"]["score"] - found["fresh"]["score"])
+    assert studies.load(tmp_path / "runs" / "mine").settings["width"] == 8
+    assert "exists: choose another --name" in rlgen(*words, "--name", "mine")[2]
+    assert "mine has seed 0, not seed 3" in rlgen("sweep", "--join", "mine", "--seed", 3)[2]
+    assert "it can only be raised" in rlgen("sweep", "--join", "mine", "--finalists", 1)[2]
+    code, _, err = rlgen("sweep", "--join", "mine", "--search", "lr=1,2")
+    assert (code, "mine has search lr=1e-4..1e-2:log, not search lr=1,2" in err) == (2, True)
