@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -52,7 +53,8 @@ def words(given: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def options(settings: type) -> list[Option]:
+@cache
+def options(settings: type) -> tuple[Option, ...]:
     """Every field of `settings` in order, its help read from the comment beside it.
 
     Raises UserError for a field without a comment.
@@ -74,7 +76,7 @@ def options(settings: type) -> list[Option]:
             )
         default, hint = None if f.default is MISSING else f.default, hints[f.name]
         found.append(Option(f.name, _plain(hint), default, helps[f.name], panels[f.name], _is_scaled(hint)))
-    return found
+    return tuple(found)
 
 
 def word(value: Any) -> str:

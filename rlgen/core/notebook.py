@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from rlgen.core.images import to_bytes
@@ -48,6 +47,8 @@ def bundle(title: str, facts: Mapping[str, str], pixels: NDArray[np.uint8] | byt
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
     """The bytes of a PNG of pixels (H, W) or (H, W, 3), enlarged by a whole number to `WIDTH` at least."""
+    from PIL import Image
+
     times = max(1, -(-WIDTH // pixels.shape[1]))
     file = io.BytesIO()
     Image.fromarray(pixels.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
@@ -56,6 +57,8 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 def _compact(content: bytes) -> bytes:
     """A PNG of at most `LARGEST` pixels of width and 64 colours: a saved notebook holds it as text."""
+    from PIL import Image
+
     file = io.BytesIO()
     with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         picture = image.convert("RGB")

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlgen.core.optim import eager
 from rlgen.core.schedule import cosine
 from rlgen.explain.layers import Unit, up_to
 
@@ -44,7 +45,7 @@ def ascend(
     throughout: rounded to bytes, small steps would be lost.
     """
     x = start.detach().clone().requires_grad_()
-    optimizer = torch.optim.Adam([x], prior.lr)
+    optimizer = eager.Adam([x], prior.lr)
     for step in range(prior.steps):
         optimizer.param_groups[0]["lr"] = cosine(prior.lr, 0.0, prior.steps, step)
         shift = torch.randint(-prior.jitter, prior.jitter + 1, (2,), generator=stream).tolist()

@@ -1,6 +1,7 @@
 import torch
 
 from rlgen import data
+from rlgen.data import digits
 
 
 def test_the_split_is_always_the_same():
@@ -12,6 +13,21 @@ def test_the_split_is_always_the_same():
     assert test.labels.bincount(minlength=10).min() >= 20
     seen = {image.numpy().tobytes() for image in train.images}
     assert not any(image.numpy().tobytes() in seen for image in test.images)
+
+
+def test_the_file_is_read_as_scikit_learn_reads_it():
+    from sklearn.datasets import load_digits
+
+    images, labels = digits._bundled()
+    assert (images == load_digits().images).all()
+    assert (labels == load_digits().target).all()
+
+
+def test_a_file_elsewhere_is_found_by_scikit_learn(monkeypatch):
+    expected = digits._bundled()
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    found = digits._bundled.__wrapped__()
+    assert all((a == b).all() for a, b in zip(found, expected, strict=True))
 
 
 def test_scaling_keeps_positions():

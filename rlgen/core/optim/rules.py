@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from rlgen.core.optim import eager
 from rlgen.core.optim.adam import Adam
 from rlgen.core.optim.flat import Flat
 from rlgen.core.optim.settings import OptimizerSettings
@@ -17,7 +18,7 @@ BETA2 = {"adam": 0.999, "adamw": 0.999, "rmsprop": 0.99}  # where none is given
 Groups = Iterable[Any]
 
 
-class Momentum(torch.optim.Optimizer):
+class Momentum(eager.Eager):
     """v ← μ v - lr g, w ← w + v; with `nesterov` w ← w + μ v - lr g for the new v.
 
     The learning rate is inside the velocity, so that a lower one takes effect gradually. Torch's SGD has it outside:
@@ -64,8 +65,8 @@ def first_order(
     if rule in ("adam", "adamw"):
         return Adam(groups, lr, (settings.beta1, beta2), eps, settings.decay_is_decoupled, flat)
     if rule == "rmsprop":
-        return torch.optim.RMSprop(groups, lr, beta2, eps, foreach=True)
+        return eager.RMSprop(groups, lr, beta2, eps, foreach=True)
     if rule == "adagrad":
         fast: dict[str, bool] = {"fused": True} if device == "cpu" else {"foreach": True}
-        return torch.optim.Adagrad(groups, lr, eps=eps, **fast)
-    return torch.optim.SGD(groups, lr, fused=True)
+        return eager.Adagrad(groups, lr, eps=eps, **fast)
+    return eager.SGD(groups, lr, fused=True)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from rlgen.core import checkpoint
 from rlgen.core.errors import CheckpointError
 from rlgen.core.images import from_bytes
+from rlgen.core.optim import eager
 from rlgen.core.seeds import torch_stream
 from rlgen.data import Dataset, idx
 
@@ -126,7 +127,7 @@ def _train(network: nn.Sequential, train: Dataset) -> None:
     steps = max(STEPS, EPOCHS * len(train) // batch)
     epochs = -(-steps * batch // len(train))
     order = torch.cat([torch.randperm(len(train), generator=stream) for _ in range(epochs)])
-    optimizer = torch.optim.Adam(network.parameters(), LR)
+    optimizer = eager.Adam(network.parameters(), LR)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps)
     try:
         torch.set_num_threads(1)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rlgen.core.algorithm import descend
 from rlgen.core.errors import UserError
 from rlgen.core.images import from_bytes
+from rlgen.core.optim import eager
 from rlgen.core.schedule import cosine
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.generative.autoencoders.latent import CHUNK_SIZE, LatentModel
@@ -123,7 +124,7 @@ def _linear(x: Tensor, y: Tensor, x_test: Tensor, classes: int, loss: Loss, tick
     x, x_test = (x - mean) * scale, (x_test - mean) * scale
     weight = torch.zeros(x.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=MAX_ITERATIONS, line_search_fn="strong_wolfe")
+    optimizer = eager.LBFGS([weight, bias], max_iter=MAX_ITERATIONS, line_search_fn="strong_wolfe")
     evaluations = 0
 
     def closure() -> float:
@@ -154,7 +155,7 @@ def _network(
 
     steps = max(STEPS, EPOCHS * len(x) // BATCH)
     weights = [*coder.encoder.parameters(), *head.parameters()]
-    optimizer, stream = torch.optim.Adam(weights, LR), torch_stream(seed, "batches")
+    optimizer, stream = eager.Adam(weights, LR), torch_stream(seed, "batches")
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = cosine(LR, 0, steps, step)
