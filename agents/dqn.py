@@ -24,14 +24,15 @@ from rlgen.agents import settings
 from rlgen.agents.action_values import Floats
 from rlgen.agents.actor import ActorInput, RecurrentState, greedy_policy, softmax_policy
 from rlgen.agents.base import Agent
+from rlgen.agents.gradients import gradients
 from rlgen.agents.members import Member, MemberSeed, Number, as_metric, linear, over
 from rlgen.agents.munchausen import n_step_reward
 from rlgen.agents.networks import QNetwork, mix_atoms
-from rlgen.agents.noise import draw_noise, zero_noise
+from rlgen.agents.noise import Noise
 from rlgen.agents.numpy_network import in_numpy
 from rlgen.agents.replay import Batch, Replay
 from rlgen.agents.support import projection, support
-from rlgen.agents.values import Categorical, Quantile, Scalar, Value, gather
+from rlgen.agents.values import Categorical, Quantile, Scalar, Value, gather, spread
 from rlgen.core.algorithm import Rows, StepMetrics, count
 from rlgen.core.device import choose
 from rlgen.core.optim import Optimization
@@ -73,6 +74,8 @@ class DQN(Agent):
         self.noise = torch_stream(setup.seed, "noise")
         self.prediction_noise = torch_stream(setup.seed, "prediction noise")  # no part of the training state
         self.numpy_q = self.make_numpy_q()
+        self.online, self.fixed = gradients(self.q), gradients(self.target)
+        self.online_noise, self.target_noise = Noise(self.q), Noise(self.target)
         self.recurrent_state = self.initial_state(len(self.env.obs))
 
     @property
@@ -145,20 +148,21 @@ class DQN(Agent):
         config, priorities = self.config, []
         batches = self.replay.sample(config.gradient_steps * config.batch, self.beta)
         for batch, next_out in self.with_targets(batches):  # Q'(s', ·)  (S, B, A, K)
-            out = gather(self.q(batch.obs), batch.action)  # Q(s, a)  (S, B, K)
-            with torch.no_grad():
-                selector = self.q(batch.next_obs) if config.double else next_out  # (S, B, A, K)
-                policy = self.policy(selector, batch.next_action_mask)  # π(·|s')  (S, B, A)
-                reward = self.munchausen_reward(batch, policy) if config.munchausen else batch.reward
-                target = self.value.target(reward, batch.discount, next_out, policy)  # (S, B, K)
+            states = (batch.obs, batch.next_obs) if config.double else (batch.obs,)
+            all_out, *selector = self.online.forward(*states)  # Q(s, ·), and Q(s', ·) where double  (S, B, A, K)
+            out = gather(all_out, batch.action)  # Q(s, a)  (S, B, K)
+            policy = self.policy(selector[0] if selector else next_out, batch.next_action_mask)  # π(·|s')  (S, B, A)
+            reward = self.munchausen_reward(batch, policy) if config.munchausen else batch.reward
+            target = self.value.target(reward, batch.discount, next_out, policy)  # (S, B, K)
             loss = (batch.weight * self.value.error(out, target)).mean(1)  # (S,)
-            norm = self.optimizer.step(loss.sum, self.time, batch)["grad_norm"]
+            slope = batch.weight.unsqueeze(-1) * self.value.gradient(out, target) / out.shape[1]  # ∂loss / ∂Q(s, a)
+            self.online.backward(spread(slope, batch.action, all_out))
+            norm = self.optimizer.step_along(loss.sum(), self.time, batch)["grad_norm"]
             if config.alpha:
-                priorities.append(self.value.priority(out.detach(), target))
+                priorities.append(self.value.priority(out, target))
         if config.alpha:
             self.replay.prioritize(batches.index, self.optimizer.finite(torch.cat(priorities, 1)))
-        q = self.value.mean(out.detach()).mean(1)
-        metrics = {"loss": loss.detach(), "q": q, "gradient_norm": norm}
+        metrics = {"loss": loss, "q": self.value.mean(out).mean(1), "gradient_norm": norm}
         return {**self.optimizer.of_members(metrics), "epsilon": as_metric(self.epsilon)}
 
     @property
@@ -176,12 +180,11 @@ class DQN(Agent):
 
         One forward pass serves all batches, unless the networks are noisy: then every batch has fresh noise.
         """
-        for part in _split(batches, self.config.batch if self.config.noisy else batches.index.shape[1]):
+        for part in batches.split(self.config.batch if self.config.noisy else batches.index.shape[1]):
             if self.config.noisy:
                 self.draw_noise()
-            with torch.no_grad():
-                next_out = self.target(part.next_obs)
-            yield from zip(_split(part, self.config.batch), next_out.split(self.config.batch, 1), strict=True)
+            (next_out,) = self.fixed.forward(part.next_obs)
+            yield from zip(part.split(self.config.batch), torch.split(next_out, self.config.batch, 1), strict=True)
 
     def policy(self, selector: Tensor, action_mask: Tensor) -> Tensor:
         """π(a|s), greedy, or the softmax of Q / τ with Munchausen: (..., A, K), (..., A | 1) -> (..., A)"""
@@ -220,7 +223,7 @@ class DQN(Agent):
     def act(self, inputs: ActorInput) -> tuple[NDArray[np.int64], RecurrentState]:
         """Actions (L,): greedy with fresh noise where the network is noisy, else ε-greedy; and the recurrent state."""
         if self.config.noisy:
-            draw_noise(self.q, self.noise)
+            self.online_noise.draw(self.noise)
         return super().act(inputs)
 
     @property
@@ -253,7 +256,7 @@ class DQN(Agent):
 
     def outputs(self, inputs: ActorInput) -> tuple[Tensor, RecurrentState]:
         """Output of the network, (S, N, A, K), and the recurrent state, here unchanged."""
-        out: Tensor = self.q(torch.from_numpy(self.split_seeds(inputs.obs)).to(self.device))
+        (out,) = self.online.forward(torch.from_numpy(self.split_seeds(inputs.obs)).to(self.device))
         return out, inputs.recurrent_state
 
     def initial_state(self, num_envs: int) -> RecurrentState:
@@ -262,16 +265,16 @@ class DQN(Agent):
 
     def draw_noise(self) -> None:
         """Fresh noise in the online and in the target network."""
-        draw_noise(self.q, self.noise)
-        draw_noise(self.target, self.noise)
+        self.online_noise.draw(self.noise)
+        self.target_noise.draw(self.noise)
 
     def eval_mode(self) -> None:
         """No noise in the online network until training draws it again."""
-        zero_noise(self.q)
+        self.online_noise.zero()
 
     def exploration_mode(self) -> None:
         """Noise from the stream of predictions in the online network."""
-        draw_noise(self.q, self.prediction_noise)
+        self.online_noise.draw(self.prediction_noise)
 
     # ---- saving
 
@@ -293,7 +296,3 @@ class DQN(Agent):
     def parameter_count(self) -> int:
         """Trainable parameters, over all seeds."""
         return count(self.q)
-
-
-def _split(batch: Batch, size: int) -> Iterator[Batch]:
-    return (Batch(*(x[:, i : i + size] for x in batch)) for i in range(0, batch.index.shape[1], size))

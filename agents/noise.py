@@ -32,21 +32,33 @@ class NoisyLinear(nn.Module):
         return linear(x, weight, torch.addcmul(self.bias, self.bias_sigma, self.noise_out))
 
 
-@torch.no_grad()
+class Noise:
+    """The noise in all noisy layers of a network, independent for each of several seeds."""
+
+    def __init__(self, network: nn.Module) -> None:
+        layers = [layer for layer in network.modules() if isinstance(layer, NoisyLinear)]
+        self.parts = [noise for layer in layers for noise in (layer.noise_in, layer.noise_out)]
+        self.sizes = [noise.numel() for noise in self.parts]
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> None:
+        """Fresh noise f(ε), f(x) = sgn(x) √|x|, in every noisy layer."""
+        if self.parts:
+            drawn = torch.randn(sum(self.sizes), generator=generator, device=generator.device)
+            new = torch.split(drawn.abs().sqrt_().copysign_(drawn), self.sizes)
+            torch._foreach_copy_(self.parts, [fresh.view_as(x) for fresh, x in zip(new, self.parts, strict=True)])
+
+    def zero(self) -> None:
+        """Set the noise of every noisy layer to 0, until it is drawn again."""
+        for noise in self.parts:
+            noise.zero_()
+
+
 def draw_noise(network: nn.Module, generator: torch.Generator) -> None:
-    """Fresh noise f(ε), f(x) = sgn(x) √|x|, in every noisy layer, independent for each of several seeds."""
-    if old := _noise(network):
-        sizes = [x.numel() for x in old]
-        drawn = torch.randn(sum(sizes), generator=generator, device=generator.device)
-        new = torch.split(drawn.abs().sqrt_().copysign_(drawn), sizes)
-        torch._foreach_copy_(old, [fresh.view_as(x) for fresh, x in zip(new, old, strict=True)])
+    """Fresh noise in every noisy layer of a network."""
+    Noise(network).draw(generator)
 
 
 def zero_noise(network: nn.Module) -> None:
-    """Set the noise of every noisy layer to 0, until it is drawn again."""
-    for noise in _noise(network):
-        noise.zero_()
-
-
-def _noise(network: nn.Module) -> list[Tensor]:
-    return [buffer for name, buffer in network.named_buffers() if name.endswith(("noise_in", "noise_out"))]
+    """No noise in any layer of a network, until it is drawn again."""
+    Noise(network).zero()

@@ -72,12 +72,14 @@ class Affine:
     """y = x Wᵀ + b of one linear layer, or of several side by side."""
 
     def __init__(self, q: Seeds, names: Sequence[str]) -> None:
-        self.blocks = [Block(q, name) for name in names]
-        self.weight, self.bias = self.blocks[0].weight, self.blocks[0].bias
-        self.computed = len(names) > 1 or self.blocks[0].noisy
+        blocks = [Block(q, name) for name in names]
+        ends = np.cumsum([block.weight.shape[1] for block in blocks]).tolist()
+        rows = [slice(end - block.weight.shape[1], end) for block, end in zip(blocks, ends, strict=True)]
+        self.blocks = list(zip(blocks, rows, strict=True))
+        self.weight, self.bias = blocks[0].weight, blocks[0].bias
+        self.computed = len(blocks) > 1 or blocks[0].noisy
         if self.computed:
-            outputs = sum(block.weight.shape[1] for block in self.blocks)
-            self.weight = np.empty((len(self.weight), outputs, self.weight.shape[2]), np.float32)
+            self.weight = np.empty((len(self.weight), ends[-1], self.weight.shape[2]), np.float32)
             self.bias = np.empty(self.weight.shape[:2], np.float32)
         self.x: Floats = self.bias
 
@@ -85,7 +87,7 @@ class Affine:
         """(S, B, inputs) -> (S, B, outputs)"""
         self.x = x
         if self.computed:
-            for block, rows in self._rows():
+            for block, rows in self.blocks:
                 block.compute(self.weight[:, rows], self.bias[:, rows])
         y: Floats = x @ self.weight.swapaxes(1, 2)
         y += self.bias[:, None]
@@ -94,14 +96,10 @@ class Affine:
     def backward(self, g: Floats) -> Floats:
         """∂W = gᵀ x, ∂b = Σ g, and the gradient g W of the inputs, (S, B, inputs)."""
         weight, bias = g.swapaxes(1, 2) @ self.x[:, : g.shape[1]], g.sum(1)
-        for block, rows in self._rows():
+        for block, rows in self.blocks:
             block.set_gradients(weight[:, rows], bias[:, rows])
         of_inputs: Floats = g @ self.weight
         return of_inputs
-
-    def _rows(self) -> Sequence[tuple["Block", slice]]:
-        ends = np.cumsum([block.weight.shape[1] for block in self.blocks]).tolist()
-        return [(block, slice(end - block.weight.shape[1], end)) for block, end in zip(self.blocks, ends, strict=True)]
 
 
 class Block:

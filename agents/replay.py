@@ -3,6 +3,7 @@
 Prioritised: Schaul et al. 2016, arXiv:1511.05952. Sequences with their recurrent state: Kapturowski et al. 2019 (R2D2).
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,10 @@ class Batch(NamedTuple):
     next_action_mask: Tensor  # (S, B, A) or (S, B, 1)
     weight: Tensor  # (S, B) importance weight, at most 1
     index: Tensor  # type: ignore[assignment]  # (S, B) int64 slots, on the CPU: for `prioritize`
+
+    def split(self, size: int) -> "Iterator[Batch]":
+        """Batches of `size` transitions for each seed."""
+        return (Batch(*(x[:, i : i + size] for x in self)) for i in range(0, self.weight.shape[1], size))
 
 
 class Sequences(NamedTuple):

@@ -176,3 +176,9 @@ def gather(out: Tensor, action: Tensor) -> Tensor:
     """The K numbers of one action each: (..., A, K), (...) -> (..., K)"""
     index = action[..., None, None].expand(*action.shape, 1, out.shape[-1])
     return out.gather(-2, index).squeeze(-2)
+
+
+def spread(gradient: Tensor, action: Tensor, out: Tensor) -> Tensor:
+    """The gradient of `out` (..., A, K) from that of `gather`: (..., K), (...) -> (..., A, K), 0 for other actions."""
+    index = action[..., None, None].expand(*action.shape, 1, out.shape[-1])
+    return torch.zeros_like(out).scatter_(-2, index, gradient.unsqueeze(-2))

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rlgen.agents.actor import ActorInput
+from rlgen.agents.gradients import gradients
 from rlgen.agents.networks import QNetwork
 from rlgen.agents.replay import Batch, Window
 from rlgen.core.optim import Optimization
@@ -30,6 +31,7 @@ def targets(agent, batch, target, online=None):
     """The Bellman targets (S, B) of a batch, with tables for the target and the online network."""
     agent.q, agent.target = Table(target if online is None else online), Table(target)
     agent.optimizer = Optimization(agent.config, agent.q)
+    agent.online, agent.fixed = gradients(agent.q), gradients(agent.target)
     agent.optimizer.learning_rate = lambda time: 0.0
     agent.replay.sample, sample = lambda size, beta: batch, agent.replay.sample
     agent.replay.window = lambda index: one_step(batch)

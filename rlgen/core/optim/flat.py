@@ -1,6 +1,7 @@
 """The weights of a network side by side in one buffer: an operation on all of them is one call."""
 
 from collections.abc import Sequence
+from operator import is_
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,11 @@ class Flat:
         """The part of each weight, in its shape, of a buffer (S, P)."""
         parts = torch.split(buffer, self.sizes, 1)
         return [part.view(weight.shape) for part, weight in zip(parts, self.parameters, strict=True)]
+
+    @property
+    def attached(self) -> bool:
+        """Whether the gradients of the weights are those in `gradients`."""
+        return all(map(is_, (weight.grad for weight in self.parameters), self.gradient_views))
 
     def gather(self) -> None:
         """Copy the gradients of a backward pass, which began without any, into `gradients`."""

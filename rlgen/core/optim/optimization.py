@@ -89,9 +89,7 @@ class Optimization(Stateful):
         self.accumulated += 1
         if self.accumulated < settings.accumulate:
             return {"lr": self._set_rate(time)}
-        if self.flat is not None:
-            self.flat.gather()
-        elif self.accumulated > 1:
+        if self.accumulated > 1:
             torch._foreach_div_(self._gradients(), self.accumulated)
         self.accumulated = 0
         return self.step_along(total, time)
@@ -104,6 +102,8 @@ class Optimization(Stateful):
         self.batch = self.batch if batch is None else batch
         lr = self._set_rate(time)
         self.steps += 1
+        if self.flat is not None and not self.flat.attached:
+            self.flat.gather()
         gradients = self._gradients()
         if self.by_member is not None:
             return {"lr": lr, "grad_norm": self._step_members(self.by_member, gradients, time, lr)}
