@@ -57,6 +57,9 @@ def sweep(
     trials: Annotated[Whole, number("--trials", "Trials [dim]\\[default: 32][/dim]")] = None,
     seeds: Annotated[Whole, number("--seeds", "Seeds of a trial [dim]\\[default: 3][/dim]")] = None,
     workers: Annotated[int, number("--workers", "Processes side by side")] = 1,
+    together: Annotated[
+        Whole, number("--together", "Trials in one process, where lr, gamma and their like differ alone")
+    ] = None,
     sampler: Annotated[
         Literal["tpe", "random", "grid", "cmaes", "gp"] | None,
         typer.Option("--sampler", help="How settings are drawn [dim]\\[default: tpe][/dim]"),
@@ -103,8 +106,8 @@ def sweep(
     from rlgen.sweep import study as studies
 
     typed = {
-        "trials": trials, "seeds": seeds, "finalists": finalists, "test_seeds": test_seeds, "seed": seed,
-        "sampler": sampler, "pruner": pruner, "metric": metric, "storage": storage, "preset": preset,
+        "trials": trials, "seeds": seeds, "together": together, "finalists": finalists, "test_seeds": test_seeds,
+        "seed": seed, "sampler": sampler, "pruner": pruner, "metric": metric, "storage": storage, "preset": preset,
     }  # fmt: skip
     own = {key: value for key, value in typed.items() if value is not None}
     settings: dict[str, Any] = {}

@@ -4,7 +4,7 @@ A claim is a file, claims/NAME.json, with all that the run is to be, and a lock 
 the run holds. The system frees the lock when its holder dies; then the claim is taken up by the next worker.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,11 +30,14 @@ class Claim:
     seeds: tuple[int, ...]  # of the run
     run: int  # of the trial, from 1 on
     runs: int  # of the trial
+    trials: tuple[dict[str, Any], ...] = ()  # number, settings and seeds of each where several are members of the run
 
     @property
     def facts(self) -> dict[str, Any]:
         """What run.json says of it."""
-        return {name: value for name, value in asdict(self).items() if name != "name"} | {"seeds": list(self.seeds)}
+        several = {"trials": list(self.trials)} if self.trials else {}
+        found = {name: value for name, value in asdict(self).items() if name not in ("name", "trials")}
+        return {**found, "seeds": list(self.seeds), **several}
 
 
 class Taken:
@@ -63,9 +66,12 @@ def following(study: Study) -> Taken | Literal["wait", "done"]:
         tuned = [trial for trial in found if trial.role == "tuning"]
         if claim := _further(study, tuned, "tuning"):
             return _begin(study, claim)
-        if (number := len(tuned) + 1) <= study.total:
-            settings = samplers.draw(study, journal, number)
-            return _begin(study, _first(study, number, "tuning", settings))
+        first, count = len(tuned) + 1, min(study.together, study.total - len(tuned))
+        if count > 0:
+            drawn = {number: samplers.draw(study, journal, number) for number in range(first, first + count)}
+            if study.together > 1:
+                return _begin(study, _members(study, drawn))
+            return _begin(study, _first(study, first, "tuning", drawn[first]))
         if unfinished:
             return "wait"
         for trial in best(tuned, study):
@@ -110,13 +116,28 @@ def _claim(study: Study, number: int, role: Role, settings: Settings, run: int) 
     runs = _runs(study, role)
     stem = f"{'trial' if role == 'tuning' else 'test'}-{number:04d}"
     name = stem if runs == 1 and role == "tuning" else f"{stem}-{run}"
-    seeds = (samplers.tuning_seeds if role == "tuning" else samplers.test_seeds)(study, number, run)
-    return Claim(name, number, role, settings, tuple(seeds), run, runs)
+    return Claim(name, number, role, settings, (samplers.seed_of(study, role, number, run),), run, runs)
+
+
+def _members(study: Study, drawn: Mapping[int, Settings]) -> Claim:
+    """One run of several trials, each with as many members as it has seeds."""
+    seeds = {n: [samplers.seed_of(study, "tuning", n, run) for run in range(1, study.seeds + 1)] for n in drawn}
+    found = tuple({"number": n, "settings": settings, "seeds": seeds[n]} for n, settings in drawn.items())
+    return Claim(
+        f"trials-{min(drawn):04d}-{max(drawn):04d}",
+        min(drawn),
+        "tuning",
+        {},
+        tuple(sum(seeds.values(), [])),
+        1,
+        1,
+        found,
+    )
 
 
 def _runs(study: Study, role: Role) -> int:
     """Runs of a trial: one for all seeds where a run trains several."""
-    return 1 if study.together else study.seeds if role == "tuning" else study.test_seeds
+    return 1 if study.seeds_in_one_run else study.seeds if role == "tuning" else study.test_seeds
 
 
 def _begin(study: Study, claim: Claim) -> Taken:
@@ -135,7 +156,7 @@ def _of(run: trials.Run) -> Claim:
     facts = run.facts
     return Claim(
         run.folder.name, facts["number"], facts["role"], dict(facts["settings"]), tuple(facts["seeds"]),
-        int(facts.get("run", 1)), int(facts.get("runs", 1)),
+        int(facts.get("run", 1)), int(facts.get("runs", 1)), tuple(facts.get("trials", ())),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rlgen import catalog, preparation
+from rlgen import catalog, members, preparation
 from rlgen.core import names
 from rlgen.core.config import check_names, refuse_unused
 from rlgen.core.errors import UserError, did_you_mean
@@ -44,6 +44,8 @@ def prepared(
     _check_settings(entry, full, given.get("preset"), settings, search)
     if metric := given.get("metric"):
         _check_metric(entry.kind, metric)
+    if given.get("together", 1) > 1:
+        _check_together(entry, search, given)
     name = name or _free(runs, f"sweep-{entry.name}-{names.safe(Path(full).name)}")
     try:
         study = Study(runs / name, entry.name, full, dict(search), dict(settings), **given)
@@ -90,6 +92,15 @@ def _check_settings(
     config, _, _ = preparation.settings_of(entry, found, settings)
     if not search.keys() & vars(config).keys():  # else a setting that is searched may give them an effect
         refuse_unused(config, settings)
+
+
+def _check_together(entry: catalog.Entry, search: Mapping[str, str], given: Mapping[str, Any]) -> None:
+    """Raise UserError where trials cannot be members of one run."""
+    together = f"--together {given['together']}"
+    if unfit := [name for name in search if not members.batchable(entry.name, [name])]:
+        raise UserError(f"{together}: trials that differ in {unfit[0]} cannot be members of one run: leave it out")
+    if given.get("pruner", "none") != "none":
+        raise UserError(f"{together}: trials that are members of one run end together: leave out --pruner")
 
 
 def _check_metric(kind: Kind, metric: str) -> None:

@@ -12,6 +12,7 @@ from rlgen.core.seeds import derive, numpy_stream
 from rlgen.sweep import space
 from rlgen.sweep.space import Choices, Dimension, Range, Space, Value
 from rlgen.sweep.study import Study
+from rlgen.sweep.trials import Role
 
 if TYPE_CHECKING:
     import optuna
@@ -40,14 +41,9 @@ def distribution(dimension: Dimension) -> "optuna.distributions.BaseDistribution
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
 
 
-def test_seeds(study: Study, number: int, run: int) -> list[int]:
-    """The seed of a run on fresh seeds: an odd number, where those of tuning are even, so that the two never meet."""
-    return [2 * (derive(study.seed, f"test {number} run {run}") % 2**31) + 1]
-
-
-def tuning_seeds(study: Study, number: int, run: int) -> list[int]:
-    """The seed of a run of trial `number`: an even number."""
-    return [2 * (derive(study.seed, f"trial {number} run {run}") % 2**31)]
+def seed_of(study: Study, role: Role, number: int, run: int) -> int:
+    """The seed of a run of a trial: even for tuning, odd for a test, so that the two never meet."""
+    return 2 * (derive(study.seed, f"{role} {number} run {run}") % 2**31) + (role == "test")
 
 
 def _sampler(study: Study, dimensions: Space, seed: int, number: int) -> "optuna.samplers.BaseSampler":

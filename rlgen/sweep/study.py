@@ -44,6 +44,7 @@ class Study:
     preset: str | None = None
     trials: int = 32
     seeds: int = 3  # per trial
+    together: int = 1  # trials that are members of one run, where they differ in such numbers alone
     finalists: int = 3  # trials that are trained again on fresh seeds
     test_seeds: int = 5  # per finalist
     seed: int = 0  # of the draws of settings, and of the seeds of all runs
@@ -70,7 +71,7 @@ class Study:
         return space.parse(self.search, (self.entry.config, Setup, Plan))
 
     @property
-    def together(self) -> bool:
+    def seeds_in_one_run(self) -> bool:
         """Whether one run trains all seeds of a trial."""
         return any(f.name == "seeds" for f in fields(self.entry.config))
 

@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ Role = Literal["tuning", "test"]
 Settings = dict[str, float | int | str | bool | None]
 FILE = "trial.json"  # in a run folder: what the study knows of the run, beside run.json
 CLAIMS = "claims"  # folder of a study: what each run is to be, and the locks of the processes that train them
-NAME = re.compile(r"(?P<role>trial|test)-(?P<number>\d{4,})(?:-(?P<run>\d+))?\Z")
+NAME = re.compile(r"(trial|test)-\d{4,}(-\d+)?\Z|trials-\d{4,}-\d{4,}\Z")
 ENDED: dict[str, State] = {"finished": "complete", "diverged": "diverged"}  # status of a run -> state of its trial
 SEVERITY: tuple[State, ...] = ("running", "failed", "diverged", "pruned", "complete")  # of runs, the first counts
 
@@ -51,6 +51,7 @@ class Run:
     facts: Mapping[str, Any]  # number, settings, role, seeds, run
     info: Mapping[str, Any]  # run.json; empty before the run begins
     kept: Mapping[str, Any]  # trial.json
+    place: tuple[int, int] = (0, 1)  # of the trial among those that are members of the run, and their number
 
     @property
     def state(self) -> State:
@@ -58,18 +59,33 @@ class Run:
         ended = self.kept.get("state")
         if ended in SEVERITY:
             return ended  # type: ignore[no-any-return]
+        result = self.info.get("result") or {}
+        if self.own(list(range(len(result.get("per_seed", ())))), result.get("diverged", ())):
+            return "diverged"
         return ENDED.get(str(self.info.get("status")), "running")
 
     @property
     def seconds(self) -> float:
-        """Seconds of the processor; of training, where they were not counted."""
-        return float(self.kept.get("seconds") or self.info.get("seconds") or 0.0)
+        """Seconds of the processor, of all trials alike; of training, where they were not counted."""
+        return float(self.kept.get("seconds") or self.info.get("seconds") or 0.0) / self.place[1]
+
+    def trials(self) -> list["Run"]:
+        """The run as each of its trials sees it."""
+        several = self.facts.get("trials") or ()
+        views = ({**self.facts, **each, "trials": None} for each in several)
+        return [replace(self, facts=facts, place=(k, len(several))) for k, facts in enumerate(views)] or [self]
+
+    def own(self, values: Sequence[Any], among: Collection[Any] | None = None) -> list[Any]:
+        """The part of values, one per member, that is of this trial; those `among` some alone."""
+        index, count = self.place
+        part = values[index * len(values) // count : (index + 1) * len(values) // count]
+        return [value for value in part if among is None or value in among]
 
 
 def read(study: Path) -> list[Trial]:
     """Every trial of the study in the folder `study`, the tuning ones first, each role by number."""
     groups: dict[tuple[str, int], list[Run]] = {}
-    for run in runs(study):
+    for run in (part for each in runs(study) for part in each.trials()):
         groups.setdefault((run.facts["role"], run.facts["number"]), []).append(run)
     wanted = metric_of(study)
     order = sorted(groups, key=lambda key: (key[0] == "test", key[1]))
@@ -161,7 +177,7 @@ def scores_of(run: Run, wanted: str) -> list[float]:
     else:
         values = next((row[name] for row in reversed(_rows(run.folder)) if name in row), [])
     listed = values if isinstance(values, list) else [values]
-    return [float(x) for x in listed if isinstance(x, int | float) and math.isfinite(x)]
+    return [float(x) for x in run.own(listed) if isinstance(x, int | float) and math.isfinite(x)]
 
 
 def _metric(run: Run, kind: Kind, wanted: str) -> str:

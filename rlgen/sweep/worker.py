@@ -76,9 +76,10 @@ def train(study: Study, claim: Claim, trust: bool = False) -> None:
 
 
 def options(study: Study, claim: Claim) -> dict[str, Any]:
-    """The settings of a run, those of the study and those of the trial."""
+    """The settings of a run beside those that are searched."""
     count = study.seeds if claim.role == "tuning" else study.test_seeds
-    return {**study.settings, **claim.settings, "seed": claim.seeds[0], **({"seeds": count} if study.together else {})}
+    seeds = {"seeds": count} if study.seeds_in_one_run and not claim.trials else {}
+    return {**study.settings, "seed": claim.seeds[0], **seeds}
 
 
 def _prepared(study: Study, claim: Claim, trust: bool) -> session.Session:
@@ -86,19 +87,19 @@ def _prepared(study: Study, claim: Claim, trust: bool) -> session.Session:
     if (folder.directory / "run.json").exists():
         return session.reopen(folder, {}, trust)
     given = options(study, claim)
-    searched = {name: value for name, value in given.items() if name in claim.settings}
-    rest = {name: value for name, value in given.items() if name not in claim.settings}
-    argv = ["rlgen", study.algorithm, study.task, *words(given), *(["--preset", study.preset] if study.preset else [])]
+    preset = ["--preset", study.preset] if study.preset else []
+    command = ["rlgen", study.algorithm, study.task, *words({**given, **claim.settings}), *preset]
     return session.prepare(
         study.algorithm,
         study.task,
-        rest,
+        given,
         runs=study.folder,
         name=claim.name,
-        file=searched,  # a setting without an effect beside the others of its trial is no error
+        file=claim.settings,  # a setting without an effect beside the others of its trial is no error
         preset=study.preset,
-        argv=argv,
+        argv=["rlgen", "sweep", "--join", study.name] if claim.trials else command,
         facts={"trial": claim.facts},
+        batch=[{**trial["settings"], "seed": seed} for trial in claim.trials for seed in trial["seeds"]],
     )
 
 

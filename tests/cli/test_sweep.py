@@ -38,6 +38,11 @@ def test_a_dry_run_says_what_would_be_trained_and_makes_nothing(rlgen, tmp_path)
         (("dqn", "CartPol", *SEARCH), "did you mean CartPole"),
         (("dqn", "CartPole", *SEARCH, "--trails", "3"), "has no option --trails: did you mean --trials?"),
         (("classify", "digits", *SEARCH, "--metric", "eval_test_accuracy"), "ranks no trials"),
+        (
+            ("dqn", "CartPole", "--search", "width=8,16", "--together", 2),
+            "differ in width cannot be members",
+        ),
+        (("dqn", "CartPole", *SEARCH, "--together", 2, "--pruner", "sha"), "leave out --pruner"),
         (("--join", "nothing"), "no study 'nothing'"),
         (("--config", "nothing.toml"), "cannot read nothing.toml"),
     ],

@@ -84,6 +84,41 @@ def test_a_study_is_repeated_exactly_whatever_was_lost_of_its_journal(begin):
     assert outcome(broken) == outcome(straight)
 
 
+AGENT = {**TINY, "width": 4, "depth": 1, "batch": 8, "learning_starts": 20, "train_freq": 8, "threads": 1}
+
+
+def test_trials_that_differ_in_numbers_alone_are_members_of_one_run(begin):
+    study = begin(algorithm="dqn", task="CartPole", search={"lr": "1e-4..1e-2:log"}, settings=AGENT, together=2)
+    worker.work(study)
+    found = trials.read(study.folder)
+    assert [(t.role, t.number, t.state, len(t.scores), len(t.seeds), t.folder.name) for t in found[:3]] == [
+        ("tuning", 1, "complete", 2, 2, "trials-0001-0002"),
+        ("tuning", 2, "complete", 2, 2, "trials-0001-0002"),
+        ("tuning", 3, "complete", 2, 2, "trials-0003-0003"),
+    ]
+    assert (found[3].role, len(found[3].scores)) == ("test", 2)
+    info = Folder(found[0].folder).info
+    expected = [{"lr": t.settings["lr"], "seed": seed} for t in found[:2] for seed in t.seeds]
+    assert info["members"] == expected
+    assert info["result"]["per_seed"] == [*found[0].scores, *found[1].scores]
+    assert len({t.settings["lr"] for t in found[:3]}) == 3
+    assert journal(study)[1][1] == [found[1].score]
+    (study.folder / JOURNAL).unlink()
+    assert journal(study)[1][1] == [found[1].score]
+
+
+def test_a_trial_of_which_a_member_diverged_has_diverged(begin):
+    study = begin(trials=2)
+    facts = {"number": 1, "role": "tuning", "settings": {}, "seeds": [2, 4, 6, 8], "run": 1, "runs": 1}
+    facts["trials"] = [{"number": n, "settings": {"lr": n / 10, "gamma": 0.9}, "seeds": [n, n]} for n in (1, 2)]
+    result = {"score": 2.0, "per_seed": [1.0, 2.0, 3.0, 4.0], "diverged": [2]}
+    folder = Folder.create(study.folder, "x", "trials-0001-0002", algorithm="qlearning", trial=facts, result=result)
+    folder.describe(status="finished")
+    first, second = trials.read(study.folder)
+    assert (first.state, first.scores) == ("complete", (1.0, 2.0))
+    assert (second.state, second.scores) == ("diverged", ())
+
+
 @pytest.mark.slow
 def test_a_study_without_seeds_in_one_run_trains_a_run_per_seed(begin):
     settings = {"budget": 200, "batch": 200, "width": 4, "depth": 1, "latent": 2, "log_every": 200, "eval_every": 200}
