@@ -46,7 +46,7 @@ class Agent(Stateful):
     def make_env(self, num_envs: int, seed: MemberSeed, **options: Any) -> VectorEnv:
         """A new vector environment for the task, with the settings of this agent."""
         limits = {"max_episode_steps": self.config.max_episode_steps, "step_timeout": self.config.step_timeout}
-        return VectorEnv(self.task, num_envs, seed, **{**limits, **options})
+        return VectorEnv(self.task, num_envs, seed, **{**limits, "workers": self.config.env_workers, **options})
 
     def describe_task(self) -> dict[str, str]:
         """The environment's id, its observation and action spaces, and the episode limit, for the start panel."""

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from rlgen.core.optim.settings import OptimizerSettings
-from rlgen.core.settings import Amount, Count, Duration, Fraction, Layers, Parallel, Rate, Width
+from rlgen.core.settings import Amount, Count, Duration, Fraction, Layers, Parallel, Processes, Rate, Width
 from rlgen.networks.settings import NetworkName
 
 
@@ -53,6 +53,7 @@ class DQN(OptimizerSettings):
     epsilon_steps: Duration = 10_000  # length of the linear schedule of epsilon, in environment steps
     # Experience
     num_envs: Parallel = 1  # environments in parallel, per seed
+    env_workers: Processes = 0  # processes that step the environments, for slow ones; 0: none but that of the run
     buffer_size: Count = 50_000  # capacity of the replay buffer, in transitions per seed
     learning_starts: Amount = 1_000  # environment steps before the first gradient step
     seeds: Parallel = 1  # independent agents trained in parallel
@@ -146,6 +147,7 @@ class QLearning:
     epsilon_steps: Duration = 10_000  # length of the linear schedule of epsilon, in environment steps
     # Experience
     num_envs: Parallel = 1  # environments in parallel, per seed
+    env_workers: Processes = 0  # processes that step the environments, for slow ones; 0: none but that of the run
     seeds: Parallel = 1  # independent agents trained in parallel
     # Environment
     max_episode_steps: Count | None = None  # time limit of an episode, in steps; none: the environment's own

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rlgen.core.errors import EnvironmentFault, UserError
 from rlgen.core.failures import keep
 from rlgen.core.state import State
-from rlgen.envs.factory import environments
+from rlgen.envs.factory import watched
 from rlgen.envs.faults import fault
 from rlgen.envs.names import resolve
 from rlgen.envs.watchdog import StepTimeout, watchdog
@@ -56,6 +56,7 @@ class VectorEnv:
     `clip_reward`: whether `Step.reward` is the sign of the reward. Episode returns are not affected.
     `life_loss`: whether a lost life terminates the return that is learned. Episodes are not affected.
     `step_timeout`: seconds after which a step or reset that has not returned is interrupted; None for no limit.
+    `workers`: processes that step the copies; 0 for this one.
 
     Attributes between two steps: `obs` (N, *observation), values of `dtype` and `shape`, divided by `scale` at the
     input of a network; `action_mask` (N, A), or (N, 1) True without action masks; `is_first` (N,), whether `obs` is
@@ -79,15 +80,15 @@ class VectorEnv:
         clip_reward: bool = False,
         life_loss: bool = False,
         step_timeout: float | None = None,
+        workers: int = 0,
     ) -> None:
-        self.name, self.restart = resolve(name), restart
-        self.seed, self.seeds = seed, (seed,) if isinstance(seed, int) else seed
+        self.name, self.seed, self.restart = resolve(name), seed, restart
+        self.seeds = (seed,) if isinstance(seed, int) else seed
         self.frame_stack, self.clip_reward, self.life_loss = frame_stack, clip_reward, life_loss
-        self.environments = environments(self.name, num_envs, render_mode, repeat_action_probability)
         self.repeat_action_probability = repeat_action_probability
         self.step_timeout = None if step_timeout == np.inf else step_timeout
-        if self.step_timeout is not None:
-            watchdog.watch(self.environments, self.step_timeout)
+        options = render_mode, repeat_action_probability, self.step_timeout, workers
+        self.environments = watched(self.name, num_envs, *options)
         self.num_actions, self.first_action = self.environments.num_actions, self.environments.first_action
         self.fps, self.preprocessing = self.environments.fps, self.environments.preprocessing
         self.dtype, self.scale = self.preprocessing.dtype, self.preprocessing.scale
@@ -96,9 +97,8 @@ class VectorEnv:
         if not restart and not max_episode_steps and limit is not None and limit > ENDLESS:
             limit = None  # an evaluation ends
         self.max_episode_steps, self.unlimited = limit or LIMIT, limit is None
-        self.obs = np.zeros((num_envs, *self.shape), self.dtype)
+        self.obs, self.episode_return = np.zeros((num_envs, *self.shape), self.dtype), np.zeros(num_envs)
         self.episode = np.full(num_envs, -1, np.int64)  # number of the episode, from 0
-        self.episode_return = np.zeros(num_envs)
         self.episode_end, self.all_running = np.zeros(num_envs, bool), np.ones(num_envs, bool)
         self.cut = np.zeros(num_envs, bool)  # episodes that LIMIT truncated
         self.restarted: NDArray[np.bool_] = self.episode_end  # (N,) not restored by the last `load_state_dict`

@@ -18,6 +18,7 @@ Score = Annotated[float, Field(gt=-math.inf)]  # any but nan
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(gt=0, lt=2**53)]
 Amount = Annotated[int, Field(ge=0, lt=2**53)]
+Processes = Annotated[int, Field(ge=0, le=1_000)]
 Threads = Annotated[int, Field(ge=0, le=10_000)]
 Layers = Annotated[int, Field(gt=0, le=1_000)]  # one after the other
 OptionalLayers = Annotated[int, Field(ge=0, le=1_000)]

@@ -46,7 +46,7 @@ def test_long_pauses_between_steps_and_many_short_steps_are_no_timeout():
 
 def test_the_thread_ends_with_the_last_environment_and_no_other_thread_is_watched(monkeypatch):
     dog = watchdog.Watchdog()
-    monkeypatch.setattr("rlgen.envs.vector_env.watchdog", dog)
+    monkeypatch.setattr("rlgen.envs.factory.watchdog", dog)
     env = VectorEnv("CartPole", 1, seed=0, step_timeout=0.1)
     thread = dog.thread
     assert thread.daemon
