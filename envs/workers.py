@@ -101,10 +101,10 @@ class WorkerEnvironments:
                 with suppress(BrokenPipeError):  # it has ended, as the pipe of its answers will tell
                     os.write(worker.asked, what)
         self._answers(method)
-        masked, lives = self.shared.facts.any(0).tolist()
-        if masked:
+        masked, lives = self.shared.facts.T
+        if masked.any():
             self.action_mask = self.shared.action_mask.copy()
-        if lives:
+        if lives.any():
             self.lives = self.shared.lives.copy()
 
     def _answers(self, method: str) -> None:

@@ -137,6 +137,15 @@ def step_limits(agent):
     return tuple(watchdog.limits[env.environments] for env in (agent.env, agent.make_env(1, 0)))
 
 
+def workers(agent):
+    """Processes that step the environments of the training and those of an evaluation."""
+    found = []
+    for env in (agent.env, agent.make_env(4, 0)):
+        found.append(len(getattr(env.environments, "workers", ())))
+        env.close()
+    return tuple(found)
+
+
 def rewards(agent):
     """Rewards in the replay buffer; the return of an evaluation, 9, is that of whole games with unclipped rewards."""
     learned(agent)
@@ -194,6 +203,7 @@ EFFECTS = {
     "epsilon_end": Effect(0.4, random_actions(10**6), 0.4),
     "epsilon_steps": Effect(100, random_actions(60), 0.4, {"epsilon_end": 0.0}),
     "num_envs": Effect(3, lambda agent: len(agent.env.obs), 3),
+    "env_workers": Effect(2, workers, (2, 2), {"num_envs": 2}),
     "buffer_size": Effect(90, lambda agent: agent.replay.rows, 90),
     "learning_starts": Effect(48, first_loss, 48),
     "seeds": Effect(3, lambda agent: learned(agent)["loss"].shape, (3,)),
@@ -212,6 +222,7 @@ EFFECTS = {
 TASKS = {
     "encoder": "Catch",
     "clip_reward": "TestLives",
+    "env_workers": "FrozenLake",
     "life_loss": "TestLives",
     "repeat_action_probability": "MinAtar/Breakout",
 }
@@ -275,6 +286,7 @@ TABULAR_EFFECTS = {
     "epsilon_end": EFFECTS["epsilon_end"],
     "epsilon_steps": EFFECTS["epsilon_steps"],
     "num_envs": EFFECTS["num_envs"],
+    "env_workers": EFFECTS["env_workers"],
     "seeds": Effect(3, lambda agent: len(agent.q), 3),
     "max_episode_steps": EFFECTS["max_episode_steps"],
     "step_timeout": EFFECTS["step_timeout"],

@@ -101,7 +101,9 @@ def test_workers_end_with_the_environments():
     assert not any(map(alive, second))
 
 
-@pytest.mark.parametrize("way", ["raises", "raises-exit", "observation-nan", "reward-none", "four-values", "reset-raises"])
+@pytest.mark.parametrize(
+    "way", ["raises", "raises-exit", "observation-nan", "reward-none", "four-values", "reset-raises"]
+)
 def test_a_fault_in_a_worker_is_that_of_one_process(way, monkeypatch):
     monkeypatch.setenv("MISBEHAVE_SHARE", "0.4")  # of the episodes: that of the first copies are in order
     faults = []
@@ -122,7 +124,9 @@ def test_a_step_that_does_not_return_is_interrupted_in_its_worker():
 
 def test_a_step_that_cannot_be_interrupted_ends_its_worker_alone(monkeypatch):
     monkeypatch.setattr("rlgen.envs.watchdog.GRACE", 0.2)
-    with pytest.raises(EnvironmentFault, match=r"within 0.3 s, the limit of --step-timeout, and could not be") as caught:
+    with pytest.raises(
+        EnvironmentFault, match=r"within 0.3 s, the limit of --step-timeout, and could not be"
+    ) as caught:
         steps_of(VectorEnv("Misbehaving-swallows", 2, seed=0, step_timeout=0.3, workers=2), LENGTH)
     assert len(caught.value.episode["actions"]) == AT
 
