@@ -6,16 +6,18 @@ from typing import Any
 import torch
 
 from rlgen import provenance
+from rlgen.core import torchrun
 from rlgen.core.device import describe
 
 ARITHMETIC = ("torch", "numpy", "gymnasium")  # packages of which another version may round or draw otherwise
 
 
 def facts(device: torch.device) -> dict[str, Any]:
-    """For run.json: device, number of threads, instructions of the processor, versions."""
+    """For run.json: device, number of threads and processes, instructions of the processor, versions."""
     return {
         "device": describe(device),
         "threads": torch.get_num_threads(),
+        "processes": torchrun.count(),
         "processor": torch.backends.cpu.get_cpu_capability(),
         "versions": provenance.versions(),
     }

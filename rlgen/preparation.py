@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from rlgen import catalog, kinds, members
 from rlgen.catalog import Entry
 from rlgen.core import algorithm as protocols
-from rlgen.core import description, divergence
+from rlgen.core import description, divergence, processes, torchrun
 from rlgen.core.algorithm import Algorithm, missing
 from rlgen.core.config import check_names, flag, refuse_unused, resolve, scaled, unused
 from rlgen.core.errors import UserError
@@ -109,6 +109,7 @@ def saved_settings(folder: Folder, trust: bool = False) -> tuple[Entry, Any, Set
     """
     description.read(folder.directory, sealed=True)
     info = described(folder)
+    same = info.get("processes", 1) == torchrun.count()  # with more or fewer processes, as many threads as are fastest
     try:
         entry = catalog.find(info["algorithm"])
         if not trust:
@@ -119,7 +120,7 @@ def saved_settings(folder: Folder, trust: bool = False) -> tuple[Entry, Any, Set
         return (
             entry,
             resolve(entry.config, config),
-            resolve(Setup, {**info["setup"], "threads": info["threads"]}),
+            resolve(Setup, {**info["setup"], **({"threads": info["threads"]} if same else {})}),
         )
     except KeyError as error:
         raise UserError(f"run.json of {folder.name} lacks {error}: it was not made by this rlgen") from None
@@ -149,6 +150,12 @@ def make(
         refuse_unused(config, given)
         if hasattr(config, "check"):
             config.check(given)
+    if torchrun.count() > 1:
+        if not processes.shares_steps(entry.algorithm):
+            raise UserError(
+                f"torchrun: {entry.name} trains in one process: start `rlgen {entry.name} {task}` without it"
+            )
+        torchrun.check(config)
     parts = (members.settings_of(entry, config, setup, batch),) if batch else ()
     made: Algorithm = entry.algorithm_for(entry.kind.tasks.resolve(task))(task, config, setup, *parts)
     return made

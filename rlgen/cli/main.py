@@ -20,6 +20,7 @@ from rlgen.cli import (
     inspect,
     lesson,
     listing,
+    parallel,
     play,
     predict,
     stack,
@@ -30,7 +31,7 @@ from rlgen.cli import (
     verify,
     watch,
 )
-from rlgen.core import config, signals
+from rlgen.core import config, signals, torchrun
 from rlgen.core.errors import EnvironmentFault, StorageError, UserError, did_you_mean
 from rlgen.core.files import UNUSABLE
 from rlgen.core.terminal import visible
@@ -102,6 +103,8 @@ def _options(
 def main() -> NoReturn:
     """Run the command line; every failure is one line and an exit code. RLGEN_DEBUG=1 shows the traceback."""
     try:
+        if torchrun.count() > 1 and parallel.followed(sys.argv[1:]):
+            sys.exit()
         code = app(standalone_mode=False)
         signals.check()  # typer turns Stopped into an exit code
         sys.stdout.flush()  # here a full disk is an error of one line

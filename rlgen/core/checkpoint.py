@@ -15,7 +15,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from rlgen.core import files, segments
@@ -91,6 +93,21 @@ def load(folder: Path, upgrade: Callable[[State], State] | None = None, *, rows:
         return upgrade(state) if upgrade and schema < NAMED else state
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}") from None
+
+
+def to_bytes(state: State) -> bytes:
+    """`state`, without rings, in memory: for the other processes of a training."""
+    found = _Found()
+    plain = json.dumps(found.split(state, "state")).encode()
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in found.tensors.items()}
+    return len(plain).to_bytes(8, "big") + plain + tensors_to_bytes(tensors)
+
+
+def from_bytes(data: bytes) -> State:
+    """The state of `to_bytes`, tensors on the CPU."""
+    end = 8 + int.from_bytes(data[:8], "big")
+    state: State = _join(json.loads(data[8:end]), read_tensors(data[end:]), Path())
+    return state
 
 
 def newest_first(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from rlgen.core import cores
+from rlgen.core import cores, torchrun
 from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 
@@ -33,13 +33,33 @@ def choose(setup: Setup, accelerate: bool) -> torch.device:
         raise UserError("--device cuda: this PyTorch finds no CUDA device; --device cpu works everywhere")
     if name == "mps" and not torch.backends.mps.is_available():
         raise UserError("--device mps: this machine has no Metal device; --device cpu works everywhere")
-    threads = setup.threads or (cores.threads() if accelerate else 1)
+    if torchrun.count() > 1:
+        _check_shared(name)
+    threads = setup.threads or (_threads() if accelerate else 1)
     torch.set_num_threads(threads)
     threadpool_limits(threads, "blas")  # numpy's
     # Adam's moments of weights without gradients decay to denormals, on which arithmetic is up to ten times slower.
     torch.set_flush_denormal(True)
     _keep_memory()
     return torch.device(name)
+
+
+def _threads() -> int:
+    """Threads of a process alone; under torchrun, which sets OMP_NUM_THREADS to 1, those of each process."""
+    return cores.share(torchrun.local_count()) if torchrun.count() > 1 else cores.threads()
+
+
+def _check_shared(name: str) -> None:
+    """Take the CUDA device of this process of torchrun. Raises UserError where there is none for it."""
+    if name == "mps":
+        raise UserError("--device mps: torchrun connects processes on cpu or cuda: take one of them")
+    if name == "cuda":
+        if torchrun.local_rank() >= (found := torch.cuda.device_count()):
+            raise UserError(
+                f"--device cuda: {torchrun.local_count()} processes of torchrun and {found} CUDA devices on this"
+                f" machine: --nproc-per-node {found}, or --device cpu"
+            )
+        torch.cuda.set_device(torchrun.local_rank())
 
 
 def available(setup: Setup) -> Setup:
@@ -70,11 +90,12 @@ def fuse(device: torch.device, *modules: nn.Module) -> None:
 
 
 def describe(device: torch.device) -> str:
-    """`cpu, 2 threads`, or the name of the accelerator."""
+    """`cpu, 2 threads`, or the name of the accelerator; under torchrun ` in each of 2 processes`."""
+    each = f" in each of {torchrun.count()} processes" if torchrun.count() > 1 else ""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return torch.cuda.get_device_name(device) + each
     threads = torch.get_num_threads()
-    return f"{device.type}, {threads} thread{'s' * (threads > 1)}"
+    return f"{device.type}, {threads} thread{'s' * (threads > 1)}{each}"
 
 
 def peak_memory() -> dict[str, int]:

@@ -47,6 +47,12 @@ class StorageError(UserError):
     code = 7
 
 
+class ProcessLost(UserError):
+    """Another process of a training of several has ended without a word."""
+
+    code = 9
+
+
 class EnvironmentFault(UserError):
     """An environment raised an exception, returned what it must not, or did not return.
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from rlgen.core import divergence, signals
+from rlgen.core import divergence, followers, processes, signals
 from rlgen.core.algorithm import Algorithm, StepMetrics
 from rlgen.core.errors import Diverged, Interrupted
 from rlgen.core.run import Run
@@ -62,6 +62,7 @@ def _train(algorithm: Algorithm, run: Run, plan: Plan, rollbacks: int) -> None:
         run.resume(algorithm)
     run.rollbacks = max(run.rollbacks, rollbacks)
     divergence.lower_rates(algorithm, run.rollbacks)
+    followers.share_state(algorithm, run.rollbacks)
     progress, slow = run.progress, True
     progress.time = last = now = algorithm.time
     ended = now >= plan.budget or _solved(run, plan) or _finished(algorithm)
@@ -112,6 +113,7 @@ def _evaluate(algorithm: Algorithm, run: Run, plan: Plan) -> None:
         run.record(now, metrics, algorithm.score if now else None)
         if now and algorithm.score is not None and hasattr(algorithm, "scored"):
             algorithm.scored(run.score)
+            followers.share_state(algorithm, run.rollbacks)
         if plan.portraits:
             run.portray(algorithm)
         run.due = PICTURES
@@ -133,8 +135,11 @@ def _save(run: Run, algorithm: Algorithm, planned: bool, last: bool = False) -> 
 
 
 def _abandonable_step(algorithm: Algorithm) -> StepMetrics:
-    """A step that a signal ends at once, if `algorithm.restartable`: then the state is the one before the step."""
-    if not getattr(algorithm, "restartable", False):
+    """A step that a signal ends at once, if `algorithm.restartable`: then the state is the one before the step.
+
+    A step of several processes is completed: the others are within it.
+    """
+    if not getattr(algorithm, "restartable", False) or processes.joined():
         return algorithm.step()
     before = copy.deepcopy(algorithm.state_dict())
     try:

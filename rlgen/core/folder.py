@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rlgen.core import description, files, inventory, labels, lock, logs, names, studies
-from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError, did_you_mean
+from rlgen.core.errors import Diverged, Interrupted, ProcessLost, StorageError, UserError, did_you_mean
 from rlgen.core.files import sync
 from rlgen.core.signals import Stopped
 
@@ -32,6 +32,7 @@ PARTS = (description.FILE, inventory.FILE, "metrics.jsonl", "checkpoints")  # an
 STATUS: dict[type[BaseException] | None, str] = {
     Diverged: "diverged",
     Interrupted: "interrupted",
+    ProcessLost: "interrupted",
     KeyboardInterrupt: "interrupted",
     Stopped: "interrupted",
     None: "finished",

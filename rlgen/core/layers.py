@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlgen.core.processes import rows, splitting
+from rlgen.core.synchronised import batch_norm
+
 
 class BatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation of maps, Ioffe & Szegedy 2015, arXiv:1502.03167: (..., C, H, W) -> the same shape.
@@ -117,7 +120,7 @@ class Dropout(nn.Module):
         """x · m / (1 - p) with m from Bernoulli(1 - p); x in evaluation."""
         if not self.training or not self.p:
             return x
-        kept = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.stream)
+        kept = rows(lambda n: _empty(x, n).bernoulli_(1 - self.p, generator=self.stream), len(x))
         return x * kept.div_(1 - self.p)
 
     def extra_repr(self) -> str:
@@ -132,6 +135,11 @@ def draw_from(stream: torch.Generator, network: nn.Module) -> None:
             module.stream = stream
 
 
+def _empty(x: Tensor, count: int) -> Tensor:
+    """`count` images like those of x, in the same memory layout; `count` is a multiple of len(x)."""
+    return torch.empty_like(x if count == len(x) else torch.cat([x] * (count // len(x))))
+
+
 def _batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor, axes: int) -> Tensor:
     """Batch normalisation of images of so many axes, C the first of them."""
     training = norm.training or norm.running_mean is None
@@ -139,8 +147,10 @@ def _batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor, axes: int) -> 
         norm.num_batches_tracked.add_(1)
 
     def normalise(x: Tensor, mean: Tensor, variance: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
-        images = x.flatten(0, -1 - axes)
-        return F.batch_norm(images, mean, variance, gain, bias, training, norm.momentum or 0.0, norm.eps).view(x.shape)
+        images, momentum = x.flatten(0, -1 - axes), norm.momentum or 0.0
+        if norm.training and splitting():
+            return batch_norm(images, mean, variance, gain, bias, momentum, norm.eps).view(x.shape)
+        return F.batch_norm(images, mean, variance, gain, bias, training, momentum, norm.eps).view(x.shape)
 
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None

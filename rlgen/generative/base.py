@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rlgen import data
-from rlgen.core import device
+from rlgen.core import device, processes
 from rlgen.core.algorithm import Metrics, Progress, Report
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.images import Grid, from_bytes
@@ -111,10 +111,11 @@ class Generative(Stateful):
         labels = self.test_set.labels if self.conditional else None
         return from_bytes(self.test_set.images[which]), None if labels is None else labels[which]
 
+    @processes.shared
     def step(self) -> Metrics:
-        """One gradient step on one minibatch."""
+        """One gradient step on one minibatch, or on a share of it in each of several processes."""
         x, y = self.data.next()
-        self.time += len(x)
+        self.time += processes.total(len(x))
         return self.update(x, y if self.conditional else None)
 
     def update(self, x: Tensor, y: Tensor | None) -> Metrics:

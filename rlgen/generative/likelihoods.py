@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rlgen.core import processes
 from rlgen.core.errors import UserError
 from rlgen.core.images import from_bytes, to_bytes
 from rlgen.core.seeds import torch_stream
@@ -202,7 +203,8 @@ def stored_images(dataset: Dataset, protocol: str, split: Split) -> Dataset:
 
 def binarise(x: Tensor, stream: torch.Generator) -> Tensor:
     """1 with probability x, else 0, for each x in [0, 1]; `stream` is on the CPU."""
-    return (torch.rand(x.shape, generator=stream).to(x.device) < x).to(x.dtype)
+    chance = processes.rows(lambda n: torch.rand(n, *x.shape[1:], generator=stream), len(x))
+    return (chance.to(x.device) < x).to(x.dtype)
 
 
 def binarised(dataset: Dataset, split: Split = "test") -> Dataset:

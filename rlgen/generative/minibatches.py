@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from rlgen.core.images import from_bytes
+from rlgen.core.processes import share
 from rlgen.data import Dataset
 from rlgen.data.order import Order
 
@@ -17,7 +18,7 @@ class Minibatches(Order):
         self.labels = None if dataset.labels is None else dataset.labels.to(device)
 
     def next(self) -> tuple[Tensor, Tensor | None]:
-        """Images (B, C, H, W) in [0, 1] and labels (B,); the last batch of an epoch may be smaller."""
-        index = self.next_index()[0]
+        """Images (B, C, H, W) in [0, 1] and labels (B,); of several processes a share; an epoch may end with fewer."""
+        index = share(self.next_index()[0])
         x = from_bytes(self.images[index].permute(0, 3, 1, 2))
         return x, None if self.labels is None else self.labels[index]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rlgen import networks
-from rlgen.core import device
+from rlgen.core import device, processes
 from rlgen.core.algorithm import Metrics, Progress, Report, count
 from rlgen.core.ema import average_of, decay_at, update_ema
 from rlgen.core.errors import UserError
@@ -133,6 +133,7 @@ class Classifier(ImageClassifier):
         """Facts about the dataset, the origin of the weights and the frozen layers."""
         return {**super().describe_task(), **transfer.facts(self.config.init_from, self.copied, self.frozen)}
 
+    @processes.shared
     def step(self) -> Metrics:
         """One gradient step of every seed on a minibatch of its own, or on all images where the rule takes all."""
         parts = self.everything if self.optimization.full_batch else (self.order.next_index(SMALLEST),)
@@ -145,7 +146,7 @@ class Classifier(ImageClassifier):
             batch.update(images=x, labels=y)
             losses, right = self._losses(x, y, mixed)  # (S, B)
             sums[number] = torch.stack([losses.detach().sum(1), right.sum(1)])
-            return losses.sum() / total  # mean over B, sum over S
+            return losses.sum() * processes.shares() / total  # mean over B, sum over S
 
         metrics = self.optimization.step(
             [partial(loss, *part) for part in enumerate(parts)], self.time - self.ensemble.start, batch
@@ -155,7 +156,7 @@ class Classifier(ImageClassifier):
             self.steps += 1
             update_ema(self.ema, self.network, decay_at(self.steps, self.config.ema))
         self.ensemble.after_step(self.time)
-        means = torch.stack(list(sums.values())).sum(0) / total
+        means = torch.stack(list(sums.values())).sum(0) * processes.shares() / total
         return {"loss": means[0], "accuracy": means[1], **metrics}
 
     def _losses(self, x: Tensor, y: Tensor, mixed: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
@@ -181,6 +182,7 @@ class Classifier(ImageClassifier):
         y = self.labels[index]
         x = from_bytes(self.images[index].movedim(-1, -3))
         x, mixed = self.augmentation(x, y, self.augmenting if stream is None else stream)
+        x, y, mixed = processes.share((x, y, mixed), 1)
         return self.normalize(x), y, mixed
 
     def draw(self) -> dict[str, Grid]:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rlgen.core import processes
 from rlgen.core.algorithm import Metrics, limit_gradients
 from rlgen.core.errors import UserError
 from rlgen.core.optim.by_member import ByMember
@@ -107,6 +108,7 @@ class Optimization(Stateful):
         gradients = self._gradients()
         if self.by_member is not None:
             return {"lr": lr, "grad_norm": self._step_members(self.by_member, gradients, time, lr)}
+        processes.average([*gradients, loss])
         norm = limit_gradients(self.rule, gradients, loss, self.settings.max_grad_norm, self.seeds)
         self._penalise(lr)
         self.rule.step()

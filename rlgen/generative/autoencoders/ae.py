@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor
 
+from rlgen.core import processes
 from rlgen.core.algorithm import Metrics
 from rlgen.core.images import Grid, from_bytes
 from rlgen.core.seeds import derive, torch_stream
@@ -60,9 +61,12 @@ class Autoencoder(LatentModel):
     def corrupt(self, x: Tensor, stream: torch.Generator) -> Tensor:
         """Images (B, C, H, W) with Gaussian noise of `noise_std` and a `mask_fraction` of their pixels set to 0."""
         if self.config.noise_std:
-            x = x + self.config.noise_std * torch.randn(x.shape, generator=stream).to(x.device)
+            x = x + self.config.noise_std * processes.rows(
+                lambda n: torch.randn(n, *x.shape[1:], generator=stream), len(x)
+            ).to(x.device)
         if self.config.mask_fraction:
-            x = x * (torch.rand(len(x), 1, *x.shape[2:], generator=stream) >= self.config.mask_fraction).to(x)
+            chance = processes.rows(lambda n: torch.rand(n, 1, *x.shape[2:], generator=stream), len(x))
+            x = x * (chance >= self.config.mask_fraction).to(x)
         return x
 
     def measure(self) -> Metrics:

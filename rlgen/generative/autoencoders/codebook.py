@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlgen.core import processes
+
 MIN_COUNT = 0.5  # uses of a code per minibatch, moving average, below which it is re-initialised
 
 
@@ -42,12 +44,13 @@ class Codebook(nn.Module):
         encoder outputs selected by `stream`.
         """
         points, assigned = z.movedim(1, -1).flatten(0, 2), F.one_hot(k.flatten(), len(self.codes)).to(z)
-        self.counts.lerp_(assigned.sum(0), 1 - self.decay)
-        self.sums.lerp_(assigned.T @ points, 1 - self.decay)
+        self.counts.lerp_(processes.added(assigned.sum(0)), 1 - self.decay)
+        self.sums.lerp_(processes.added(assigned.T @ points), 1 - self.decay)
         unused = self.counts < MIN_COUNT
-        selected = torch.randint(len(points), (len(self.codes),), generator=stream).to(points.device)
+        number = processes.total(len(points))
+        selected = torch.randint(number, (len(self.codes),), generator=stream).to(points.device)
         self.counts.masked_fill_(unused, 1)
-        self.sums.copy_(torch.where(unused[:, None], points[selected], self.sums))
+        self.sums.copy_(torch.where(unused[:, None], processes.selected(points, selected), self.sums))
         self.codes.copy_(self.sums / self.counts[:, None])
 
 

@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from rlgen.core import processes
 from rlgen.core.algorithm import Metrics
 from rlgen.core.schedule import linear
 from rlgen.core.seeds import derive, torch_stream
@@ -50,10 +51,11 @@ class VAE(LatentModel):
         x = self.binarise_batch(x)
         with self.autocast():
             mean, log_variance = self.posterior(self.network, x, y)
-            z = reparameterize(mean, log_variance, torch.randn(mean.shape, generator=self.noise).to(mean))
+            noise = processes.rows(lambda n: torch.randn(n, mean.shape[1], generator=self.noise), len(x))
+            z = reparameterize(mean, log_variance, noise.to(mean))
             log_likelihood = self.log_likelihood(self.network, x, z, y)
         kl = kl_divergence(mean, log_variance)  # (B, Z)
-        penalty = kl.mean(0).clamp(min=self.config.free_bits).sum()
+        penalty = processes.mean(kl.mean(0)).clamp(min=self.config.free_bits).sum()
         loss = self.beta() * penalty - log_likelihood.mean()
         total_kl = kl.detach().sum(1).mean()
         return loss, {"nats": total_kl - log_likelihood.detach().mean(), "kl": total_kl, "beta": self.beta()}

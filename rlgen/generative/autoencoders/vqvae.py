@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rlgen.core import processes
 from rlgen.core.algorithm import Metrics
 from rlgen.core.images import Grid
+from rlgen.core.layers import BatchNorm2d
 from rlgen.core.seeds import initial_weights, torch_stream
 from rlgen.core.settings import Setup
 from rlgen.generative import settings
@@ -72,7 +74,7 @@ class VQVAE(EMAModel):
         nats = code_nats - log_likelihood.mean()
         loss = self.config.commitment * commitment + nats
         metrics = {"nats": nats.detach(), "code_nats": code_nats.detach(), "commitment": commitment.detach()}
-        return loss, {**metrics, "perplexity": perplexity(self.code_counts(k))}
+        return loss, {**metrics, "perplexity": perplexity(processes.added(self.code_counts(k)))}
 
     def log_likelihood(self, network: "QuantizedNetwork", x: Tensor, e: Tensor) -> Tensor:
         """log p(x|e), summed over an image: (B,)."""
@@ -188,7 +190,7 @@ class QuantizedNetwork(nn.Module):
             nn.Conv2d(channels, wide, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(wide, 2 * wide, 4, stride=2, padding=1), nn.ReLU(),
             *conv3x3(config.depth, 2 * wide), nn.Conv2d(2 * wide, dim, 1),
-            nn.BatchNorm2d(dim, affine=False),  # outputs of unit variance reach all codes from the first step on
+            BatchNorm2d(dim, affine=False),  # outputs of unit variance reach all codes from the first step on
         )  # fmt: skip
         self.codebook = Codebook(config.codebook_size, dim, config.codebook_decay)
         self.decoder = nn.Sequential(

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rlgen.core import processes
 from rlgen.core.state import Stateful
 
 ADAPT_INTERVAL = 4  # minibatches between two changes of the probability
@@ -39,7 +40,7 @@ class DiffAugment(NoAugmentation):
         """(B, C, H, W) -> (B, C, H, W); by up to 1/8 of each side translated, at most half of each side cut out."""
         count, _, height, width = x.shape
         brightness, saturation, contrast, down, right, top, left = (
-            torch.rand(7, count, 1, 1, 1, generator=self.stream).to(x.device).unbind()
+            processes.rows(lambda n: torch.rand(7, n, 1, 1, 1, generator=self.stream), count, 1).to(x.device).unbind()
         )
         x = x + (brightness - 0.5) / 2
         x = x.mean(1, keepdim=True).lerp(x, 2 * saturation)
@@ -71,7 +72,7 @@ class AdaptiveAugment(NoAugmentation):
 
     def adapt(self, sign: Tensor) -> None:
         """p ← p + sign(E[sign D(x)] - 0.6) · n / images in [0, 1], every four batches, n images since the last time."""
-        self.sign_sum += torch.stack([sign.sum(), torch.tensor(len(sign), device=sign.device)]).cpu()
+        self.sign_sum += processes.added(torch.stack([sign.sum(), torch.tensor(len(sign), device=sign.device)])).cpu()
         self.batches += 1
         if self.batches % ADAPT_INTERVAL == 0:
             total, count = self.sign_sum
@@ -96,7 +97,8 @@ class AdaptiveAugment(NoAugmentation):
         scale = torch.exp2(0.2 * self._selected(count) * self._normal(count))
         stretch = torch.exp2(0.2 * self._selected(count) * self._normal(count))
         # a standard deviation of 1/8 of the side, whose length is 2
-        shift = self._selected(count)[:, None] * 0.25 * torch.randn(count, 2, generator=self.stream)
+        moved = self._selected(count)[:, None]
+        shift = 0.25 * moved * processes.rows(lambda n: torch.randn(n, 2, generator=self.stream), count)
         one, zero = torch.ones(count), torch.zeros(count)
         maps = [
             _matrix([[flip, zero, zero], [zero, one, zero], [zero, zero, one]]),
@@ -126,13 +128,13 @@ class AdaptiveAugment(NoAugmentation):
         return (self._uniform(count) < self.p).float()
 
     def _uniform(self, count: int) -> Tensor:
-        return torch.rand(count, generator=self.stream)
+        return processes.rows(lambda n: torch.rand(n, generator=self.stream), count)
 
     def _normal(self, count: int) -> Tensor:
-        return torch.randn(count, generator=self.stream)
+        return processes.rows(lambda n: torch.randn(n, generator=self.stream), count)
 
     def _integers(self, count: int, below: int) -> Tensor:
-        return torch.randint(below, (count,), generator=self.stream).float()
+        return processes.rows(lambda n: torch.randint(below, (n,), generator=self.stream), count).float()
 
 
 def _symmetric_integers(uniform: Tensor, maximum: int) -> Tensor:

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from rlgen.core import processes
 from rlgen.core.algorithm import Metrics, count
 from rlgen.core.device import fuse
 from rlgen.core.ema import average_of, decay_at, update_ema
@@ -102,7 +103,7 @@ class GAN(Generative):
         self.steps += 1
         generator_steps, remainder = divmod(self.steps, self.config.critic_steps)
         train_generator = remainder == 0
-        z = torch.randn(len(x), self.config.latent, generator=self.noise).to(self.device)
+        z = processes.rows(lambda n: torch.randn(n, self.config.latent, generator=self.noise), len(x)).to(self.device)
         with torch.set_grad_enabled(train_generator), self.autocast():
             fake = self.generator(z, y)
 
@@ -139,7 +140,8 @@ class GAN(Generative):
         loss = self.adversarial_loss.real_loss(real_logit) + self.adversarial_loss.fake_loss(fake_logit)
         metrics = {}
         if weight := config.gradient_penalty_weight:
-            mix = torch.rand(len(real), generator=self.regularization_stream).to(self.device)
+            stream = self.regularization_stream
+            mix = processes.rows(lambda n: torch.rand(n, generator=stream), len(real)).to(self.device)
             metrics["gradient_penalty"] = penalty = gradient_penalty(self.discriminator, real, fake, y, mix)
             loss = loss + weight * penalty
         if config.r1_weight and self.steps % config.r1_interval == 0:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from rlgen.core.layers import BatchNorm2d
 from rlgen.networks import encoder
 
 Normalise = Callable[[nn.Module], nn.Module]  # a layer to the same layer with normalised weights
@@ -44,12 +45,12 @@ class Generator(nn.Module):
     def _upsampling(self, widest: int, width: int, channels: int, doublings: int) -> nn.Sequential:
         """(B, widest, side, side) -> (B, C, H, W) before the sigmoid."""
         layers: list[nn.Module] = [
-            nn.BatchNorm2d(widest), nn.ReLU(),
+            BatchNorm2d(widest), nn.ReLU(),
             nn.Conv2d(widest, widest, 3, padding=1),  # not in the paper: halves the distance to real images at low cost
         ]  # fmt: skip
         for before, after in pairwise(widest >> i for i in range(doublings)):
-            layers += [nn.BatchNorm2d(before), nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
-        layers += [nn.BatchNorm2d(width), nn.ReLU(), nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1)]
+            layers += [BatchNorm2d(before), nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+        layers += [BatchNorm2d(width), nn.ReLU(), nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1)]
         return nn.Sequential(*layers)
 
 
@@ -60,7 +61,7 @@ class ResidualGenerator(Generator):
         widths = [max(width, widest >> i) for i in range(doublings + 1)]
         return nn.Sequential(
             *(UpBlock(before, after) for before, after in pairwise(widths)),
-            nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1),
+            BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1),
         )  # fmt: skip
 
 
@@ -141,8 +142,8 @@ class UpBlock(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            nn.BatchNorm2d(before), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1),
-            nn.BatchNorm2d(after), nn.ReLU(), nn.Conv2d(after, after, 3, padding=1),
+            BatchNorm2d(before), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1),
+            BatchNorm2d(after), nn.ReLU(), nn.Conv2d(after, after, 3, padding=1),
         )  # fmt: skip
         self.shortcut = nn.Conv2d(before, after, 1)
 

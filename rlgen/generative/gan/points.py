@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from rlgen.core.algorithm import Metrics, Progress, Report
 from rlgen.core.errors import UserError
 from rlgen.core.images import Grid
+from rlgen.core.processes import share
 from rlgen.core.seeds import derive
 from rlgen.core.settings import Setup
 from rlgen.data import points
@@ -122,5 +123,5 @@ class PointMinibatches(Order):
 
     def next(self) -> tuple[Tensor, Tensor]:
         """Points (B, 2) and their modes (B,); the last batch of an epoch may be smaller."""
-        index = self.next_index()[0]
+        index = share(self.next_index()[0])
         return self.images[index], self.labels[index]
