@@ -13,7 +13,7 @@ import torch
 
 from rlgen import catalog, exactness, members, provenance
 from rlgen.catalog import Entry
-from rlgen.core import followers, signals
+from rlgen.core import signals
 from rlgen.core.algorithm import Algorithm, HasBaselines, Initialised, Report
 from rlgen.core.allocation import bounded, bounded_as_saved
 from rlgen.core.config import check_names, resolve
@@ -102,8 +102,7 @@ class Session:
                 log.warning(f"from here on not equal to the bit to an uninterrupted run: {'; '.join(found)}")
             torch.manual_seed(info["seed"])  # of every draw without a stream of its own
             try:
-                with followers.leading(info, run.directory, _device(self.algorithm)):
-                    fit(self.algorithm, run, self.plan)
+                fit(self.algorithm, run, self.plan)
             except (Diverged, Interrupted) as stopped:
                 if isinstance(stopped, Diverged) or stopped.saved:
                     seconds = DRAWING if isinstance(stopped, Interrupted) else math.inf

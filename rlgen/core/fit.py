@@ -33,7 +33,7 @@ def fit(algorithm: Algorithm, run: Run, plan: Plan) -> None:
     "rollback" the last checkpoint continues at a lower learning rate instead, `divergence.ROLLBACKS` times at most.
     """
     try:
-        with signals.handled(), signals.held():
+        with signals.handled(), signals.held(), followers.leading(run, algorithm):
             _fit(algorithm, run, plan)
     except Stopped as stopped:
         how = "at once: the last checkpoint is intact" if stopped.again else f"while {run.progress.phase}"

@@ -2,15 +2,15 @@
 
 import json
 import time as clock
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from rlgen.core import checkpoint, divergence, processes, torchrun
 from rlgen.core.errors import Diverged
+from rlgen.core.folder import Folder
 from rlgen.core.processes import END, LOAD, exchange, present, receive, send
 
 ENDED = "rlgen/ended"  # key in the store of torchrun: the first process ended in order
@@ -18,8 +18,8 @@ ORDERLY, POLLED = 1.0, 0.02  # seconds in which the first process sets it, and b
 
 
 @contextmanager
-def leading(info: Mapping[str, Any], directory: Path, device: torch.device) -> Iterator[None]:
-    """Within it the processes of torchrun train the run of this `info` together; nothing without torchrun.
+def leading(run: Folder, algorithm: Any) -> Iterator[None]:
+    """Within it the processes of torchrun train the algorithm of this run together; nothing without torchrun.
 
     Raises ProcessLost where one of the others ends.
     """
@@ -27,8 +27,8 @@ def leading(info: Mapping[str, Any], directory: Path, device: torch.device) -> I
         yield
         return
     group = processes.join()
-    group.directory = str(directory)
-    setup = {"seed": info["seed"], "device": device.type, "threads": torch.get_num_threads()}
+    info, group.directory = run.info, str(run.directory)
+    setup = {"seed": info["seed"], "device": algorithm.device.type, "threads": torch.get_num_threads()}
     facts = {name: info[name] for name in ("algorithm", "task", "config")}
     try:
         send(json.dumps({**facts, "setup": setup, "directory": group.directory}).encode())

@@ -199,7 +199,11 @@ def _interrupt_main_thread() -> None:
 
 
 def _time_is_up(number: int, frame: FrameType | None) -> None:
-    raise TimeIsUp
+    """Raise TimeIsUp, after the end of an import: half a module would remain, and be used afterwards."""
+    if _importing(frame):
+        signal.setitimer(signal.ITIMER_REAL, SOON)
+    else:
+        raise TimeIsUp
 
 
 def _own() -> _Signals | None:

@@ -127,6 +127,18 @@ def test_limited_work_is_abandoned_in_time():
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def test_limited_work_ends_after_an_import(tmp_path, monkeypatch):
+    (tmp_path / "rlgen_module_of_limited_work.py").write_text("import time\ntime.sleep(0.1)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    after = []
+    with signals.limited(0.02):
+        module = importlib.import_module("rlgen_module_of_limited_work")
+        time.sleep(5)
+        after.append("slept")
+    assert module.whole
+    assert after == []
+
+
 def test_limited_work_keeps_its_errors():
     with pytest.raises(ZeroDivisionError), signals.limited(5.0):
         raise ZeroDivisionError
