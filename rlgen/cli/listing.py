@@ -12,11 +12,14 @@ import typer
 
 from rlgen import catalog, kinds, networks
 from rlgen.cli.options import Json, Runs, examples
+from rlgen.core import studies
+from rlgen.core.config import word
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.folder import Folder
 from rlgen.core.tables import table
 from rlgen.core.terminal import show, visible
 
+Row = dict[str, Any]  # of a run or of a study
 Table = tuple[list[str], list[list[str]]]  # heads of the columns, and rows
 WIDTH = 78  # columns of the short list
 NEEDED = ("algorithm", "task", "time", "plan")  # entries of run.json
@@ -27,7 +30,7 @@ def register(app: typer.Typer, panel: str) -> None:
     """Add the commands of this file."""
     end = examples("rlgen list", "rlgen list envs", "rlgen list presets --json")
     app.command("list", rich_help_panel=panel, epilog=end)(list_all)
-    end = examples("rlgen runs", "rlgen runs --json", "rlgen runs --tag baseline")
+    end = examples("rlgen runs", "rlgen runs sweep-dqn-CartPole-1", "rlgen runs --json", "rlgen runs --tag baseline")
     app.command("runs", rich_help_panel=panel, epilog=end)(list_runs)
 
 
@@ -53,6 +56,10 @@ def list_all(
 
 
 def list_runs(
+    study: Annotated[
+        str | None,
+        typer.Argument(metavar="[STUDY]", help="Study whose runs are listed, by path or name", show_default=False),
+    ] = None,
     tags: Annotated[
         list[str] | None,
         typer.Option("--tag", metavar="TAG", help="Only runs with this tag; several: with all", show_default=False),
@@ -60,7 +67,79 @@ def list_runs(
     runs: Runs = Path("runs"),
     json_: Json = False,
 ) -> None:
-    """List all runs: status, progress, best score, age, tags, note. A run whose run.json cannot be read is named."""
+    """List all runs: status, progress, best score, age, tags, note. A run whose run.json cannot be read is named.
+
+    A study of `rlgen sweep` is one line: `rlgen runs STUDY` lists its runs with their settings.
+    """
+    rows, unreadable = _of_study(runs, study) if study else _of_folder(runs)
+    rows = [row for row in rows if set(tags or ()) <= set(row["tags"])]
+    if json_:
+        broken = [{"name": name, "status": "unreadable", "error": reason} for name, reason in unreadable.items()]
+        print(json.dumps([*rows, *([] if tags else broken)], indent=2))
+    elif not rows and tags:
+        print(f"no runs in {runs} have the tag{'s' * (len(tags) > 1)} {', '.join(tags)}: `rlgen tag RUN TAG` adds one")
+    elif not rows:
+        print(f"no runs in {study or runs} yet" + ("" if study else ": `rlgen dqn CartPole` makes one"))
+    else:
+        cells = [
+            [
+                *(r[key] for key in ("name", "algorithm", "task", "status")),
+                _count(r),
+                _best(r),
+                _age(r["age"]),
+                _settings(r),
+                ", ".join(r["tags"]),
+                textwrap.shorten(r["note"], NOTE, placeholder=" ..."),
+            ]
+            for r in rows
+        ]
+        head = ["run", "algorithm", "task", "status", "progress", "best", "age", "settings", "tags", "note"]
+        always = head.index("age")
+        shown = [i for i in range(len(head)) if i <= always or any(row[i] for row in cells)]
+        _print(table([head[i] for i in shown], [[row[i] for i in shown] for row in cells]))
+    if unreadable and not json_:
+        _print([visible(f"unreadable  {name}: {reason}") for name, reason in unreadable.items()])
+
+
+def _of_folder(runs: Path) -> tuple[list[Row], dict[str, str]]:
+    """The rows of all runs and studies in a folder, the oldest first, and why others are unreadable, by name."""
+    rows, unreadable = _rows(runs)
+    found = studies.directories(runs)
+    if found:
+        from rlgen.sweep import listing
+
+        for folder in found:
+            try:
+                row = listing.row(folder)
+            except UserError as error:
+                unreadable[folder.name] = str(error)
+            else:
+                rows.append({**row, "solved": False, "age": _seconds_since(row["created"]), "note": "", "tags": []})
+        rows.sort(key=lambda row: -row["age"])
+    return rows, unreadable
+
+
+def _of_study(runs: Path, name: str) -> tuple[list[Row], dict[str, str]]:
+    """The rows of the runs of a study, by name, and why others are unreadable. Raises UserError without the study."""
+    folder = studies.named(runs, name)
+    if folder is None:
+        known = [path.name for path in studies.directories(runs)]
+        hint = did_you_mean(name, known) or (f": there is {', '.join(known)}" if known else "")
+        raise UserError(f"no study {name!r} in {runs}{hint or ': `rlgen sweep` makes one'}")
+    rows, unreadable = _rows(folder)
+    rows = sorted(
+        ({**row, "name": f"{folder.name}/{row['name']}"} for row in rows), key=lambda row: _order(row["name"])
+    )
+    return rows, {f"{folder.name}/{name}": reason for name, reason in unreadable.items()}
+
+
+def _order(name: str) -> tuple[bool, str]:
+    """Runs with the tuning seeds before those with fresh ones."""
+    return "/test-" in name, name
+
+
+def _rows(runs: Path) -> tuple[list[Row], dict[str, str]]:
+    """The rows of the runs in a folder, the oldest first, and why others are unreadable, by name."""
     described, unreadable = Folder.described(runs)
     rows = []
     for folder, info in described:
@@ -69,31 +148,7 @@ def list_runs(
             unreadable[folder.name] = f"{folder.directory / 'run.json'} lacks {', '.join(lacking) or 'a budget'}"
         else:
             rows.append(_summary(folder, info))
-    rows = [row for row in rows if set(tags or ()) <= set(row["tags"])]
-    if json_:
-        broken = [{"name": name, "status": "unreadable", "error": reason} for name, reason in unreadable.items()]
-        print(json.dumps([*rows, *([] if tags else broken)], indent=2))
-    elif not rows and tags:
-        print(f"no runs in {runs} have the tag{'s' * (len(tags) > 1)} {', '.join(tags)}: `rlgen tag RUN TAG` adds one")
-    elif not rows:
-        print(f"no runs in {runs} yet: `rlgen dqn CartPole` makes one")
-    else:
-        cells = [
-            [
-                *(r[key] for key in ("name", "algorithm", "task", "status")),
-                f"{r['time']:,}/{r['budget']:,} {_progress(r)}",
-                _best(r),
-                _age(r["age"]),
-                ", ".join(r["tags"]),
-                textwrap.shorten(r["note"], NOTE, placeholder=" ..."),
-            ]
-            for r in rows
-        ]
-        head = ["run", "algorithm", "task", "status", "progress", "best", "age", "tags", "note"]
-        shown = [i for i, name in enumerate(head) if name not in ("tags", "note") or any(row[i] for row in cells)]
-        _print(table([head[i] for i in shown], [[row[i] for i in shown] for row in cells]))
-    if unreadable and not json_:
-        _print([visible(f"unreadable  {name}: {reason}") for name, reason in unreadable.items()])
+    return rows, unreadable
 
 
 def _table(topic: str) -> Table:
@@ -158,6 +213,7 @@ def _summary(folder: Folder, info: Mapping[str, Any]) -> dict[str, Any]:
         "solved": best is not None and best >= _number(info["plan"].get("stop_at")),
         "age": _seconds_since(info["created"]),
         **{"note": "", "tags": [], **{name: info[name] for name in ("note", "tags") if name in info}},
+        **({"trial": info["trial"]} if isinstance(info.get("trial"), dict) else {}),
     }
 
 
@@ -176,13 +232,29 @@ def _seconds_since(created: str) -> int:
         return 0
 
 
-def _best(row: dict[str, Any]) -> str:
+def _best(row: Row) -> str:
     """The best score in the format of its kind."""
     kind = kinds.KINDS.get(str(row["kind"]), kinds.AGENT)
     return "" if row["best"] is None else format(row["best"], kind.score)
 
 
-def _progress(row: dict[str, Any]) -> str:
+def _count(row: Row) -> str:
+    """What is done of what there is to do: steps of a run, trials of a study."""
+    if "trials" in row:
+        broken = [f"{row['trials'][state]} {state}" for state in ("failed", "diverged") if row["trials"].get(state)]
+        return f"{row['time']:,}/{row['budget']:,} trials" + f" ({', '.join(broken)})" * bool(broken)
+    return f"{row['time']:,}/{row['budget']:,} {_progress(row)}"
+
+
+def _settings(row: Row) -> str:
+    """The searched settings of a run of a study."""
+    settings = row.get("trial", {}).get("settings")
+    if not isinstance(settings, dict):
+        return ""
+    return " ".join(f"{k}={x:.4g}" if isinstance(x, float) else f"{k}={word(x)}" for k, x in settings.items())
+
+
+def _progress(row: Row) -> str:
     if row["status"] == "finished" and row["time"] < row["budget"]:
         return "(solved)" if row["solved"] else "(ended early)"
     return f"({min(100, 100 * row['time'] // row['budget'])} %)"

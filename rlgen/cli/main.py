@@ -26,6 +26,7 @@ from rlgen.cli import (
     stack,
     summary,
     sweep,
+    sweep_show,
     training,
     ui,
     verify,
@@ -51,7 +52,9 @@ class Commands(TyperGroup):
         elif name == "find-lr":
             self.add_command(find_lr.command(args[1:]), name)
         elif name == "sweep":
-            self.add_command(sweep.command(args[1:]), name)
+            shown = args[1:2] == [sweep_show.NAME]
+            self.add_command(sweep_show.command() if shown else sweep.command(args[1:]), name)
+            args = [name, *args[2:]] if shown else args
         return super().resolve_command(ctx, args)
 
 

@@ -18,6 +18,7 @@ END = examples(
     "rlgen sweep vae mnist --search lr=1e-4..1e-2:log --search latent=8..64:int --budget 300_000",
     "rlgen sweep --config study.toml --dry-run",
     "rlgen sweep --join sweep-dqn-CartPole-1",
+    "rlgen sweep show sweep-dqn-CartPole-1",
 )
 if TYPE_CHECKING:
     from rlgen.sweep.study import Study
@@ -99,6 +100,7 @@ def sweep(
 
     All options of the algorithm are options here, and hold for every trial. Each trial is an ordinary run folder in
     that of the study. A study that was stopped is continued by --join, from any number of processes and machines.
+    `rlgen sweep show STUDY` prints and draws what was found.
     """
     from rlgen.report.console import activity
     from rlgen.sweep import file as files

@@ -1,9 +1,11 @@
-"""Tables of trials whose true scores are known."""
+"""Studies whose true scores are known: as tables of trials, and as folders of runs that nobody has trained."""
 
 from pathlib import Path
 
 import numpy as np
 
+from rlgen.core import seal
+from rlgen.sweep import study as studies
 from rlgen.sweep.analysis.held_out import fresh_scores
 from rlgen.sweep.analysis.outcomes import mean_scores, outcomes
 from rlgen.sweep.analysis.settings import varied
@@ -56,3 +58,33 @@ def table(trials, space=SPACE):
     made = outcomes(trials)
     rows = [found.settings for found in made.trials]
     return varied(space, rows), rows, mean_scores(made, fresh_scores(trials)), made.best
+
+
+SEARCH = {"lr": "1e-4..1e-2:log", "n_step": "1,3,5", "double": "on,off", "gamma": "0.9..0.999"}
+
+
+def folder(runs, found, algorithm="dqn", task="CartPole-v1", search=None, **options):
+    """A study folder in `runs` with a run per trial; returns it."""
+    tuned = sum(t.role == "tuning" for t in found)
+    given = {"sampler": "random", "trials": tuned, **options}
+    study = studies.Study(runs / "made-up", algorithm, task, search or SEARCH, **given)
+    runs.mkdir(exist_ok=True)
+    studies.create(study)
+    for each in found:
+        of_test = each.role == "test"
+        title = f"test-{each.number:04d}-1" if of_test else f"trial-{each.number:04d}"
+        claim = {"number": each.number, "settings": each.settings, "role": each.role, "run": 1, "runs": 1}
+        status = {"complete": "finished"}.get(each.state, each.state)
+        scores = [float(score) for score in each.scores]
+        metrics = {"score": scores[:1], "per_seed": [scores]} if algorithm == "dqn" else {"eval_nats": [scores]}
+        info = {
+            "name": title, "created": "2026-01-01T00:00:00+00:00", "status": status, "algorithm": algorithm,
+            "task": task, "kind": study.entry.kind.name, "plan": {"budget": 100}, "time": 100,
+            "best": max(scores, default=None), "trial": {**claim, "seeds": list(each.seeds)},
+            "result": {name: values[0] for name, values in metrics.items() if scores},
+        }  # fmt: skip
+        kept = {"seconds": each.seconds, **({"state": "failed"} if each.state == "failed" else {})}
+        (study.folder / title).mkdir()
+        for name, content in (("run.json", {"schema": 1, **info}), ("trial.json", kept)):
+            (study.folder / title / name).write_bytes(seal.dump(content))
+    return study.folder

@@ -16,7 +16,7 @@ from rlgen.sweep.analysis.outcomes import Interval
 from rlgen.sweep.analysis.settings import Setting, encode, places
 from rlgen.sweep.space import Value
 
-FORESTS, TREES = 100, 16  # each forest is of a bootstrap draw of the trials
+FORESTS, TREES = 100, 8  # each forest is of a bootstrap draw of the trials
 
 
 @dataclass(frozen=True)
