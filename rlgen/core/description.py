@@ -55,7 +55,7 @@ def read(directory: Path, *, sealed: bool = False) -> dict[str, Any]:
 
 def write(directory: Path, info: Mapping[str, Any]) -> None:
     """Replace run.json in one step. Raises StorageError where the disk is full."""
-    with files.replacing(directory / FILE) as partial:
+    with files.replacing(directory / FILE, parents=False) as partial:
         partial.write_bytes(seal.dump({"schema": SCHEMA, **info}))
 
 

@@ -188,14 +188,14 @@ def remove_folder(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, parents: bool = True) -> Iterator[Path]:
     """A temporary path to write to, renamed to `path` at the end: readers find the old file or the new one, complete.
 
-    Raises StorageError where the disk is full or the folder cannot be written.
+    With `parents` missing folders are made. Raises StorageError where the disk is full or the folder cannot be written.
     """
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
-        if not path.parent.is_dir():
+        if parents and not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)  # a folder of others may have a link of this name
         yield partial

@@ -21,7 +21,7 @@ Entry = dict[str, Any]
 
 def write(directory: Path, info: Mapping[str, Any], found: Mapping[str, Entry] | None = None) -> None:
     """Write a copy of the run.json `info`, and the files of the run where they are `found`. Raises StorageError."""
-    with files.replacing(directory / FILE) as partial:
+    with files.replacing(directory / FILE, parents=False) as partial:
         partial.write_bytes(seal.dump({"description": info, "files": found}))
 
 

@@ -15,18 +15,21 @@ SECONDS = 1.0  # of waiting for another process, which may hold it for less to s
 
 
 def held(directory: Path) -> bool:
-    """Whether a process holds the lock of the run in `directory`."""
-    from filelock import FileLock, Timeout
-
+    """Whether a process holds the lock of the run in `directory`; True where the system cannot tell. Writes nothing."""
     if not files.is_file(directory / FILE):
         return False
     try:
-        with FileLock(directory / FILE, timeout=0):
-            return False
-    except Timeout:
+        import fcntl
+    except ImportError:
+        return _held_on_windows(directory / FILE)
+    try:
+        with files.opened(directory / FILE) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:  # removed in the meantime
+        return False
+    except OSError:
         return True
-    except OSError:  # a read-only disk, or a folder of somebody else
-        return _held_by_another(directory / FILE)
+    return False
 
 
 def acquire(directory: Path) -> "BaseFileLock | None":
@@ -61,13 +64,11 @@ def _require(directory: Path) -> None:
         raise StorageError(f"{directory} is not there any more, or has no run.json: nothing is written to it")
 
 
-def _held_by_another(path: Path) -> bool:
-    """Whether a lock is held that this process can only read; True where the system cannot tell."""
-    try:
-        import fcntl
+def _held_on_windows(path: Path) -> bool:
+    from filelock import FileLock, Timeout
 
-        with files.opened(path) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    try:
+        with FileLock(path, timeout=0):
             return False
-    except (ImportError, OSError):
+    except (Timeout, OSError):
         return True

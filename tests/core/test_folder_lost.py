@@ -62,6 +62,20 @@ def test_a_run_that_is_removed_while_it_is_trained_does_not_come_back(tmp_path):
     assert not folder.directory.exists()
 
 
+def test_a_run_that_is_removed_while_it_begins_does_not_come_back(tmp_path, monkeypatch):
+    folder = Folder.create(tmp_path, "x")
+    describe = folder.describe
+
+    def removed(**facts):
+        describe(**facts)
+        shutil.rmtree(folder.directory)
+
+    monkeypatch.setattr(folder, "describe", removed)
+    with pytest.raises(StorageError, match=r"cannot write .*files.json: No such file"), folder:
+        pass
+    assert not folder.directory.exists()
+
+
 def test_nothing_is_written_to_a_folder_that_took_the_place_of_a_run(tmp_path):
     folder, other = Folder.create(tmp_path, "x"), Folder.create(tmp_path, "y")
 
