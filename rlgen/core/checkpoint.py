@@ -56,7 +56,8 @@ def save(folder: Path, state: State, *, durable: bool = True, after: Iterable[Pa
     partial = folder.with_name(f"{PARTIAL}{os.getpid()}-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
+        folder.parent.mkdir(exist_ok=True)  # but not that of a run which was removed
+        partial.mkdir()
         digests: dict[str, str] = {}
         shared = segments.Shared(_before(folder) if found.rings else None)
         for key, (ring, description) in found.rings.items():

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import torch
 
-from rlgen.core import checkpoint, checkpoints, device, fingerprint, leftovers, logs, portraits, remaining
+from rlgen.core import checkpoint, checkpoints, device, files, fingerprint, leftovers, logs, portraits, remaining
 from rlgen.core.algorithm import Algorithm, Metrics, StepMetrics
 from rlgen.core.errors import CheckpointError, Diverged, NewerCheckpoint, NotFinite, StorageError, UserError
 from rlgen.core.files import storing
@@ -118,6 +118,9 @@ class Run(Folder, Stateful):
         folders = [name for name in grids if not name.endswith(".png")]
         if (known := self._grids()) is not None and set(folders) - set(known):
             self.describe(grids=list(dict.fromkeys([*known, *folders])))  # before the first picture: see `leftovers`
+        for name in folders:  # but not that of a run which was removed
+            with files.storing(f"draw {name}"):
+                (self.directory / name).mkdir(exist_ok=True)
         for name, grid in grids.items():
             file = name if name.endswith(".png") else f"{name}/{leftovers.dated(time)}.png"
             self.write_grid(grid, self.directory / file, time)
