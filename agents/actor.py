@@ -39,7 +39,8 @@ def random_action(
 
 def greedy_policy(q: Tensor, action_mask: Tensor) -> Tensor:
     """π(a|s) = 1 for the allowed action of the highest value, else 0: (..., A), (..., A | 1) -> (..., A)"""
-    q = q.masked_fill(~action_mask, -torch.inf)
+    if action_mask.shape[-1] > 1:
+        q = q.masked_fill(~action_mask, -torch.inf)
     return torch.zeros_like(q).scatter_(-1, q.argmax(-1, keepdim=True), 1.0)
 
 

@@ -145,7 +145,7 @@ class DQN(Agent):
 
         The loss is a mean over B and a sum over S, so that seeds do not interact. Priorities change at the end.
         """
-        config, priorities = self.config, []
+        config, predictions, targets = self.config, [], []
         batches = self.replay.sample(config.gradient_steps * config.batch, self.beta)
         for batch, next_out in self.with_targets(batches):  # Q'(s', ·)  (S, B, A, K)
             states = (batch.obs, batch.next_obs) if config.double else (batch.obs,)
@@ -158,10 +158,11 @@ class DQN(Agent):
             slope = batch.weight.unsqueeze(-1) * self.value.gradient(out, target) / out.shape[1]  # ∂loss / ∂Q(s, a)
             self.online.backward(spread(slope, batch.action, all_out))
             norm = self.optimizer.step_along(loss.sum(), self.time, batch)["grad_norm"]
-            if config.alpha:
-                priorities.append(self.value.priority(out, target))
+            predictions.append(out)
+            targets.append(target)
         if config.alpha:
-            self.replay.prioritize(batches.index, self.optimizer.finite(torch.cat(priorities, 1)))
+            priority = self.value.priority(torch.cat(predictions, 1), torch.cat(targets, 1))
+            self.replay.prioritize(batches.index, self.optimizer.finite(priority))
         metrics = {"loss": loss, "q": self.value.mean(out).mean(1), "gradient_norm": norm}
         return {**self.optimizer.of_members(metrics), "epsilon": as_metric(self.epsilon)}
 

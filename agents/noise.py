@@ -38,15 +38,19 @@ class Noise:
     def __init__(self, network: nn.Module) -> None:
         layers = [layer for layer in network.modules() if isinstance(layer, NoisyLinear)]
         self.parts = [noise for layer in layers for noise in (layer.noise_in, layer.noise_out)]
-        self.sizes = [noise.numel() for noise in self.parts]
+        sizes = [noise.numel() for noise in self.parts]
+        self.drawn = torch.empty(sum(sizes))
+        self.views = [
+            part.view_as(noise) for part, noise in zip(torch.split(self.drawn, sizes), self.parts, strict=True)
+        ]
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator) -> None:
         """Fresh noise f(ε), f(x) = sgn(x) √|x|, in every noisy layer."""
         if self.parts:
-            drawn = torch.randn(sum(self.sizes), generator=generator, device=generator.device)
-            new = torch.split(drawn.abs().sqrt_().copysign_(drawn), self.sizes)
-            torch._foreach_copy_(self.parts, [fresh.view_as(x) for fresh, x in zip(new, self.parts, strict=True)])
+            normal = torch.randn(len(self.drawn), generator=generator)
+            torch.sqrt(normal.abs(), out=self.drawn).copysign_(normal)
+            torch._foreach_copy_(self.parts, self.views)
 
     def zero(self) -> None:
         """Set the noise of every noisy layer to 0, until it is drawn again."""

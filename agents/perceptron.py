@@ -50,7 +50,7 @@ class Perceptron:
         out, *value = [last.forward(h[..., part]) for last, part in zip(self.last, self.streams, strict=True)]
         out = out.reshape(*h.shape[:2], self.actions, self.k)
         for v in value:
-            out += v[:, :, None] - out.mean(2, keepdims=True)
+            out += (v - out.sum(2) / np.float32(self.actions))[:, :, None]
         return out
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -110,6 +110,9 @@ class Block:
         self.parameters = dict(layer.named_parameters())
         shown = {key: q.weight(f"{name}.{key}").detach().numpy() for key in self.parameters}
         self.weight, self.bias = shown["weight"], shown["bias"]
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.gradients: dict[str, Floats] = {}
+        self.shapes = {key: array.shape for key, array in shown.items()}  # (S, ...)
         self.noisy = isinstance(layer, NoisyLinear)
         if isinstance(layer, NoisyLinear):
             self.weight_sigma, self.bias_sigma = shown["weight_sigma"], shown["bias_sigma"]
@@ -119,21 +122,30 @@ class Block:
 
     def compute(self, weight: Floats, bias: Floats) -> None:
         """W = μ + σ ⊙ ε_out ε_inᵀ and b = μ_b + σ_b ⊙ ε_out, Fortunato et al. 2018, eq. 9 to 11, into the arguments."""
-        weight[...], bias[...] = self.weight, self.bias
-        if self.noisy:
-            np.multiply(self.noise_out, self.noise_in, out=self.noise)
-            weight += self.weight_sigma * self.noise
-            bias += self.bias_sigma * self.noise_out[..., 0]
+        if not self.noisy:
+            weight[...], bias[...] = self.weight, self.bias
+            return
+        np.multiply(self.noise_out, self.noise_in, out=self.noise)
+        np.add(self.weight, np.multiply(self.weight_sigma, self.noise, out=weight), out=weight)
+        np.add(self.bias, self.bias_sigma * self.noise_out[..., 0], out=bias)
 
     def set_gradients(self, weight: Floats, bias: Floats) -> None:
         """The gradients of the means are those of W and b; those of σ these times the noise."""
-        found = {"weight": weight, "bias": bias}
+        gradients = self._gradients()
+        gradients["weight"][...], gradients["bias"][...] = weight, bias
         if self.noisy:
-            found |= {"weight_sigma": weight * self.noise, "bias_sigma": bias * self.noise_out[..., 0]}
+            np.multiply(weight, self.noise, out=gradients["weight_sigma"])
+            np.multiply(bias, self.noise_out[..., 0], out=gradients["bias_sigma"])
+
+    def _gradients(self) -> dict[str, Floats]:
+        """The gradients of the parameters as arrays (S, ...), on the memory of the tensors."""
         for name, parameter in self.parameters.items():
             if parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)
-            np.copyto(parameter.grad.numpy(), found[name].reshape(parameter.shape))
+            if parameter.grad is not self.tensors.get(name):
+                self.tensors[name] = parameter.grad
+                self.gradients[name] = parameter.grad.numpy().reshape(self.shapes[name])
+        return self.gradients
 
 
 class Normalize:

@@ -105,14 +105,15 @@ class Categorical:
     def target(self, reward: Tensor, discount: Tensor, next_out: Tensor, policy: Tensor) -> Tensor:
         """Probabilities of r + γ z, each shared between its two neighbours among the atoms (algorithm 1)."""
         p = (policy.unsqueeze(-1) * next_out.softmax(-1)).sum(-2)  # Σ_a' π(a'|s') p_i(s', a'), (..., K)
-        z, low, high, spacing = (self._expand(x, p) for x in (self.z, self.low, self.high, self.spacing))
-        shifted = (reward.unsqueeze(-1) + discount.unsqueeze(-1) * z).clamp(low, high)  # (..., K)
-        position = ((shifted - low) / spacing).clamp(0, self.width - 1)
+        z, low, spacing = (self._expand(x, p) for x in (self.z, self.low, self.spacing))
+        shifted = reward.unsqueeze(-1) + discount.unsqueeze(-1) * z  # (..., K)
+        position = (shifted - low).div_(spacing).clamp_(0, self.width - 1)  # clipped to the support
         below = position.floor()
-        share = position - below  # of the atom above; 0 where it coincides with an atom
+        above = (position - below).mul_(p)  # share of the atom above; 0 where the return coincides with an atom
         index = below.long()
-        target = torch.zeros_like(shifted).scatter_add_(-1, index, p * (1 - share))
-        return target.scatter_add_(-1, (index + 1).clamp(max=self.width - 1), p * share)
+        target = p.new_zeros(*p.shape[:-1], self.width + 1)  # nothing reaches the last of them
+        target.scatter_add_(-1, index, p - above).scatter_add_(-1, index.add_(1), above)
+        return target[..., :-1]
 
     def error(self, out: Tensor, target: Tensor) -> Tensor:
         """Cross entropy -Σ_i p_i ln q_i, q the softmax of the logits `out`"""
