@@ -1,7 +1,8 @@
 """From the words of a command line to settings and an algorithm: tasks, presets, scaling with the budget, checks."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
@@ -31,9 +32,22 @@ def canonical(entry: Entry, task: str, *, data: str | None = None, fallback: boo
 
     Raises UserError for an unknown one; where another kind of algorithm trains on it, the message names one.
     """
+    with _named_kind(entry, task):
+        return entry.kind.tasks.canonical(task, data=data, fallback=fallback)
+
+
+def resolved(entry: Entry, task: str) -> str:
+    """The full name of an environment or dataset, which may not be here. Raises UserError like `canonical`."""
+    with _named_kind(entry, task):
+        return entry.kind.tasks.resolve(task)
+
+
+@contextmanager
+def _named_kind(entry: Entry, task: str) -> Iterator[None]:
+    """Within it the error about a task on which another kind of algorithm trains names one."""
     kind = entry.kind
     try:
-        return kind.tasks.canonical(task, data=data, fallback=fallback)
+        yield
     except UserError as error:
         others = [other for other in kinds.KINDS.values() if other.room != kind.room]
         for other in others if type(error) is UserError else ():  # a folder that is missing is a dataset all the same

@@ -27,6 +27,7 @@ from rlgen.cli import (
     summary,
     sweep,
     sweep_show,
+    train,
     training,
     ui,
     verify,
@@ -71,6 +72,7 @@ app = typer.Typer(
 training.register(app, "Train")
 stack.register(app, "Train")
 find_lr.register(app, "Train")
+train.register(app, "Train")
 sweep.register(app, "Train")
 listing.register(app, "Look at runs")
 curves.register(app, "Look at runs")
