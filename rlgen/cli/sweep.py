@@ -92,6 +92,9 @@ def sweep(
     name: Annotated[str | None, typer.Option("--name", help="Name of the study's folder")] = None,
     runs: Runs = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing")] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Make the study and train nothing, for workers that join it")
+    ] = False,
     trust: Trust = False,
     quiet: Quiet = False,
     json_: Json = False,
@@ -137,6 +140,9 @@ def sweep(
     if join is None:
         trust = True  # the module of the environment was typed
         studies.create(study, argv=sys.argv)
+    if prepare:
+        show(study.folder)
+        return
     opening.train(study, workers, trust, quiet or json_)
     _print_outcome(study, quiet, json_)
 

@@ -123,16 +123,8 @@ def _members(study: Study, drawn: Mapping[int, Settings]) -> Claim:
     """One run of several trials, each with as many members as it has seeds."""
     seeds = {n: [samplers.seed_of(study, "tuning", n, run) for run in range(1, study.seeds + 1)] for n in drawn}
     found = tuple({"number": n, "settings": settings, "seeds": seeds[n]} for n, settings in drawn.items())
-    return Claim(
-        f"trials-{min(drawn):04d}-{max(drawn):04d}",
-        min(drawn),
-        "tuning",
-        {},
-        tuple(sum(seeds.values(), [])),
-        1,
-        1,
-        found,
-    )
+    every = tuple(seed for own in seeds.values() for seed in own)
+    return Claim(f"trials-{min(drawn):04d}-{max(drawn):04d}", min(drawn), "tuning", {}, every, 1, 1, found)
 
 
 def _runs(study: Study, role: Role) -> int:

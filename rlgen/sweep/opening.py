@@ -12,7 +12,7 @@ from rlgen.core.config import check_names, refuse_unused
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.settings import Plan, Setup
 from rlgen.kinds import Kind
-from rlgen.sweep import ledger, pool, space, worker
+from rlgen.sweep import evolution, ledger, pool, space, worker
 from rlgen.sweep import study as studies
 from rlgen.sweep.progress import Table
 from rlgen.sweep.study import Failed, Study
@@ -44,6 +44,8 @@ def prepared(
     _check_settings(entry, full, given.get("preset"), settings, search)
     if metric := given.get("metric"):
         _check_metric(entry.kind, metric)
+    if given.get("sampler") == "cmaes":
+        evolution.require(dimensions)
     if given.get("together", 1) > 1:
         _check_together(entry, search, given)
     name = name or _free(runs, f"sweep-{entry.name}-{names.safe(Path(full).name)}")

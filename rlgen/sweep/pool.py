@@ -35,7 +35,8 @@ def work(study: Study, workers: int, trust: bool, tick: Callable[[], object]) ->
                 for number, process in list(running.items()):
                     if (code := process.poll()) is None:
                         continue
-                    del running[number]
+                    with running.pop(number):  # closes its stdin
+                        pass
                     if code and _may_continue(study, number, process.pid, code):
                         running[number] = _start(study, number, workers, trust)
     finally:
@@ -93,7 +94,8 @@ def _stop(processes: "Iterable[subprocess.Popen[bytes]]") -> None:
             process.wait(max(0.0, deadline - time.monotonic()))
         if process.poll() is None:
             process.kill()
-            process.wait()
+        with process:  # closes its stdin
+            pass
 
 
 @contextmanager

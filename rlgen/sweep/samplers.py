@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlgen.core.errors import UserError
 from rlgen.core.seeds import derive, numpy_stream
-from rlgen.sweep import space
+from rlgen.sweep import evolution, space
 from rlgen.sweep.space import Choices, Dimension, Range, Space, Value
 from rlgen.sweep.study import Study
 from rlgen.sweep.trials import Role
@@ -24,7 +24,7 @@ def draw(study: Study, ledger: "optuna.Study", number: int) -> dict[str, Value]:
     seed = derive(study.seed, f"settings of trial {number}") % 2**32
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of options that optuna calls experimental
-        ledger.sampler = _sampler(study, dimensions, seed, number)
+        ledger.sampler = _sampler(study, dimensions, ledger, seed, number)
         trial = ledger.ask({name: distribution(each) for name, each in dimensions.items()})
     return {name: _plain(dimensions[name], trial.params[name]) for name in dimensions}
 
@@ -46,23 +46,22 @@ def seed_of(study: Study, role: Role, number: int, run: int) -> int:
     return 2 * (derive(study.seed, f"{role} {number} run {run}") % 2**31) + (role == "test")
 
 
-def _sampler(study: Study, dimensions: Space, seed: int, number: int) -> "optuna.samplers.BaseSampler":
+def _sampler(
+    study: Study, dimensions: Space, ledger: "optuna.Study", seed: int, number: int
+) -> "optuna.samplers.BaseSampler":
     import optuna.samplers as known
 
     if study.sampler == "grid":
         order = numpy_stream(study.seed, "order of the grid").permutation(space.size(dimensions))
-        return known.PartialFixedSampler(_fixed(dimensions, int(order[number - 1])), known.RandomSampler(seed))
+        return known.PartialFixedSampler(space.point(dimensions, int(order[number - 1])), known.RandomSampler(seed))
     if study.sampler == "random":
         return known.RandomSampler(seed)
     if study.sampler == "gp":
         return known.GPSampler(seed=seed)
     if study.sampler == "cmaes":
-        return known.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+        told = [trial for trial in ledger.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
+        return known.PartialFixedSampler(evolution.draw(dimensions, told, seed), known.RandomSampler(seed))
     return known.TPESampler(seed=seed, constant_liar=True)
-
-
-def _fixed(dimensions: Space, index: int) -> dict[str, Any]:
-    return space.point(dimensions, index)
 
 
 def _plain(dimension: Dimension, value: Any) -> Value:

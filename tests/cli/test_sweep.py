@@ -43,6 +43,7 @@ def test_a_dry_run_says_what_would_be_trained_and_makes_nothing(rlgen, tmp_path)
             "differ in width cannot be members",
         ),
         (("dqn", "CartPole", *SEARCH, "--together", 2, "--pruner", "sha"), "leave out --pruner"),
+        (("dqn", "CartPole", *SEARCH, "--sampler", "cmaes"), "two ranges of numbers or more"),
         (("--join", "nothing"), "no study 'nothing'"),
         (("--config", "nothing.toml"), "cannot read nothing.toml"),
     ],
@@ -76,7 +77,9 @@ def test_a_file_has_settings_the_search_and_options(rlgen, tmp_path):
 def test_a_study_is_trained_joined_and_printed(rlgen, tmp_path):
     small = [*SMALL, "--final-episodes", 2, "--width", 8, "--threads", 1]
     words = ["sweep", "dqn", "CartPole", *SEARCH, *small, "--trials", 1, "--seeds", 2, "--test-seeds", 2]
-    code, out, err = rlgen(*words, "--name", "mine")
+    assert rlgen(*words, "--name", "mine", "--prepare")[:2] == (0, "runs/mine\n")
+    assert not list((tmp_path / "runs" / "mine").glob("trial*"))
+    code, out, err = rlgen("sweep", "--join", "mine", "dqn", "CartPole", "--trials", 1)
     assert code == 0, err
     assert "study   runs/mine: 1 complete" in out
     assert "fresh   trial 1" in out
