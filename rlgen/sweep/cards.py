@@ -75,7 +75,7 @@ def parallel(outcomes: Outcomes, settings: Sequence[Setting], words: Words) -> "
 def sensitivity(found: Sensitivity, outcomes: Outcomes, words: Words) -> "Figure":
     """A panel per setting with the score along it, and one with the falls, per setting and together."""
     drawn = found.slices[:SLICES]
-    columns = min(len(drawn) + 1, int(PAGE / NARROWEST))
+    columns = 2 if len(drawn) == 3 else min(len(drawn) + 1, int(PAGE / NARROWEST))
     rows = -(-(len(drawn) + 1) // columns)
     figure, panels = blank(PAGE, 2.1 * rows + 0.5, rows, columns)
     for panel in panels[len(drawn) + 1 :]:

@@ -43,6 +43,7 @@ class Report:
     price: Price
     settings: list[Setting]  # that differ between trials
     scores: Floats  # (n,) of each finished trial
+    variances: Floats  # (n,) of the scores, by their seeds
 
     @classmethod
     def of(cls, study: Study) -> "Report":
@@ -53,13 +54,13 @@ class Report:
         return cls(
             study, found, sign, made, held_out.finalists(found, sign), prices.price(made),
             varied(study.space, [trial.settings for trial in made.trials]),
-            outcomes.mean_scores(made, held_out.fresh_scores(found, sign)),
+            *outcomes.mean_scores(made, held_out.fresh_scores(found, sign)),
         )  # fmt: skip
 
     @cached_property
     def sensitivity(self) -> Sensitivity | None:
         """The sensitivity card; None with fewer than eight trials, or where no setting differs between them."""
-        return sensitive.sensitivity(*self._table, self.outcomes.best) if self._comparable else None
+        return sensitive.sensitivity(*self._table, self.variances, self.outcomes.best) if self._comparable else None
 
     @cached_property
     def importance(self) -> Importance | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from rlgen.core import studies
 from rlgen.core.errors import UserError
 
 JSON_BYTES = 2**20  # of a JSON file other than a log, at most
@@ -31,6 +32,8 @@ def find(root: Path, name: str) -> Path:
         raise Missing(f"no run {name!r} here")
     directory = root.joinpath(*parts)
     if not inside(root, directory) or not (directory / "run.json").is_file():
+        if inside(root, directory) and studies.is_study(directory):
+            raise Missing(f"{name!r} is a study: its runs are in the list, `rlgen sweep show {name}` has the report")
         raise Missing(f"no run {name!r} here: it may have been removed")
     return directory
 

@@ -54,10 +54,10 @@ def study(n=60, seeds=4, noise=2.0, tests=3, limit=7e-3, seed=0):
 
 
 def table(trials, space=SPACE):
-    """Settings, their values in each trial, the scores of the trials, and the place of the best one."""
+    """Settings, their values in each trial, scores, variances, and the place of the best one."""
     made = outcomes(trials)
     rows = [found.settings for found in made.trials]
-    return varied(space, rows), rows, mean_scores(made, fresh_scores(trials)), made.best
+    return varied(space, rows), rows, *mean_scores(made, fresh_scores(trials)), made.best
 
 
 SEARCH = {"lr": "1e-4..1e-2:log", "n_step": "1,3,5", "double": "on,off", "gamma": "0.9..0.999"}

@@ -90,12 +90,12 @@ def test_the_card_has_a_panel_per_setting_and_one_of_falls(trials):
 
 @pytest.mark.filterwarnings("error")
 def test_every_picture_can_be_written(trials, tmp_path):
-    settings, rows, scores, best = table(trials)
+    settings, rows, scores, variances, best = table(trials)
     made = outcomes(trials)
     drawn = [
         pictures.history(made, [], WORDS), pictures.price(price(made), [], WORDS),
         pictures.importance(importance(settings, rows, scores, 2), WORDS), cards.parallel(made, settings, WORDS),
-        cards.sensitivity(sensitivity(settings, rows, scores, best), made, WORDS),
+        cards.sensitivity(sensitivity(settings, rows, scores, variances, best), made, WORDS),
     ]  # fmt: skip
     for place, figure in enumerate(drawn):
         path = pictures.save(figure, tmp_path / f"{place}.png")
@@ -106,6 +106,6 @@ def test_every_picture_can_be_written(trials, tmp_path):
 def test_words_and_equal_scores_are_drawn():
     trials = [trial(i, [1.0], a="xyz"[i % 3], b=bool(i % 2)) for i in range(1, 9)]
     space = {"a": Choices(("x", "y", "z")), "b": Choices((True, False))}
-    made, (settings, rows, scores, best) = outcomes(trials), table(trials, space)
+    made, (settings, rows, scores, variances, best) = outcomes(trials), table(trials, space)
     assert cards.parallel(made, settings, WORDS).axes
-    assert len(cards.sensitivity(sensitivity(settings, rows, scores, best), made, WORDS).axes) == 3
+    assert len(cards.sensitivity(sensitivity(settings, rows, scores, variances, best), made, WORDS).axes) == 3

@@ -68,12 +68,16 @@ def test_few_trials_have_no_comparison_of_settings(tmp_path):
 
 
 def test_where_lower_is_better_scores_keep_their_direction(tmp_path):
-    trials = [trial(1, [90.0, 92.0], lr=1e-3), trial(2, [80.0, 82.0], lr=1e-2), trial(2, [84.0], role="test", lr=1e-2)]
+    trials = [
+        trial(1, [90.0, 92.0, 90.0, 92.0], lr=1e-3), trial(2, [80.0, 82.0, 80.0, 82.0], lr=1e-2),
+        trial(2, [83.0, 85.0, 83.0, 85.0], role="test", lr=1e-2),
+    ]  # fmt: skip
     told = as_json(made(tmp_path, trials, algorithm="vae", task="mnist", search={"lr": "1e-4..1e-1:log"}))
     assert (told["better"], told["score"]) == ("lower", "nats per image")
     (finalist,) = told["held_out"]
     assert (finalist["number"], finalist["selected"]["value"], finalist["fresh"]["value"]) == (2, 81, 84)
     assert finalist["gap"]["value"] == 3  # it was selected for a score that was too good by 3 nats
+    assert all(each["low"] < each["value"] < each["high"] for each in map(finalist.get, ("selected", "fresh", "gap")))
     price = told["price"]
     assert price["best"] == pytest.approx([86, 81])
     assert all(low <= best <= high for low, best, high in zip(price["low"], price["best"], price["high"], strict=True))

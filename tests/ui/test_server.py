@@ -137,6 +137,15 @@ def test_a_folder_that_is_made_later_is_shown(runs, tmp_path):
     assert [run["name"] for run in listed.summaries()] == ["one"]
 
 
+def test_runs_of_a_study_are_listed_by_both_names_and_the_study_is_named(client, runs):
+    make_run(runs, "tuning/trial-0001", trial={"number": 1, "settings": {"lr": 0.1}, "role": "tuning", "seeds": [3]})
+    (runs / "tuning" / "study.json").write_text('{"schema": 1, "algorithm": "dqn", "task": "CartPole"}')
+    assert "tuning/trial-0001" in [run["name"] for run in client.json("/api/runs")["runs"]]
+    assert client.json("/api/runs/tuning%2Ftrial-0001")["name"] == "tuning/trial-0001"
+    status, _, body = client.request("/api/runs/tuning")
+    assert (status, "'tuning' is a study" in json.loads(body)["error"]) == (404, True)
+
+
 def test_a_list_of_many_runs_takes_a_small_share_of_the_time(runs, monkeypatch):
     from rlgen.ui import runs as module
 

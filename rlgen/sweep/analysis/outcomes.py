@@ -65,14 +65,23 @@ def outcomes(trials: Sequence[Trial], sign: float = 1.0) -> Outcomes:
     return made
 
 
-def mean_scores(outcomes: Outcomes, fresh: Mapping[int, Floats]) -> Floats:
-    """The score of each trial (n,): of its `fresh` seeds by its number, where there are, else of its own.
+def mean_scores(outcomes: Outcomes, fresh: Mapping[int, Floats]) -> tuple[Floats, Floats]:
+    """The score of each trial (n,) and its variance (n,): of its `fresh` seeds by its number, if any, else of its own.
 
     Selection has made the best of its own scores too high. A trial without a score counts as the worst that has one.
+    The variance of a mean over few seeds is half that of its own seeds, half that of the seeds of all trials; it is
+    zero with one seed per trial.
     """
     own = zip(outcomes.trials, outcomes.scores, strict=True)
-    means = np.array([np.mean(fresh[t.number] if len(fresh.get(t.number, ())) else scores) for t, scores in own])
-    return np.where(np.isnan(means), np.nanmin(means), means)
+    scores = [fresh[trial.number] if len(fresh.get(trial.number, ())) else row for trial, row in own]
+    means = np.array([np.mean(each) for each in scores])
+    counts = np.array([len(each) for each in scores])
+    variances = np.array([np.var(each, ddof=1) if len(each) > 1 else np.nan for each in scores])
+    known = np.isfinite(variances)
+    pooled = float(variances[known].mean()) if known.any() else 0.0
+    return np.where(np.isnan(means), np.nanmin(means), means), np.where(
+        known, (variances + pooled) / 2, pooled
+    ) / counts
 
 
 def ranking(values: Floats) -> Places:

@@ -20,6 +20,7 @@ from rlgen.sweep.space import Value
 DRAWS = 256  # random settings of the searched range
 GAIN = 0.95  # share of the gain of tuning that counts as all of it
 MOST = 400  # trials of the process, which takes time by their third power; beyond it some drawn at random
+JITTER = 1e-8  # of scores of variance 1, without which equal settings have no inverse
 Z = 1.96  # standard deviations to the end of a 95 % interval
 
 
@@ -50,14 +51,14 @@ class Sensitivity:
 
 
 def sensitivity(
-    settings: Sequence[Setting], rows: Sequence[Mapping[str, Value]], scores: Floats, best: int
+    settings: Sequence[Setting], rows: Sequence[Mapping[str, Value]], scores: Floats, variances: Floats, best: int
 ) -> Sensitivity:
-    """The falls around the setting of trial `best`, from the settings (rows) and the scores (n,) of n trials.
+    """The falls around the setting of trial `best`, from settings (rows), scores (n,) and their variances (n,).
 
     Every value of the searched range weighs the same; those of a range are equally spaced on its scale. The intervals
     are those of the process at its fitted length scales.
     """
-    process = Process(encode(settings, rows), scores, best)
+    process = Process(encode(settings, rows), scores, variances, best)
     centre, random = rows[best], np.random.default_rng(0)
     drawn: list[dict[str, Value]] = [{} for _ in range(DRAWS)]
     at_best, slices = encode(settings, [centre]), []
@@ -75,22 +76,26 @@ def sensitivity(
 
 
 class Process:
-    """The score as a function of settings, a Gaussian process with a length scale per column and white noise."""
+    """The score as a function of settings, a Gaussian process with a length scale per column.
 
-    def __init__(self, x: Floats, y: Floats, best: int) -> None:
-        """Fit to settings (n, columns) and scores (n,)."""
+    Its noise is that of the seeds, and white noise in addition.
+    """
+
+    def __init__(self, x: Floats, y: Floats, variances: Floats, best: int) -> None:
+        """Fit to settings (n, columns), scores (n,) and the variances (n,) of these."""
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
         if len(y) > MOST:
             kept = np.append(best, np.random.default_rng(0).choice(np.delete(np.arange(len(y)), best), MOST - 1, False))
-            x, y = x[kept], y[kept]
+            x, y, variances = x[kept], y[kept], variances[kept]
         smooth = ConstantKernel(1.0, (0.05, 50)) * Matern(np.ones(x.shape[1]), (0.1, 100), nu=1.5)
         kernel = smooth + WhiteKernel(0.1, (1e-4, 2))
         self.spread = float(y.std()) or 1.0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a length scale at its bound, as that of a setting without an effect
-            self.fitted = GaussianProcessRegressor(kernel, n_restarts_optimizer=1, random_state=0)
+            noise = variances / self.spread**2 + JITTER
+            self.fitted = GaussianProcessRegressor(kernel, alpha=noise, n_restarts_optimizer=1, random_state=0)
             self.fitted.fit(x, (y - y.mean()) / self.spread)
         self.mean = float(y.mean())
 

@@ -6,7 +6,7 @@ import pytest
 from rlgen.sweep.analysis import sensitivity as module
 from rlgen.sweep.analysis.outcomes import outcomes
 from rlgen.sweep.analysis.sensitivity import sensitivity
-from rlgen.sweep.space import Choices
+from rlgen.sweep.space import Choices, Range
 from tests.sweep.made_up import SPACE, study, table, trial, truth
 
 
@@ -62,12 +62,21 @@ def test_many_trials_are_thinned_and_the_best_stays(monkeypatch):
     monkeypatch.setattr(module, "MOST", 5)
     trials = [trial(i, [100.0 if i == 7 else i % 3], a=i % 2, b=i % 3) for i in range(1, 21)]
     space = {"a": Choices((0, 1)), "b": Choices((0, 1, 2))}
-    settings, rows, scores, best = table(trials, space)
+    settings, rows, scores, variances, best = table(trials, space)
     assert best == 6
-    process = module.Process(np.arange(20.0)[:, None], scores, best)
+    process = module.Process(np.arange(20.0)[:, None], scores, variances, best)
     assert len(process.fitted.X_train_) == 5
     assert 6 in process.fitted.X_train_
-    assert sensitivity(settings, rows, scores, best).together.value > 0
+    assert sensitivity(settings, rows, scores, variances, best).together.value > 0
+
+
+def test_few_trials_of_noisy_seeds_are_not_trusted():
+    """The same means, of seeds that agree and of seeds that do not."""
+    trials = [trial(i, [float(i)] * 4, a=i / 10) for i in range(1, 9)]
+    loud = [trial(t.number, np.add(t.scores, [-9, 9, -9, 9]), **t.settings) for t in trials]
+    space = {"a": Range(0.0, 1.0)}
+    small, large = (sensitivity(*table(each, space)).slices[0] for each in (trials, loud))
+    assert (large.high - large.low).min() > 2 * (small.high - small.low).min()
 
 
 def test_equal_scores_have_no_fall():

@@ -46,6 +46,15 @@ def test_a_broken_trial_counts_as_the_worst():
     assert table(trials, {"a": Choices((0.0, 1.0))})[2].tolist() == [3, 1, 1]
 
 
+def test_the_variance_of_a_score_is_half_its_own():
+    """Variances 8 and 0 of two seeds, 4 in the mean; one fresh seed has none, and broken trials neither."""
+    space = {"a": Choices((0.0, 1.0))}
+    trials = [trial(1, [0.0, 4.0], a=0.0), trial(2, [1.0, 1.0], a=1.0), trial(3, [], "failed", a=1.0)]
+    assert table(trials, space)[3].tolist() == [(8 + 4) / 2 / 2, (0 + 4) / 2 / 2, 4 / 2]
+    assert table([*trials, trial(2, [1.0], role="test", a=1.0)], space)[3].tolist() == [4, 8 / 1, 4]
+    assert table([trial(1, [1.0], a=0.0), trial(2, [2.0], a=1.0)], space)[3].tolist() == [0, 0]
+
+
 def test_one_seed_that_is_missing_or_not_finite_is_a_failure():
     made = outcomes([trial(1, [1.0, 2.0]), trial(2, [9.0]), trial(3, [9.0, np.inf]), trial(4, [0.0, 1.0])])
     assert made.scored.tolist() == [True, False, False, True]
