@@ -184,7 +184,9 @@ def remove_folder(folder: Path) -> None:
     """Delete a folder whole: under a temporary name, which a killed process leaves behind. Raises OSError."""
     removed = folder.with_name(f"{PARTIAL}{os.getpid()}-{folder.name}")
     folder.rename(removed)
-    shutil.rmtree(removed)
+    shutil.rmtree(removed, ignore_errors=True)
+    if removed.exists():  # a second attempt: it cannot be renamed back, for it is no longer whole
+        shutil.rmtree(removed)
 
 
 @contextmanager

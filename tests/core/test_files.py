@@ -1,7 +1,9 @@
+import os
+
 import pytest
 
 from rlgen.core.errors import StorageError
-from rlgen.core.files import Refused, replacing, storing
+from rlgen.core.files import Refused, remove_folder, replacing, storing
 
 
 def contents(folder):
@@ -51,3 +53,19 @@ def test_an_error_of_the_disk_is_one_line_with_the_action(tmp_path):
         raise Refused("a link")
     with pytest.raises(ZeroDivisionError), storing("tidy up"):
         raise ZeroDivisionError
+
+
+def test_a_folder_is_deleted_in_spite_of_one_error(tmp_path, monkeypatch):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "weights").write_text("")
+    errors, unlink = [OSError(5, "Input/output error")], os.unlink
+
+    def once(path, **options):
+        if errors:
+            raise errors.pop()
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", once)
+    remove_folder(tmp_path / "old")
+    assert not errors
+    assert list(tmp_path.iterdir()) == []
