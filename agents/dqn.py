@@ -57,7 +57,7 @@ class DQN(Agent):
     def __init__(self, task: str, config: settings.DQN, setup: Setup, members: Sequence[Member] = ()) -> None:
         super().__init__(task, config, setup, members, clip_reward=config.clip_reward, life_loss=config.life_loss)
         config, number = self.config, self.members.number
-        self.device = choose(setup, accelerate=len(self.env.shape) == 3)
+        self.device = choose(setup, accelerate=len(self.env.shape) == 3, networks=config.seeds)
         self.support = support(config, number("gamma"))
         self.value = self.make_value()
         self.q = self.members.networks(self.network).to(self.device)

@@ -14,16 +14,23 @@ def test_nothing_differs_on_the_same_machine():
 
 def test_every_fact_that_differs_is_named():
     now = exactness.facts(CPU)
-    then = {"device": "H100", "processor": "none", "versions": {**now["versions"], "torch": "1.0", "python": "2.7"}}
+    flags = {**now["arithmetic"], "deterministic": True}
+    then = {
+        "device": "H100",
+        "processor": "none",
+        "arithmetic": flags,
+        "versions": {**now["versions"], "torch": "1.0", "python": "2.7"},
+    }
     assert exactness.changes(then, CPU) == [
         f"device H100 then, {now['device']} now",
         f"processor none then, {now['processor']} now",
+        "deterministic True then, False now",
         f"torch 1.0 then, {now['versions']['torch']} now",
     ]
 
 
 def test_facts_that_an_earlier_version_did_not_write_are_left_out():
-    assert exactness.changes({}, CPU) == exactness.changes({"versions": 5, "device": None}, CPU) == []
+    assert exactness.changes({}, CPU) == exactness.changes({"versions": 5, "device": None, "arithmetic": 1}, CPU) == []
 
 
 def test_a_new_run_records_them_and_says_nothing(tmp_path, caplog):

@@ -88,7 +88,7 @@ def tensorboard(train):
 WIRED = {
     f.__name__: f for f in (seed, budget, stop_at, patience, log_every, eval_every, save_every, portraits, tensorboard)
 }
-ELSEWHERE = {"device", "threads", "on_divergence"}  # the tests below
+ELSEWHERE = {"device", "deterministic", "threads", "on_divergence"}  # the tests below
 
 
 def test_every_setting_has_an_entry():
@@ -135,6 +135,17 @@ def test_the_device_is_the_typed_one(tmp_path, monkeypatch):
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="cuda"):
             session.prepare("ae", "digits", {"device": "cuda", "width": 4, "depth": 1}, runs=tmp_path)
+
+
+def test_deterministic_kernels_are_in_run_json(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda mode, warn_only: asked.append(mode))
+    monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: bool(asked))
+    given = {"budget": 10, "width": 4, "threads": 1}
+    made = session.prepare("dqn", "CartPole", given, runs=tmp_path)
+    assert (asked, made.run.info["arithmetic"]["deterministic"]) == ([], False)
+    made = session.prepare("dqn", "CartPole", {**given, "deterministic": True}, runs=tmp_path)
+    assert (asked, made.run.info["arithmetic"]["deterministic"]) == ([True], True)
 
 
 def test_a_plan_is_kept_by_a_resumed_run(train):

@@ -6,6 +6,7 @@ import platform
 import shutil
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -16,25 +17,31 @@ from rlgen.core.errors import UserError
 from rlgen.core.settings import Setup
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+MANY_NETWORKS = 16  # small networks side by side, of as many seeds, from which an accelerator is faster: an estimate
 KEPT = 2**30  # bytes of freed memory that the C library keeps
 
 
-def choose(setup: Setup, accelerate: bool) -> torch.device:
+def choose(setup: Setup, accelerate: bool, networks: int = 1) -> torch.device:
     """The device of a run; sets the threads of this process and its arithmetic to match.
 
     `accelerate` is True for models that gain from an accelerator: convolutions do, small multilayer perceptrons
-    are faster on one CPU thread. `auto` takes CUDA for them, but never MPS, on which nothing here is tested.
+    are faster on one CPU thread up to some number of `networks` side by side. `auto` takes CUDA for them, but never
+    MPS, on which nothing here is tested. Matrix products are in full float32 unless a model takes bfloat16;
+    convolutions in float32 are in TF32 on CUDA, as is PyTorch's default (`arithmetic`).
     Raises UserError for a device that this machine does not have.
     """
     name = setup.device
     if name == "auto":
-        name = "cuda" if accelerate and torch.cuda.is_available() else "cpu"
+        gains = accelerate or networks >= MANY_NETWORKS
+        name = "cuda" if gains and torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: this PyTorch finds no CUDA device; --device cpu works everywhere")
     if name == "mps" and not torch.backends.mps.is_available():
         raise UserError("--device mps: this machine has no Metal device; --device cpu works everywhere")
     if torchrun.count() > 1:
         _check_shared(name)
+    if setup.deterministic:
+        _repeat_to_the_bit()
     threads = setup.threads or (_threads() if accelerate else 1)
     torch.set_num_threads(threads)
     threadpool_limits(threads, "blas")  # numpy's
@@ -42,6 +49,25 @@ def choose(setup: Setup, accelerate: bool) -> torch.device:
     torch.set_flush_denormal(True)
     _keep_memory()
     return torch.device(name)
+
+
+def arithmetic() -> dict[str, Any]:
+    """Flags of PyTorch on which results depend, for run.json: precision of float32 and whether kernels repeat."""
+    return {
+        "float32_products": torch.get_float32_matmul_precision(),
+        "tf32_convolutions": bool(torch.backends.cudnn.allow_tf32),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def _repeat_to_the_bit() -> None:
+    """Kernels on CUDA without sums in random order; a warning names an operation that has no such kernel.
+
+    https://docs.pytorch.org/docs/stable/notes/randomness.html; on a CPU all results repeat in any case.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
 
 
 def _threads() -> int:

@@ -36,6 +36,7 @@ class Setup:
     seed: Seed = 0  # seed of every random number in the run
     # Hardware
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # device of the tensors; auto: the fastest for this model
+    deterministic: bool = False  # kernels on CUDA whose results repeat to the bit, for an exact resume; slower
     threads: Threads = 0  # CPU threads for tensor operations; 0: the fastest for this model, or OMP_NUM_THREADS
 
 

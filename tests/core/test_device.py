@@ -1,4 +1,5 @@
 import ast
+import os
 import platform
 import shutil
 from pathlib import Path
@@ -42,6 +43,27 @@ def test_auto_takes_cuda_for_models_that_gain_from_it(machine, cuda, mps, accele
     machine(cuda, mps)
     assert device.choose(Setup(), accelerate).type == expected
     assert device.choose(Setup(device="cpu"), accelerate).type == "cpu"
+
+
+@pytest.mark.parametrize(("networks", "expected"), [(1, "cpu"), (15, "cpu"), (16, "cuda"), (256, "cuda")])
+def test_auto_takes_cuda_for_many_small_networks(machine, networks, expected):
+    machine(True, False)
+    assert device.choose(Setup(), accelerate=False, networks=networks).type == expected
+    machine(False, True)
+    assert device.choose(Setup(), accelerate=False, networks=networks).type == "cpu"
+
+
+def test_deterministic_kernels_are_on_request_and_in_the_facts(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    asked = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda mode, **more: asked.append((mode, more)))
+    device.choose(Setup(), accelerate=False)
+    assert asked == []
+    device.choose(Setup(deterministic=True), accelerate=False)
+    assert asked == [(True, {"warn_only": True})]
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
+    assert device.arithmetic() == {"float32_products": "highest", "tf32_convolutions": True, "deterministic": True}
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
