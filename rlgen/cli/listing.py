@@ -247,8 +247,11 @@ def _count(row: Row) -> str:
 
 
 def _settings(row: Row) -> str:
-    """The searched settings of a run of a study."""
-    settings = row.get("trial", {}).get("settings")
+    """The searched settings of a run of a study; the numbers of its trials where it is of several."""
+    trial = row.get("trial", {})
+    several, settings = trial.get("trials"), trial.get("settings")
+    if isinstance(several, list) and several and all(isinstance(each, dict) for each in several):
+        return f"trials {several[0].get('number')} to {several[-1].get('number')}"
     if not isinstance(settings, dict):
         return ""
     return " ".join(f"{k}={x:.4g}" if isinstance(x, float) else f"{k}={word(x)}" for k, x in settings.items())

@@ -79,6 +79,12 @@ def test_it_unfolds_into_its_runs(rlgen, made):
     }  # fmt: skip
 
 
+def test_a_run_of_several_trials_is_listed_with_their_numbers(rlgen, made):
+    several = [{"number": n, "settings": {"lr": n / 10}, "seeds": [n]} for n in (1, 2, 3)]
+    Folder(made / "trial-0002").describe(trial={"number": 1, "settings": {}, "trials": several})
+    assert rlgen("runs", "made-up")[1].splitlines()[2].endswith("trials 1 to 3")
+
+
 def test_the_status_of_a_study(rlgen, made):
     def status():
         return {row["name"]: row["status"] for row in json.loads(rlgen("runs", "--json")[1])}["made-up"]

@@ -37,8 +37,12 @@ class Setting:
 
 
 def varied(space: Space, rows: Sequence[Mapping[str, Value]]) -> list[Setting]:
-    """The searched settings that differ between the rows."""
-    return [_setting(name, dimension) for name, dimension in space.items() if len({row[name] for row in rows}) > 1]
+    """The searched settings that differ between the rows; not those that a row lacks, or has outside the space."""
+    return [
+        _setting(name, dimension)
+        for name, dimension in space.items()
+        if all(_holds(dimension, row.get(name)) for row in rows) and len({row[name] for row in rows}) > 1
+    ]
 
 
 def encode(settings: Sequence[Setting], rows: Sequence[Mapping[str, Value]]) -> Floats:
@@ -51,6 +55,13 @@ def places(settings: Sequence[Setting], setting: Setting) -> slice:
     """The columns of one of the settings in the result of `encode`."""
     start = sum(before.width for before in settings[: settings.index(setting)])
     return slice(start, start + setting.width)
+
+
+def _holds(dimension: Dimension, value: Value) -> bool:
+    """Whether a dimension of the search space has this value: a run of others may have any."""
+    if isinstance(dimension, Choices):
+        return value in dimension.values
+    return isinstance(value, int | float) and dimension.low <= value <= dimension.high
 
 
 def _setting(name: str, dimension: Dimension) -> Setting:

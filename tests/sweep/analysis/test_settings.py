@@ -18,6 +18,15 @@ def test_settings_of_one_value_are_left_out():
     assert places(found, found[1]) == slice(3, 5)
 
 
+@pytest.mark.parametrize(
+    "row", [{}, {"a": 9, "b": 0.5}, {"a": 1, "b": "high"}, {"a": 1, "b": 2.0}, {"a": 2, "b": None}]
+)
+def test_a_setting_that_is_not_of_the_space_is_left_out(row):
+    space = {"a": Choices((1, 2)), "b": Range(0.0, 1.0)}
+    found = [setting.name for setting in varied(space, [{"a": 1, "b": 0.5}, {"a": 2, "b": 0.1}, row])]
+    assert found == [name for name, values in (("a", [1, 2]), ("b", [0.5])) if row.get(name) in values]
+
+
 def test_numbers_are_between_0_and_1_on_their_scale():
     space = {"lr": Range(1e-4, 1e-2, log=True), "n": Choices((8, 1, 100)), "g": Range(0.5, 1.0)}
     rows = [{"lr": 1e-3, "n": 100, "g": 0.5}, {"lr": 1e-4, "n": 1, "g": 0.75}]
