@@ -55,7 +55,7 @@ class WorkerEnvironments:
         self.lives: NDArray[np.int64] | None = None
         self.told: set[str] = set()  # warnings so far
         self.workers: list[Worker] = []
-        self.late: list[Worker] = []  # that were asked and have not answered
+        self.late: list[Worker] = []  # that were asked and have not answered, of a call that a signal ended as well
         bounds = np.linspace(0, num_envs, len(self.shared.facts) + 1).round().astype(int).tolist()
         self._end = weakref.finalize(self, _end_all, self.workers, os.getpid())
         for number, (first, end) in enumerate(pairwise(bounds)):
@@ -92,9 +92,6 @@ class WorkerEnvironments:
 
     def _ask(self, what: bytes, method: str) -> None:
         """Have the workers do it for the chosen copies, and take over what they answer."""
-        if self.late:  # a signal ended the call before this one
-            with suppress(EnvironmentFault, UserError):
-                self._answers(method)
         for worker in self.workers:
             if self.shared.chosen[worker.rows].any():
                 self.late.append(worker)

@@ -31,24 +31,27 @@ class Streams:
     """
 
     def __init__(self, seeds: Sequence[int], purpose: str) -> None:
-        self.generators: list[Any] = [numpy_stream(seed, purpose) for seed in seeds]
+        self.generators = [numpy_stream(seed, purpose) for seed in seeds]
+        self.drawing: Sequence[int] = range(len(self.generators))
 
     def random(self, size: int | tuple[int, ...]) -> NDArray[np.float64]:
         """Uniform numbers in [0, 1), (L, ...)."""
-        share = self._share(size)
-        return np.concatenate([generator.random(share) for generator in self.generators])
+        drawn = np.zeros(self._shares(size))
+        for s in self.drawing:
+            self.generators[s].random(out=drawn[s])
+        return drawn.reshape(size)
 
     def integers(self, low: int, high: int | None = None, size: int | tuple[int, ...] = 1) -> NDArray[np.int64]:
         """Integers from `low` to `high` - 1, or from 0 to `low` - 1, (L, ...)."""
-        share = self._share(size)
-        return np.concatenate([generator.integers(low, high, share) for generator in self.generators])
+        drawn = np.zeros(self._shares(size), np.int64)
+        for s in self.drawing:
+            drawn[s] = self.generators[s].integers(low, high, drawn.shape[1:])
+        return drawn.reshape(size)
 
     def only(self, which: NDArray[np.bool_]) -> "Streams":
         """The same generators, of which those not in `which` (S,) draw nothing: their rows are zeros."""
         part = copy.copy(self)
-        part.generators = [
-            generator if drawing else _Zeros() for generator, drawing in zip(self.generators, which, strict=True)
-        ]
+        part.drawing = which.nonzero()[0].tolist()
         return part
 
     def state_dict(self) -> dict[str, Any]:
@@ -60,19 +63,10 @@ class Streams:
         for generator, state in zip(self.generators, saved["generators"], strict=True):
             generator.bit_generator.state = state
 
-    def _share(self, size: int | tuple[int, ...]) -> tuple[int, ...]:
+    def _shares(self, size: int | tuple[int, ...]) -> tuple[int, ...]:
+        """(L, ...) -> (S, L / S, ...)"""
         length, *rest = (size,) if isinstance(size, int) else size
-        return length // len(self.generators), *rest
-
-
-class _Zeros:
-    """In place of a generator that draws nothing."""
-
-    def random(self, size: tuple[int, ...]) -> NDArray[np.float64]:
-        return np.zeros(size)
-
-    def integers(self, low: int, high: int | None, size: tuple[int, ...]) -> NDArray[np.int64]:
-        return np.zeros(size, np.int64)
+        return len(self.generators), length // len(self.generators), *rest
 
 
 def torch_stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:

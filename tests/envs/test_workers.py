@@ -105,13 +105,14 @@ def test_workers_end_with_the_environments():
     "way", ["raises", "raises-exit", "observation-nan", "reward-none", "four-values", "reset-raises"]
 )
 def test_a_fault_in_a_worker_is_that_of_one_process(way, monkeypatch):
-    monkeypatch.setenv("MISBEHAVE_SHARE", "0.4")  # of the episodes: that of the first copies are in order
+    monkeypatch.setenv("MISBEHAVE_SHARE", "0.4")  # of the episodes: those of the first two copies are in order
     faults = []
     for workers in (0, 2):
         with pytest.raises(EnvironmentFault) as caught:
-            steps_of(VectorEnv(f"Misbehaving-{way}", 4, seed=5, workers=workers), 9 * LENGTH)
+            steps_of(VectorEnv(f"Misbehaving-{way}", 4, seed=10, workers=workers), 9 * LENGTH)
         faults.append((str(caught.value), caught.value.episode, caught.value.method, caught.value.index))
     assert faults[0] == faults[1]
+    assert faults[0][3] == 2
     assert faults[0][0].startswith(f"Misbehaving-{way}-v0 {WAYS[way]}")
 
 
