@@ -8,7 +8,7 @@ from typing import Any
 
 from rlgen import catalog, members, preparation
 from rlgen.core import names
-from rlgen.core.config import check_names, refuse_unused
+from rlgen.core.config import check_names, refuse_unused, resolve
 from rlgen.core.errors import UserError, did_you_mean
 from rlgen.core.settings import Plan, Setup
 from rlgen.kinds import Kind
@@ -49,10 +49,8 @@ def prepared(
     if given.get("together", 1) > 1:
         _check_together(entry, search, given)
     name = name or _free(runs, f"sweep-{entry.name}-{names.safe(Path(full).name)}")
-    try:
-        study = Study(runs / name, entry.name, full, dict(search), dict(settings), **given)
-    except TypeError as error:
-        raise UserError(f"[sweep]: {error}") from None
+    facts = {"folder": runs / name, "algorithm": entry.name, "task": full, "search": search, "settings": settings}
+    study = resolve(Study, facts, given)
     names.check(name)
     if (runs / name).exists():
         raise UserError(f"{runs / name} exists: choose another --name, or `rlgen sweep --join {name}`")

@@ -3,15 +3,20 @@
 import shutil
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from rlgen import catalog, provenance
 from rlgen.core import files, names, seal
+from rlgen.core.config import resolve
 from rlgen.core.errors import StorageError, UserError, did_you_mean
 from rlgen.core.files import PARTIAL, replacing
+from rlgen.core.settings import Parallel, Seed
 from rlgen.sweep import space, trials
 from rlgen.sweep.space import Space
 
@@ -23,6 +28,9 @@ SCHEMA = 1
 PATIENCE = 60.0  # seconds of waiting for another process, which holds the lock of a study for less than one
 Sampler = Literal["tpe", "random", "grid", "cmaes", "gp"]
 Pruner = Literal["none", "sha", "wilcoxon"]
+Numbered = Annotated[int, Field(gt=0, le=trials.MOST)]
+OptionalNumber = Annotated[int, Field(ge=0, le=1_000)]
+Proxy = Annotated[str, Field(pattern=r"^(grpc://[^:/]+:\d{1,5})?$")]
 GROWING = ("trials", "finalists", "test_seeds")  # fields that a study which is continued may raise
 
 
@@ -42,16 +50,16 @@ class Study:
     search: Mapping[str, str]  # setting -> its values, as they were typed
     settings: Mapping[str, Any] = field(default_factory=dict)  # of every trial
     preset: str | None = None
-    trials: int = 32
-    seeds: int = 3  # per trial
-    together: int = 1  # trials that are members of one run, where they differ in such numbers alone
-    finalists: int = 3  # trials that are trained again on fresh seeds
-    test_seeds: int = 5  # per finalist
-    seed: int = 0  # of the draws of settings, and of the seeds of all runs
+    trials: Numbered = 32
+    seeds: Parallel = 3  # per trial
+    together: Parallel = 1  # trials that are members of one run, where they differ in such numbers alone
+    finalists: OptionalNumber = 3  # trials that are trained again on fresh seeds
+    test_seeds: OptionalNumber = 5  # per finalist
+    seed: Seed = 0  # of the draws of settings, and of the seeds of all runs
     sampler: Sampler = "tpe"
     pruner: Pruner = "none"
     metric: str = ""  # that ranks the trials; empty: the first of the kind that a run has
-    storage: str = ""  # grpc://HOST:PORT of an optuna proxy; empty: journal.log in the folder
+    storage: Proxy = ""  # grpc://HOST:PORT of an optuna proxy; empty: journal.log in the folder
 
     @property
     def name(self) -> str:
@@ -135,17 +143,17 @@ def load(folder: Path) -> Study:
         raise UserError(f"{path} was changed after it was written: restore it from a copy")
     if info.get("schema") != SCHEMA:
         raise UserError(f"{path} has schema {info.get('schema')} and this rlgen reads {SCHEMA}: install a newer rlgen")
-    known = {f.name for f in fields(Study)} - {"folder"}
     try:
-        return Study(folder, **{name: value for name, value in info.items() if name in known})
-    except TypeError as error:
+        return resolve(Study, info, {"folder": folder})
+    except (UserError, TypeError) as error:
         raise UserError(f"{path} is not of this rlgen: {error}") from None
 
 
 def extend(study: Study, given: Mapping[str, Any]) -> Study:
     """The study with larger numbers of trials and tests. Raises UserError for any other difference."""
-    for name, value in given.items():
-        now = getattr(study, name)
+    larger = resolve(Study, vars(study), given)
+    for name in given:
+        now, value = getattr(study, name), getattr(larger, name)
         if value == now:
             continue
         if name in GROWING and value > now:
@@ -155,7 +163,6 @@ def extend(study: Study, given: Mapping[str, Any]) -> Study:
         raise UserError(
             f"{study.name} has {_words(name, now)}, not {_words(name, value)}: join it without, or make another study"
         )
-    larger = replace(study, **given)
     if larger != study:
         with study.locked():
             _write(larger, **_extra(study.folder))

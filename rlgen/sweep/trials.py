@@ -20,6 +20,7 @@ FILE = "trial.json"  # in a run folder: what the study knows of the run, beside 
 CLAIMS = "claims"  # folder of a study: what each run is to be, and the locks of the processes that train them
 NAME = re.compile(r"(trial|test)-\d{4,}(-\d+)?\Z|trials-\d{4,}-\d{4,}\Z")
 ENDED: dict[str, State] = {"finished": "complete", "diverged": "diverged"}  # status of a run -> state of its trial
+MOST = 100_000  # trials of a study
 SEVERITY: tuple[State, ...] = ("running", "failed", "diverged", "pruned", "complete")  # of runs, the first counts
 
 
@@ -208,4 +209,5 @@ def _is_claim(facts: object) -> bool:
     if not isinstance(facts, dict):
         return False
     types = {"number": int, "settings": dict, "role": str, "seeds": list}
-    return all(isinstance(facts.get(name), kind) for name, kind in types.items())
+    typed = all(isinstance(facts.get(name), kind) for name, kind in types.items())
+    return typed and facts["role"] in ("tuning", "test") and 0 < facts["number"] <= MOST

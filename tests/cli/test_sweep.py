@@ -70,6 +70,16 @@ def test_a_file_has_settings_the_search_and_options(rlgen, tmp_path):
     assert "7 trials x 1 seeds" in out
     (tmp_path / "study.toml").write_text("[sweep]\ntrails = 7\n")
     assert "[sweep] has no 'trails': did you mean trials" in rlgen("sweep", "--config", "study.toml")[2]
+    words = ("sweep", "dqn", "CartPole", *SEARCH, "--config", "study.toml", "--dry-run")
+    for line, reason in {
+        'trials = "many"': "--trials many: input should be a valid integer",
+        "trials = -1": "--trials -1: input should be greater than 0",
+        'sampler = "tp"': "--sampler tp: input should be 'tpe'",
+        'storage = "http://here"': "--storage http://here: string should match pattern",
+    }.items():
+        (tmp_path / "study.toml").write_text(f"[sweep]\n{line}\n")
+        code, _, err = rlgen(*words)
+        assert (code, reason in err, err.count("\n")) == (2, True, 1)
     (tmp_path / "study.toml").write_text("[sweep]\ntrials = [\n")
     assert "study.toml is not valid TOML" in rlgen("sweep", "--config", "study.toml")[2]
 
@@ -92,5 +102,7 @@ def test_a_study_is_trained_joined_and_printed(rlgen, tmp_path):
     assert "exists: choose another --name" in rlgen(*words, "--name", "mine")[2]
     assert "mine has seed 0, not seed 3" in rlgen("sweep", "--join", "mine", "--seed", 3)[2]
     assert "it can only be raised" in rlgen("sweep", "--join", "mine", "--finalists", 1)[2]
+    (tmp_path / "more.toml").write_text('[sweep]\ntrials = "many"\n')
+    assert "--trials many: input" in rlgen("sweep", "--join", "mine", "--config", "more.toml")[2]
     code, _, err = rlgen("sweep", "--join", "mine", "--search", "lr=1,2")
     assert (code, "mine has search lr=1e-4..1e-2:log, not search lr=1,2" in err) == (2, True)
