@@ -2,7 +2,10 @@ import json
 
 import pytest
 
+from rlgen.core import logs
+from rlgen.core.folder import Folder
 from rlgen.sweep import study as studies
+from rlgen.sweep import trials
 from tests.cli.small import SMALL
 
 SEARCH = ("--search", "lr=1e-4..1e-2:log")
@@ -106,3 +109,47 @@ def test_a_study_is_trained_joined_and_printed(rlgen, tmp_path):
     assert "--trials many: input" in rlgen("sweep", "--join", "mine", "--config", "more.toml")[2]
     code, _, err = rlgen("sweep", "--join", "mine", "--search", "lr=1,2")
     assert (code, "mine has search lr=1e-4..1e-2:log, not search lr=1,2" in err) == (2, True)
+
+
+def test_options_of_the_command_arrive_where_they_say(rlgen, monkeypatch, tmp_path):
+    """The training is replaced by a look at what it is asked for."""
+    from rlgen.sweep import opening, worker
+    from rlgen.sweep.claims import Claim
+
+    asked = []
+    monkeypatch.setattr(opening, "train", lambda study, *more: asked.append((study, more)))
+    small = ("sweep", "dqn", "CartPole", *SEARCH, "--runs", "here", "--quiet")
+    given = {
+        "trials": 7, "seeds": 2, "together": 3, "finalists": 2, "test_seeds": 4, "seed": 9,
+        "sampler": "random", "metric": "eval_return", "storage": "grpc://localhost:13000",
+    }  # fmt: skip
+    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    code, out, err = rlgen(*small, *words, "--workers", 2)
+    assert (code, out) == (0, "here/sweep-dqn-CartPole-1\n"), err
+    rlgen(*small, "--pruner", "wilcoxon", "--width", 16, "--device", "cpu")
+    rlgen("sweep", "--join", "here/sweep-dqn-CartPole-2", "--trust", "--json")
+    (first, workers), (second, _), (third, joined) = asked
+    assert {name: getattr(first, name) for name in given} == given
+    assert workers == (2, True, True)  # workers, trust, quiet
+    assert joined == (1, True, True)
+    assert (second.pruner, second.settings, second.name) == ("wilcoxon", {"width": 16, "device": "cpu"}, third.name)
+    claim = Claim("test-0001-1", 1, "test", {"lr": 0.1}, (5,), 1, 1)
+    assert worker.options(first, claim) == {"seed": 5, "seeds": 4}
+    assert worker.options(second, claim) == {"width": 16, "device": "cpu", "seed": 5, "seeds": 5}
+
+
+def test_the_metric_and_the_preset_are_those_that_were_typed(rlgen, tmp_path):
+    found = rlgen("sweep", "dqn", "CartPole", *SEARCH, "--preset", "lon", "--dry-run")
+    assert "--preset lon: dqn has no preset of that name" in found[2]
+    runs = tmp_path / "runs"
+    assert rlgen("sweep", "classify", "digits", *SEARCH, "--metric", "eval_validation_loss", "--prepare")[0] == 0
+    trial = runs / "sweep-classify-digits-1" / "trial-0001"
+    folder = Folder.create(
+        trial.parent, "x", trial.name, algorithm="classify", result={"score": 0.9},
+        trial={"number": 1, "role": "tuning", "settings": {"lr": 0.1}, "seeds": [2], "run": 1, "runs": 1},
+    )  # fmt: skip
+    folder.describe(status="finished")
+    rows = ({"time": 1, "eval_validation_loss": [3.0]}, {"time": 2, "eval_validation_loss": [2.0, 1.0]})
+    logs.append(trial / "metrics.jsonl", rows, 1)
+    (found,) = trials.read(trial.parent)
+    assert (found.state, found.scores, trials.better(trial.parent)) == ("complete", (2.0, 1.0), "lower")
