@@ -158,7 +158,7 @@ def lines(study: Study) -> list[str]:
     shown.append(f"best    trial {selected.number}  {score(selected)}  {settings(selected)}")
     for test in (trial for trial in found if trial.role == "test" and trial.state == "complete"):
         tuned = next(t for t in found if t.role == "tuning" and t.number == test.number)
-        gap = f"{tuned.score - test.score:+,.4g} while it was tuned"
+        gap = f"{_number(tuned.score)} while tuning (gap {tuned.score - test.score:+,.4g})"
         shown.append(f"fresh   trial {test.number}  {score(test)}, {gap}")
     shown.append(f"next    {command(study, selected)}")
     return shown
