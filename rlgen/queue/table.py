@@ -55,7 +55,8 @@ class Table:
         if not self.quiet:
             for row in self.rows:
                 row.update()
-            self.console.print(self._counts(), markup=False)
+            shares = [f"{row.job.name} {row.share:.0%}" for row in self.rows if row.state == "in training"]
+            self.console.print(visible("  ".join([self._counts(), *shares])), markup=False)
 
     def _counts(self) -> str:
         states = [row.state for row in self.rows]
@@ -76,6 +77,11 @@ class Row:
         if self.job.code is not None:
             return "failed" if self.job.code else "finished"
         return "in training" if self.job.started else self.before
+
+    @property
+    def share(self) -> float:
+        """How much of the budget is trained, from 0 to 1."""
+        return min(1.0, self.work.done / self.job.plan.budget) if self.work is not None else 0.0
 
     def update(self) -> None:
         """Read how far the run has come."""

@@ -1,13 +1,12 @@
 """Workers as processes side by side: started, watched, replaced where one dies, and stopped together."""
 
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 
-from rlgen.core import cores, signals
+from rlgen.core import children, signals
 from rlgen.core.errors import Interrupted, UserError
 from rlgen.core.signals import Stopped
 from rlgen.sweep import trials
@@ -15,7 +14,6 @@ from rlgen.sweep.study import Study
 
 LOGS = "workers"  # folder of a study: what its workers print
 POLL = 0.2  # seconds
-SAVING = 60.0  # seconds for the checkpoints of workers that are stopped
 DEATHS = 3  # of processes at one run without a checkpoint between them, which make it a failed one
 INTERRUPTED = (130, 143)  # exit codes
 
@@ -35,32 +33,23 @@ def work(study: Study, workers: int, trust: bool, tick: Callable[[], object]) ->
                 for number, process in list(running.items()):
                     if (code := process.poll()) is None:
                         continue
-                    with running.pop(number):  # closes its stdin
-                        pass
+                    children.close(running.pop(number))
                     if code and _may_continue(study, number, process.pid, code):
                         running[number] = _start(study, number, workers, trust)
     finally:
-        _stop(running.values())
+        children.stop(running.values())
 
 
-def _start(study: Study, number: int, workers: int, trust: bool) -> "subprocess.Popen[bytes]":
-    words = [sys.executable, "-m", "rlgen.sweep.worker", str(study.folder), *(["--trust"] if trust else [])]
-    with _log(study, number).open("wb") as log:
-        return subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE,  # its end is that of this process
-            stdout=log,
-            stderr=log,
-            env=cores.environment(workers),
-            start_new_session=True,  # Ctrl-C is passed on by `_stop`
-        )
+def _start(study: Study, number: int, workers: int, trust: bool) -> "Popen[bytes]":
+    words = [str(study.folder), *(["--trust"] if trust else [])]
+    return children.start("rlgen.sweep.worker", words, workers, _log(study, number))
 
 
 def _may_continue(study: Study, number: int, pid: int, code: int) -> bool:
     """Whether a worker that has ended is to be replaced. Raises the error of one that was refused."""
     if code in INTERRUPTED:  # by somebody else
         raise Interrupted(code - 128, f"a worker was stopped: `rlgen sweep --join {study.folder}` continues")
-    last = _last_line(_log(study, number))
+    last = children.last_line(_log(study, number))
     if 1 < code < 128:
         error = UserError(last.removeprefix("error: "))
         error.code = code
@@ -83,21 +72,6 @@ def _note_death(run: trials.Run, how: str) -> None:
     trials.keep(run.folder, deaths=deaths, died_at=at, **(failed if deaths >= DEATHS else {}))
 
 
-def _stop(processes: "Iterable[subprocess.Popen[bytes]]") -> None:
-    """End the processes, once they have saved their runs."""
-    left = list(processes)
-    for process in left:
-        process.terminate()
-    deadline = time.monotonic() + SAVING
-    for process in left:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, deadline - time.monotonic()))
-        if process.poll() is None:
-            process.kill()
-        with process:  # closes its stdin
-            pass
-
-
 @contextmanager
 def _stoppable(study: Study) -> Iterator[None]:
     try:
@@ -109,10 +83,3 @@ def _stoppable(study: Study) -> Iterator[None]:
 
 def _log(study: Study, number: int) -> Path:
     return study.folder / LOGS / f"{number}.txt"
-
-
-def _last_line(path: Path) -> str:
-    with suppress(OSError):
-        lines = path.read_bytes().decode(errors="replace").split("\n")
-        return next((line for line in reversed(lines) if line.strip()), "")
-    return ""

@@ -1,10 +1,7 @@
 """A worker trains runs of a study one after the other until none is left: `python -m rlgen.sweep.worker STUDY`."""
 
 import logging
-import os
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,6 +11,7 @@ from typing import Any
 
 from rlgen import session
 from rlgen.core import signals
+from rlgen.core.children import end_with_parent
 from rlgen.core.config import words
 from rlgen.core.errors import Diverged, Interrupted, StorageError, UserError
 from rlgen.core.folder import Folder
@@ -143,19 +141,13 @@ def _stoppable(study: Study) -> Iterator[None]:
 
 def main() -> None:
     """A worker as a process of its own, which ends with the one that started it: at the end of its stdin."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         work(studies.load(Path(sys.argv[1])), trust="--trust" in sys.argv[2:])
     except UserError as error:
         if not isinstance(error, Interrupted):
             show(f"error: {error}", error=True)
         sys.exit(error.code)
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 1):  # not by sys.stdin, whose lock a thread may not hold at the end of the interpreter
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

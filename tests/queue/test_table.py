@@ -76,3 +76,11 @@ def test_runs_in_training_come_first_where_there_is_little_room(job, monkeypatch
     assert lines == ["d           waiting", "f           in training", "3 finished, 4 waiting, 1 in training"]
     monkeypatch.setattr(type(table.console), "height", 20)
     assert len(table._status(80).plain.splitlines()) == 8
+
+
+def test_elsewhere_than_on_a_terminal_a_line_counts_the_runs(job, capsys):
+    jobs = [job(name) for name in "abc"]
+    jobs[0].code, jobs[1].started = 0, True
+    write(jobs[1], {"time": 250, "loss": 1.0})
+    Table(jobs)._plain()
+    assert capsys.readouterr().err == "1 finished, 1 in training, 1 waiting  b 25%\n"
