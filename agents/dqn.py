@@ -12,7 +12,7 @@ and munchausen  `munchausen.n_step_reward`                              Vieillar
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,13 @@ from rlgen.agents import settings
 from rlgen.agents.action_values import Floats
 from rlgen.agents.actor import ActorInput, RecurrentState, greedy_policy, softmax_policy
 from rlgen.agents.base import Agent
-from rlgen.agents.gradients import gradients
+from rlgen.agents.gradients import ByHand, gradients
 from rlgen.agents.members import Member, MemberSeed, Number, as_metric, linear, over
 from rlgen.agents.munchausen import n_step_reward
 from rlgen.agents.networks import QNetwork, mix_atoms
 from rlgen.agents.noise import Noise
-from rlgen.agents.numpy_network import in_numpy
+from rlgen.agents.perceptron import Perceptron
+from rlgen.agents.plain import Plain
 from rlgen.agents.replay import Batch, Replay
 from rlgen.agents.support import projection, support
 from rlgen.agents.values import Categorical, Quantile, Scalar, Value, gather, spread
@@ -73,8 +74,8 @@ class DQN(Agent):
         self.target_schedule = number("target_update_interval"), number("tau")
         self.noise = torch_stream(setup.seed, "noise")
         self.prediction_noise = torch_stream(setup.seed, "prediction noise")  # no part of the training state
-        self.numpy_q = self.make_numpy_q()
         self.online, self.fixed = gradients(self.q), gradients(self.target)
+        self.plain = self.make_plain()
         self.online_noise, self.target_noise = Noise(self.q), Noise(self.target)
         self.recurrent_state = self.initial_state(len(self.env.obs))
 
@@ -97,14 +98,13 @@ class DQN(Agent):
 
     def network(self) -> nn.Module:
         """A new Q-network of one seed."""
-        env = self.env
-        return QNetwork(env.shape, env.num_actions, self.value.width, self.config, env.scale)
+        return QNetwork(self.env.shape, self.env.num_actions, self.value.width, self.config, self.env.scale)
 
-    def make_numpy_q(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
-        """Q(s, ·) in numpy, (S, N, *obs) -> (S, N, A): of a multilayer perceptron without noise, K = 1, on the CPU."""
-        config, shape = self.config, self.env.shape
-        plain = self.device.type == "cpu" and self.value.width == 1 and not config.noisy and len(shape) == 1
-        return in_numpy(self.q) if plain and isinstance(self.q.network, QNetwork) else None
+    def make_plain(self) -> Plain | None:
+        """Gradient steps in numpy: of a multilayer perceptron with K = 1, without noise and Munchausen, on the CPU."""
+        if self.value.width > 1 or self.config.noisy or self.config.munchausen or not isinstance(self.online, ByHand):
+            return None
+        return Plain(self.config, Perceptron(self.q), Perceptron(self.target), self.optimizer)
 
     # ---- training
 
@@ -141,12 +141,19 @@ class DQN(Agent):
         return self.episode_metrics(finished)
 
     def learn(self) -> dict[str, Tensor | float]:
-        """`gradient_steps` gradient steps against one target network; metrics of the last of them.
+        """`gradient_steps` gradient steps against one target network, then new priorities; metrics of the last step."""
+        batches = self.replay.sample(self.config.gradient_steps * self.config.batch, self.beta)
+        metrics, priority = (self.plain or self).descend(batches, self.time)
+        if priority is not None:
+            self.replay.prioritize(batches.index, self.optimizer.finite(priority))
+        return {**self.optimizer.of_members(metrics), "epsilon": as_metric(self.epsilon)}
 
-        The loss is a mean over B and a sum over S, so that seeds do not interact. Priorities change at the end.
+    def descend(self, batches: Batch, time: int) -> tuple[dict[str, Tensor | float], Tensor | None]:
+        """A gradient step on each `config.batch` transitions: metrics (S,) of the last, priorities (S, B) if any.
+
+        The loss is a mean over B and a sum over S, so that seeds do not interact.
         """
-        config, predictions, targets = self.config, [], []
-        batches = self.replay.sample(config.gradient_steps * config.batch, self.beta)
+        config, predictions, targets = self.config, list[Tensor](), list[Tensor]()
         for batch, next_out in self.with_targets(batches):  # Q'(s', ·)  (S, B, A, K)
             states = (batch.obs, batch.next_obs) if config.double else (batch.obs,)
             all_out, *selector = self.online.forward(*states)  # Q(s, ·), and Q(s', ·) where double  (S, B, A, K)
@@ -157,14 +164,11 @@ class DQN(Agent):
             loss = (batch.weight * self.value.error(out, target)).mean(1)  # (S,)
             slope = batch.weight.unsqueeze(-1) * self.value.gradient(out, target) / out.shape[1]  # ∂loss / ∂Q(s, a)
             self.online.backward(spread(slope, batch.action, all_out))
-            norm = self.optimizer.step_along(loss.sum(), self.time, batch)["grad_norm"]
+            norm = self.optimizer.step_along(loss.sum(), time, batch)["grad_norm"]
             predictions.append(out)
             targets.append(target)
-        if config.alpha:
-            priority = self.value.priority(torch.cat(predictions, 1), torch.cat(targets, 1))
-            self.replay.prioritize(batches.index, self.optimizer.finite(priority))
         metrics = {"loss": loss, "q": self.value.mean(out).mean(1), "gradient_norm": norm}
-        return {**self.optimizer.of_members(metrics), "epsilon": as_metric(self.epsilon)}
+        return metrics, self.value.priority(torch.cat(predictions, 1), torch.cat(targets, 1)) if config.alpha else None
 
     @property
     def beta(self) -> Number:
@@ -189,10 +193,8 @@ class DQN(Agent):
 
     def policy(self, selector: Tensor, action_mask: Tensor) -> Tensor:
         """π(a|s), greedy, or the softmax of Q / τ with Munchausen: (..., A, K), (..., A | 1) -> (..., A)"""
-        q = self.value.mean(selector)
-        if self.config.munchausen:
-            return softmax_policy(q, action_mask, self.config.temperature)
-        return greedy_policy(q, action_mask)
+        q, tau = self.value.mean(selector), self.config.temperature
+        return softmax_policy(q, action_mask, tau) if self.config.munchausen else greedy_policy(q, action_mask)
 
     def munchausen_reward(self, batch: Batch, policy: Tensor) -> Tensor:
         """`munchausen.n_step_reward` of a batch, (S, B); `policy` (S, B, A) is that of the last states."""
@@ -209,8 +211,7 @@ class DQN(Agent):
 
     def fit_support(self) -> None:
         """Move the support of C51 where returns have left it, with the probabilities projected onto its new atoms."""
-        assert self.support is not None
-        assert isinstance(self.value, Categorical)
+        assert self.support is not None and isinstance(self.value, Categorical)  # noqa: PT018
         former = self.value.z
         if self.support.update():
             self.support.place()
@@ -239,9 +240,9 @@ class DQN(Agent):
 
     def q_values(self, inputs: ActorInput) -> tuple[NDArray[Any], RecurrentState]:
         """Q(s, a), (L, A), and the next recurrent state."""
-        if self.numpy_q is not None:
-            q = self.numpy_q(self.split_seeds(inputs.obs))
-            return q.reshape(-1, q.shape[-1]), inputs.recurrent_state
+        if self.plain is not None:
+            q = self.plain.online.forward(self.split_seeds(inputs.obs))  # (S, N, A, 1)
+            return q.reshape(-1, q.shape[2]), inputs.recurrent_state
         with torch.inference_mode():
             out, recurrent_state = self.outputs(inputs)
             return self.value.mean(out).flatten(0, 1).cpu().numpy(), recurrent_state

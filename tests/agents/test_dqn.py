@@ -1,6 +1,7 @@
 import copy
 from itertools import combinations, pairwise
 from math import comb
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from rlgen.agents.actor import ActorInput
 from rlgen.agents.gradients import gradients
 from rlgen.agents.networks import QNetwork
+from rlgen.agents.plain import Plain
 from rlgen.agents.replay import Batch, Window
 from rlgen.core.optim import Optimization
 from rlgen.core.seeds import derive
@@ -29,6 +31,7 @@ class Table(nn.Module):
 
 def targets(agent, batch, target, online=None):
     """The Bellman targets (S, B) of a batch, with tables for the target and the online network."""
+    plain, agent.plain = agent.plain, None
     agent.q, agent.target = Table(target if online is None else online), Table(target)
     agent.optimizer = Optimization(agent.config, agent.q)
     agent.online, agent.fixed = gradients(agent.q), gradients(agent.target)
@@ -40,7 +43,25 @@ def targets(agent, batch, target, online=None):
         agent.learn()
     finally:
         agent.replay.sample, agent.value.error = sample, error
-    return torch.cat(seen, 1).squeeze(-1)
+    found = torch.cat(seen, 1).squeeze(-1)
+    if plain is not None:
+        torch.testing.assert_close(plain_targets(agent, batch), found)
+    return found
+
+
+def plain_targets(agent, batch):
+    """The targets (S, B) of the gradient steps in numpy."""
+
+    def arrays(table):
+        return SimpleNamespace(
+            forward=lambda obs: table(torch.tensor(obs)).detach().numpy(), backward=lambda slope: None
+        )
+
+    plain, seen = Plain(agent.config, arrays(agent.q), arrays(agent.target), agent.optimizer), []
+    loss = plain.loss
+    plain.loss = lambda error: seen.append(torch.from_numpy(error)) or loss(error)
+    plain.descend(batch, 0)
+    return agent.q(batch.obs).squeeze(-1).take_along_dim(batch.action[..., None], -1).squeeze(-1) - torch.cat(seen, 1)
 
 
 def one_step(batch):
@@ -225,6 +246,7 @@ def test_every_gradient_step_has_a_batch_of_its_own(build, monkeypatch):
             seen.append((weights(agent.q), batch))
             yield batch, out
 
+    monkeypatch.setattr(agent, "plain", None)
     monkeypatch.setattr(agent, "with_targets", target_values)
     target = weights(agent.target)
     agent.learn()

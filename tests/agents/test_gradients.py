@@ -13,6 +13,8 @@ KINDS = {
     "munchausen": {"munchausen": 0.9, "n_step": 2},
     "quantiles": {"quantiles": 5, "layer_norm": True},
     "mse": {"loss": "mse", "double": True},
+    "plain": {"n_step": 2, "depth": 2, "layer_norm": True},
+    "dueling": {"double": True, "dueling": True, "alpha": 0.5},
 }  # fmt: skip
 
 
@@ -22,7 +24,7 @@ def test_a_training_by_hand_is_one_by_autograd(build, kind, seeds):
     """Losses, priorities and weights after updates of several gradient steps, to float32 rounding."""
     agents = [build(seeds=seeds, gradient_steps=2, learning_starts=20, **KINDS[kind]) for _ in range(2)]
     fast, slow = agents
-    slow.online, slow.fixed, slow.numpy_q = Autograd(slow.q), Autograd(slow.target), None
+    slow.online, slow.fixed, slow.plain = Autograd(slow.q), Autograd(slow.target), None
     assert isinstance(fast.online, ByHand)
     for _ in range(12):
         one, other = (agent.step() for agent in agents)

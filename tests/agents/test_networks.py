@@ -142,3 +142,15 @@ def test_the_cell_agrees_with_torch():
     out, after = network(obs, recurrent_state, torch.zeros(4, 9, dtype=torch.bool))
     torch.testing.assert_close(out, network.head(expected))
     torch.testing.assert_close(after, torch.cat([h[0], c[0]], -1))
+
+
+def test_layer_norm_removes_the_scale_of_its_input():
+    """In every hidden layer, also in both dueling streams; without biases, which have a scale of their own."""
+    network = QNetwork((4,), 3, 1, shape(16, 3, dueling=True, layer_norm=True))
+    assert sum(isinstance(layer, nn.LayerNorm) for layer in network.modules()) == 4
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear):
+                layer.bias.zero_()
+        x = torch.randn(5, 4)
+        torch.testing.assert_close(network(1000 * x), network(x), rtol=1e-3, atol=1e-3)

@@ -186,7 +186,7 @@ def test_random_actions_are_uniform_over_allowed_actions(build):
 
 def test_the_greedy_action_is_the_best_allowed_one(build):
     agent = build("TestLegal")
-    agent.numpy_q, agent.q = None, Table([[5.0, 9, 9, 6, 9]] * 4)
+    agent.plain, agent.q = None, Table([[5.0, 9, 9, 6, 9]] * 4)
     agent.online = gradients(agent.q)
     obs, start = np.eye(4, dtype=np.float32), np.ones(4, bool)
     assert agent.greedy(ActorInput(obs, LEGAL, None, start))[0].tolist() == [3, 1, 1, 1]

@@ -39,6 +39,7 @@ def learning_rate(agent):
 def errors(agent):
     """The shapes (S, B) of the batches of one call of `learn`."""
     shapes, error = [], agent.value.error
+    agent.plain = None  # the general path
     agent.value.error = lambda out, target: shapes.append(tuple(out.shape[:-1])) or error(out, target)
     for _ in range(10):
         agent.collect()
