@@ -1,5 +1,7 @@
 """The environments of a name, by the class that steps them fastest."""
 
+import threading
+
 from rlgen.core.errors import UserError
 from rlgen.envs.atari import Atari
 from rlgen.envs.cartpole import NAMES, VectorCartPole
@@ -20,7 +22,8 @@ def watched(
 ) -> Environments:
     """`environments` whose steps and resets end after `step_timeout` seconds; with `workers` > 0 in as many processes.
 
-    One environment, and those that draw pictures, are in this process.
+    One environment, those that draw pictures, and those made by a thread, with which workers would end, are in this
+    process.
     """
     if not workers:
         made = environments(name, num_envs, render_mode, repeat_action_probability)
@@ -28,7 +31,7 @@ def watched(
         raise UserError(f"--env-workers {workers}: {name} is stepped in threads of its own: leave it out")
     elif name in NAMES:
         raise UserError(f"--env-workers {workers}: {name} is stepped as arrays, faster than by processes: leave it out")
-    elif num_envs > 1 and not render_mode:
+    elif num_envs > 1 and not render_mode and threading.current_thread() is threading.main_thread():
         sticky = _sticky(name, repeat_action_probability)
         return WorkerEnvironments(name, num_envs, workers, sticky, step_timeout)
     else:

@@ -12,7 +12,6 @@ import os
 import signal
 import struct
 import sys
-import threading
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -82,14 +81,14 @@ class Share:
 def start(share: Share) -> Worker:
     """A new worker, which first answers whether its environments could be made."""
     asked, answered = os.pipe(), os.pipe()
-    main, parent = threading.current_thread() is threading.main_thread(), os.getpid()
+    parent = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)  # until the worker ignores them
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # other threads here are none of the worker's concern
             pid = os.fork()
         if pid == 0:
-            _work(share, asked[0], answered[1], parent if main else None)
+            _work(share, asked[0], answered[1], parent)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(asked[0])
@@ -97,17 +96,13 @@ def start(share: Share) -> Worker:
     return Worker(share.number, pid, share.rows, asked[1], answered[0])
 
 
-def _work(share: Share, asked: int, answered: int, parent: int | None) -> NoReturn:
-    """The life of a worker, without the files, the lock and the screen of the process that it is a copy of.
-
-    `parent` is the process that it ends with; None where a thread made the copy, for the system means that thread.
-    """
+def _work(share: Share, asked: int, answered: int, parent: int) -> NoReturn:
+    """The life of a worker, without the files, the lock and the screen of `parent`, the process it is a copy of."""
     try:
         for number in IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        if parent is not None:
-            _end_with(parent)
+        _end_with(parent)
         for path in list(Path("/proc/self/fd").iterdir()):
             if (file := int(path.name)) not in (0, 1, 2, asked, answered):
                 with suppress(OSError):  # that of the listing itself

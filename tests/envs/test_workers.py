@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -199,6 +200,15 @@ def test_one_environment_and_pictures_need_no_worker():
     assert not hasattr(VectorEnv("FrozenLake", 1, seed=0, workers=2).environments, "workers")
     env = VectorEnv("FrozenLake", 2, seed=0, workers=2, render_mode="rgb_array")
     assert env.render().ndim == 3
+
+
+def test_a_thread_steps_its_environments_itself():
+    """The system ends a worker with the thread that made it; the page makes environments in threads."""
+    made = []
+    thread = threading.Thread(target=lambda: made.append(VectorEnv("FrozenLake", 3, seed=0, workers=2)))
+    thread.start()
+    thread.join()
+    assert not hasattr(made[0].environments, "workers")
 
 
 KILLED = """
