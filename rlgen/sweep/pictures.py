@@ -85,7 +85,7 @@ def history(outcomes: Outcomes, finalists: Sequence[Finalist], words: Words) -> 
 def price(price: Price, finalists: Sequence[Finalist], words: Words) -> "Figure":
     """Expected held-out score of the best trial against CPU-seconds, numbers of trials above."""
     figure, (panel,) = blank(PAGE, HEIGHT + 0.3)
-    kind = "held-out seed" if price.held_out else "seed of the selection: too high"
+    kind = "held-out seed" if price.held_out else "seed of the selection, too good"
     n = len(price.seconds)
     x = np.maximum(price.seconds, SHORTEST * np.arange(1, n + 1))
     ends = words.sign * price.low, words.sign * price.high

@@ -87,7 +87,7 @@ class Report:
             way = f"`rlgen sweep --join {self.study.name}` continues"
             yield f"{running} of {self.study.total} trials have not ended: {way}"
         if not self.finalists:
-            yield "nothing was trained with fresh seeds: the score of the best trial is too high"
+            yield "nothing was trained with fresh seeds: the score of the best trial is too good"
         elif len(self.finalists) > 1:
             yield "a choice among finalists by their fresh scores is a selection again: the first was best while tuning"
         for finalist in self.finalists:
@@ -227,8 +227,9 @@ def _held_out_lines(report: Report, found: list[Json]) -> list[str]:
         best = report.outcomes.trials[report.outcomes.best]
         return [f"best     trial {best.number}  {progress.score(best)}  {progress.settings(best)}"]
     by_number = {trial.number: trial for trial in report.outcomes.trials}
+    count = found[0]["selected"]["seeds"]
     head = [
-        f"trial, {found[0]['selected']['seeds']} seeds",
+        f"trial, {count} seed{'s' * (count > 1)}",
         "selected, 95 %",
         "fresh, 95 %",
         "seeds",
