@@ -39,7 +39,12 @@ class Batch(NamedTuple):
 
     def split(self, size: int) -> "Iterator[Batch]":
         """Batches of `size` transitions for each seed."""
-        return (Batch(*(x[:, i : i + size] for x in self)) for i in range(0, self.weight.shape[1], size))
+        total = self.weight.shape[1]
+        return (
+            iter([self])
+            if total <= size
+            else (Batch(*(x[:, i : i + size] for x in self)) for i in range(0, total, size))
+        )
 
 
 class Sequences(NamedTuple):

@@ -175,11 +175,16 @@ class Quantile:
 
 def gather(out: Tensor, action: Tensor) -> Tensor:
     """The K numbers of one action each: (..., A, K), (...) -> (..., K)"""
-    index = action[..., None, None].expand(*action.shape, 1, out.shape[-1])
-    return out.gather(-2, index).squeeze(-2)
+    return out.flatten(0, -2).index_select(0, _rows(out, action)).view(*action.shape, out.shape[-1])
 
 
 def spread(gradient: Tensor, action: Tensor, out: Tensor) -> Tensor:
     """The gradient of `out` (..., A, K) from that of `gather`: (..., K), (...) -> (..., A, K), 0 for other actions."""
-    index = action[..., None, None].expand(*action.shape, 1, out.shape[-1])
-    return torch.zeros_like(out).scatter_(-2, index, gradient.unsqueeze(-2))
+    rows = gradient.new_zeros(action.numel() * out.shape[-2], out.shape[-1])
+    return rows.index_copy_(0, _rows(out, action), gradient.reshape(-1, out.shape[-1])).view(out.shape)
+
+
+def _rows(out: Tensor, action: Tensor) -> Tensor:
+    """The row of each action (...) in `out` (..., A, K) as rows of K numbers."""
+    first = torch.arange(0, action.numel() * out.shape[-2], out.shape[-2], device=action.device)
+    return first + action.flatten()
