@@ -6,6 +6,7 @@ torn last line is cut off, and a journal that cannot be read, or that is not of 
 
 import logging
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import optuna
 
 DAMAGED = ".damaged"  # end of the name of a journal that was replaced
+ANSWER = 10  # seconds of waiting for a proxy
 INSTALL = "`pip install 'rlgen[sweep]'`"
 log = logging.getLogger("rlgen")
 
@@ -83,14 +85,13 @@ def _following(study: Study, tuned: list[Trial]) -> "optuna.Study":
 
 def _open(study: Study) -> "optuna.Study":
     import optuna
-    from optuna.storages import GrpcStorageProxy, JournalStorage
+    from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     storage: Any
     lock: Any
     if study.storage:
-        host, _, port = study.storage.removeprefix("grpc://").partition(":")
-        storage = GrpcStorageProxy(host=host, port=int(port or 13000))
+        storage = _proxy(study.storage)
     else:
         path, lock = study.folder / JOURNAL, _Locked()
         _cut(path)
@@ -104,9 +105,26 @@ def _open(study: Study) -> "optuna.Study":
     )
 
 
-def _pruner(study: Study) -> "optuna.pruners.BasePruner":
-    import warnings
+def _proxy(url: str) -> Any:
+    """The storage behind a proxy of optuna. Raises StorageError where it does not answer, UserError without grpcio."""
+    from optuna.storages import GrpcStorageProxy
 
+    host, _, port = url.removeprefix("grpc://").partition(":")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # optuna calls it experimental
+        try:
+            storage = GrpcStorageProxy(host=host, port=int(port))
+            storage.wait_server_ready(timeout=ANSWER)
+        except ImportError as error:
+            raise UserError(f"--storage {url} needs grpcio: `pip install grpcio protobuf` ({error})") from None
+        except ConnectionError:
+            raise StorageError(
+                f"no proxy of optuna answers at {url}: optuna.storages.run_grpc_proxy_server starts one"
+            ) from None
+    return storage
+
+
+def _pruner(study: Study) -> "optuna.pruners.BasePruner":
     from optuna.pruners import NopPruner, SuccessiveHalvingPruner, WilcoxonPruner
 
     if study.pruner == "sha":

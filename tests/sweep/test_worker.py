@@ -1,12 +1,16 @@
 import json
 import shutil
+import socket
+import threading
+import warnings
+from functools import partial
 
 import pytest
 
 from rlgen.core.errors import Diverged, EnvironmentFault, StorageError
 from rlgen.core.folder import Folder
 from rlgen.session import Session
-from rlgen.sweep import ledger, opening, trials, worker
+from rlgen.sweep import ledger, opening, samplers, trials, worker
 from rlgen.sweep.study import JOURNAL, Failed
 from tests.sweep.tiny import TINY
 
@@ -69,6 +73,15 @@ def test_a_damaged_journal_is_repaired(begin, damage):
     with (study.folder / JOURNAL).open("ab") as file:
         file.write(damage)
     assert journal(study) == before
+    replaced = (study.folder / f"{JOURNAL}{ledger.DAMAGED}").exists()
+    assert replaced == damage.endswith(b"\n")  # a last line that a killed process has torn is cut off
+
+
+def test_a_trial_that_was_drawn_and_not_claimed_is_forgotten(begin):
+    study = begin()
+    with ledger.opened(study) as (optuna, _):
+        samplers.draw(study, optuna, 1)
+    assert journal(study) == []
 
 
 def test_a_study_is_repeated_exactly_whatever_was_lost_of_its_journal(begin):
@@ -202,3 +215,25 @@ def test_a_run_that_a_worker_left_is_taken_up_from_its_checkpoint(begin, monkeyp
     name = "trial-0001/metrics.jsonl"
     assert (study.folder / name).read_bytes() == (straight.folder / name).read_bytes()
     assert json.loads((study.folder / "trial-0001/trial.json").read_text())["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_a_proxy_of_optuna_is_the_storage_of_many_hosts(begin, monkeypatch):
+    pytest.importorskip("grpc")
+    optuna = pytest.importorskip("optuna")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    study = begin(trials=1, test_seeds=0, storage=f"grpc://localhost:{port}")
+    monkeypatch.setattr(ledger, "ANSWER", 0.5)
+    with pytest.raises(StorageError, match=f"no proxy of optuna answers at grpc://localhost:{port}"):
+        worker.work(study)
+    monkeypatch.undo()
+    served = optuna.storages.InMemoryStorage()
+    warnings.simplefilter("ignore")  # optuna calls it experimental
+    serve = partial(optuna.storages.run_grpc_proxy_server, served, host="localhost", port=port)
+    threading.Thread(target=serve, daemon=True).start()
+    worker.work(study)
+    (told,) = served.get_all_trials(0)
+    assert told.values == [trials.read(study.folder)[0].score]
+    assert not (study.folder / JOURNAL).exists()
