@@ -44,7 +44,7 @@ def wait_for(path, processes):
 def end(processes):
     """Exit code, stdout and stderr of each."""
     try:
-        return [(process.communicate(timeout=60), process.returncode) for process in processes]
+        return [(process.communicate(timeout=200), process.returncode) for process in processes]
     finally:
         for process in processes:
             process.kill()
