@@ -1,5 +1,6 @@
 """What `rlgen sweep` shows while it works: a row per trial at its end, the best so far, and the time left."""
 
+import threading
 import time as clock
 from collections import Counter
 from pathlib import Path
@@ -33,6 +34,7 @@ class Table:
         finals = min(study.finalists, study.total) if study.test_seeds else 0
         self.work = Work("tuning", study.total + finals, "trials", len(self.shown), len(self.shown))
         self.looked = clock.perf_counter()
+        self.lock = threading.Lock()  # the status line is drawn by a thread of its own
 
     def __enter__(self) -> "Table":
         self.ticker.__enter__()
@@ -44,16 +46,17 @@ class Table:
 
     def look(self) -> None:
         """Read the folders, and print a row for each trial that is at its end since."""
-        self.looked, self.found = clock.perf_counter(), trials.read(self.study.folder)
-        self.better = trials.better(self.study.folder)
-        for trial in self.found:
-            if trial.state != "running" and (trial.role, trial.number) not in self.shown:
-                self.shown.add((trial.role, trial.number))
-                if not self.quiet:
-                    self.console.print(visible(self._row(trial)), markup=False)
-        self.work.done = len(self.shown)
-        tuned = sum(trial.role == "tuning" and trial.state != "running" for trial in self.found)
-        self.work.enter("tuning" if tuned < self.study.total else "testing")
+        with self.lock:
+            self.looked, self.found = clock.perf_counter(), trials.read(self.study.folder)
+            self.better = trials.better(self.study.folder)
+            for trial in self.found:
+                if trial.state != "running" and (trial.role, trial.number) not in self.shown:
+                    self.shown.add((trial.role, trial.number))
+                    if not self.quiet:
+                        self.console.print(visible(self._row(trial)), markup=False)
+            self.work.done = len(self.shown)
+            tuned = sum(trial.role == "tuning" and trial.state != "running" for trial in self.found)
+            self.work.enter("tuning" if tuned < self.study.total else "testing")
 
     def tick(self) -> None:
         """Look again after a while."""
@@ -88,10 +91,10 @@ class Table:
     def _reached(self, folder: Path) -> str:
         info = trials.json(folder / "run.json")
         budget = (info.get("plan") or {}).get("budget") or 0
-        return f"{100 * info.get('time', 0) / budget:3.0f} %" if budget else "begins"
+        return f"{min(100, 100 * info.get('time', 0) / budget):3.0f} %" if budget else "begins"
 
     def _plain(self) -> None:
-        if not self.quiet:
+        if not self.quiet and not self.ticker.in_place:
             self.console.print(f"{self.work.phase}  {self.work.count()}  {self.work.time_left()}", markup=False)
 
 
