@@ -25,3 +25,8 @@ def to_bytes(x: Tensor) -> Tensor:
 def from_bytes(x: Tensor) -> Tensor:
     """Bytes 0 to 255 as float32 in [0, 1]."""
     return x / 255
+
+
+def rows(x: Tensor, index: Tensor) -> Tensor:
+    """x[index] of a contiguous tensor (N, ...), for an index of any shape: a copy per row, not per number."""
+    return x.index_select(0, index.flatten()).view(*index.shape, *x.shape[1:])

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rlgen.core.images import from_bytes
+from rlgen.core.images import from_bytes, rows
 from rlgen.core.processes import share
 from rlgen.data import Dataset
 from rlgen.data.order import Order
@@ -20,5 +20,5 @@ class Minibatches(Order):
     def next(self) -> tuple[Tensor, Tensor | None]:
         """Images (B, C, H, W) in [0, 1] and labels (B,); of several processes a share; an epoch may end with fewer."""
         index = share(self.next_index()[0])
-        x = from_bytes(self.images[index].permute(0, 3, 1, 2))
+        x = from_bytes(rows(self.images, index)).permute(0, 3, 1, 2)
         return x, None if self.labels is None else self.labels[index]

@@ -19,7 +19,7 @@ from rlgen.core import device, processes
 from rlgen.core.algorithm import Metrics, Progress, Report, count
 from rlgen.core.ema import average_of, decay_at, update_ema
 from rlgen.core.errors import UserError
-from rlgen.core.images import Grid, from_bytes
+from rlgen.core.images import Grid, from_bytes, rows
 from rlgen.core.layers import draw_from
 from rlgen.core.members import Members
 from rlgen.core.optim import Optimization
@@ -180,7 +180,7 @@ class Classifier(ImageClassifier):
         """
         index = index if self.ensemble.lists is None else self.ensemble.lists.gather(1, index)
         y = self.labels[index]
-        x = from_bytes(self.images[index].movedim(-1, -3))
+        x = from_bytes(rows(self.images, index).movedim(-1, -3))
         x, mixed = self.augmentation(x, y, self.augmenting if stream is None else stream)
         x, y, mixed = processes.share((x, y, mixed), 1)
         return self.normalize(x), y, mixed

@@ -9,15 +9,18 @@
     python tests/benchmarks/images.py speed                    # training images/s of every model, precision, --compile
     python tests/benchmarks/images.py vae                      # training images/s beside a loop with a DataLoader
     python tests/benchmarks/images.py pixelcnn                 # the same beside the network in plain PyTorch
+    python tests/benchmarks/images.py precision --only pixelcnn --images 40000   # scores in float32 and in bfloat16
     python tests/benchmarks/images.py sampling                 # seconds for images from it, and by full passes
 
-Implementations that are compared take turns. A row is a command; each of its seeds is a process of its own, timed with
-its evaluations, pictures and checkpoints; `rlgen eval` compares its samples with real images. Takes hours in full.
+Implementations that are compared take turns; on a busy machine with `CPU_TIME=1 OMP_NUM_THREADS=1`. A row is a command;
+each of its seeds is a process of its own, timed with its evaluations, pictures and checkpoints; `rlgen eval` compares
+its samples with real images. Takes hours in full.
 """
 
 import argparse
 import itertools
 import json
+import os
 import shutil
 import statistics
 import time
@@ -28,6 +31,7 @@ from typing import Any, NamedTuple
 
 import trained
 
+PRECISIONS = ("float32", "bfloat16")
 BLOCKS = {
     "levels": 1,
     "blocks": 15,
@@ -208,7 +212,7 @@ def vae(rounds: int, images: int) -> None:
 
 
 def pixelcnn(rounds: int, images: int) -> None:
-    """A masked residual PixelCNN: ours, compiled too, and the same network in its plainest form."""
+    """A masked residual PixelCNN: ours in either precision, and the same network in its plainest form, in float32."""
     import torch
     import torch.nn.functional as F
     from torch import nn
@@ -250,22 +254,33 @@ def pixelcnn(rounds: int, images: int) -> None:
             optimizer.step()
             yield len(x)
 
-    model = untrained("pixelcnn", **BLOCKS)
-    print(f"{model.parameter_count():,} parameters that count", flush=True)
-    compiled = ours(untrained("pixelcnn", **BLOCKS, compile=True))
-    in_turn(rounds, images, rlgen=ours(model), compiled=compiled, plain=plain())
+    models = {precision: untrained("pixelcnn", **BLOCKS, precision=precision) for precision in PRECISIONS}
+    print(f"{models['float32'].parameter_count():,} parameters that count", flush=True)
+    in_turn(rounds, images, **{name: ours(model) for name, model in models.items()}, plain=plain())
 
 
 def speed(rounds: int, images: int, algorithms: list[str]) -> None:
     """Training images/s of each model with its preset for MNIST, in either precision, compiled and not."""
     for algorithm in algorithms:
-        ways = itertools.product(("float32", "bfloat16"), (False, True))
+        ways = itertools.product(reversed(PRECISIONS), (True, False))
         loops = {
             f"{precision}{', compiled' * fused}": ours(untrained(algorithm, precision=precision, compile=fused))
             for precision, fused in ways
         }
         print(algorithm, flush=True)
         in_turn(rounds, images, **loops)
+
+
+def precision(images: int, seeds: int, algorithms: list[str]) -> None:
+    """The evaluation of each model after as many images in float32 and in bfloat16: same seeds, same minibatches."""
+    for algorithm, seed in itertools.product(algorithms, range(seeds)):
+        given = {"lr_steps": images, "schedule": "cosine"}
+        models = {precision: untrained(algorithm, seed, **given, precision=precision) for precision in PRECISIONS}
+        for name, model in models.items():
+            while model.time < images:
+                model.step()
+            found = "  ".join(f"{metric} {float(value):.4g}" for metric, value in model.measure().items())
+            print(f"{algorithm}, seed {seed}, {name}: {found}", flush=True)
 
 
 def sampling(rounds: int) -> None:
@@ -284,14 +299,14 @@ def sampling(rounds: int) -> None:
         )
 
 
-def untrained(algorithm: str, **given: Any) -> Any:
+def untrained(algorithm: str, seed: int = 0, /, **given: Any) -> Any:
     """A model of MNIST with its preset but for what is given, untrained."""
     from rlgen import catalog
     from rlgen.core.config import resolve
     from rlgen.core.settings import Setup
 
     entry = catalog.find(algorithm)
-    return entry.algorithm("mnist", resolve(entry.config, *entry.presets("mnist"), given), Setup())
+    return entry.algorithm("mnist", resolve(entry.config, *entry.presets("mnist"), given), Setup(seed=seed))
 
 
 def ours(model: Any) -> Iterator[int]:
@@ -303,25 +318,26 @@ def ours(model: Any) -> Iterator[int]:
 
 
 def in_turn(rounds: int, images: int, **loops: Iterator[int]) -> None:
-    """Images/s of each, measured in turn so that what else the machine does hits all; the median of paired ratios."""
+    """Images/s of each, measured in turn so that what else the machine does hits all; medians of ratios to the last."""
     rates: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(rounds):
         for name, loop in loops.items():
             rates[name].append(rate(loop, images))
         print("  ".join(f"{name} {values[-1]:,.0f} images/s" for name, values in rates.items()), flush=True)
-    first, *others = rates.values()
-    for name, other in zip(list(rates)[1:], others, strict=True):
-        ratio = statistics.median(a / b for a, b in zip(first, other, strict=True))
-        print(f"median of the ratios to {name}: {ratio:.2f}")
+    *others, last = rates
+    for name in others:
+        ratio = statistics.median(a / b for a, b in zip(rates[name], rates[last], strict=True))
+        print(f"median of the ratios of {name} to {last}: {ratio:.2f}")
 
 
 def rate(loop: Iterator[int], images: int) -> float:
-    """Images/s, after one step to warm up."""
+    """Images/s, after one step to warm up; with $CPU_TIME per CPU second, which other processes hardly change."""
+    clock = time.process_time if os.environ.get("CPU_TIME") else time.perf_counter
     next(loop)
-    start, done = time.perf_counter(), 0
+    start, done = clock(), 0
     while done < images:
         done += next(loop)
-    return done / (time.perf_counter() - start)
+    return done / (clock() - start)
 
 
 def timed(function: Callable[[], Any]) -> float:
@@ -335,7 +351,8 @@ def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", choices=["train", "table", "scores", "pictures", "speed", "vae", "pixelcnn", "sampling"]
+        "what",
+        choices=["train", "table", "scores", "pictures", "speed", "vae", "pixelcnn", "precision", "sampling"],
     )
     parser.add_argument("--runs", type=Path, default=Path("runs/images"), help="folder of the runs of the table")
     parser.add_argument("--only", nargs="*", help="algorithms of the table")
@@ -364,6 +381,8 @@ def main() -> None:
                 print(shutil.copyfile(grids[-1], f"runs/pictures/{row.name}.png"))
     elif given.what == "sampling":
         sampling(given.rounds)
+    elif given.what == "precision":
+        precision(given.images, given.seeds or 1, list(dict.fromkeys(row.algorithm for row in rows)))
     elif given.what == "speed":
         speed(given.rounds, given.images, list(dict.fromkeys(row.algorithm for row in rows)))
     else:

@@ -33,6 +33,20 @@ def test_the_average_has_no_gradients_and_no_shared_memory():
     assert average[0].weight.abs().min() > 0
 
 
+def test_the_ema_is_of_the_tensors_of_a_checkpoint_each_once():
+    """A layer that is used twice moves once; a buffer that is not saved stays that of its own module."""
+    layer = nn.Linear(2, 2, bias=False)
+    module = nn.Sequential(layer, layer)
+    module.register_buffer("scratch", torch.ones(3), persistent=False)
+    average = average_of(module)
+    nn.init.ones_(average[0].weight)
+    nn.init.zeros_(average.scratch)
+    nn.init.zeros_(layer.weight)
+    update_ema(average, module, 0.75)
+    assert (average[0].weight == 0.75).all()
+    assert not average.scratch.any()
+
+
 def test_the_decay_rises_to_its_setting():
     assert [decay_at(step, 0.5) for step in (1, 10, 1_000)] == pytest.approx([1 / 11, 0.5, 0.5])
 

@@ -35,6 +35,15 @@ def test_layers_equal_those_of_torch_for_any_number_of_leading_axes(layer, plain
     assert str(layer.state_dict().keys()) == str(plain.state_dict().keys())
 
 
+@pytest.mark.parametrize("leading", [(3,), (2, 3)])
+def test_the_maximum_of_windows_is_channels_last_and_has_their_gradient(leading):
+    x = maps(*leading, side=8).requires_grad_()
+    out = layers.MaxPool2d(2)(x)
+    assert out.flatten(0, -4).is_contiguous(memory_format=torch.channels_last)
+    plain = F.max_pool2d(x.flatten(0, -4), 2).view(out.shape)
+    assert torch.equal(*(torch.autograd.grad(each.square().sum(), x)[0] for each in (out, plain)))
+
+
 def test_features_are_normalised_like_maps_of_one_pixel():
     x = maps(B, side=1)
     torch.testing.assert_close(layers.BatchNorm1d(4)(x[..., 0, 0]), layers.BatchNorm2d(4)(x)[..., 0, 0])

@@ -62,7 +62,7 @@ class GatedNetwork(PixelNetwork):
         links: Links = {} if self.cache is None else self.cache.activations
         v = self.vertical_input_conv(above)
         if (bias := self.position_bias) is not None:
-            v = v + (bias if self.cache is None else bias[:, self.cache.row, None])
+            v = v + (bias if self.cache is None else bias[:, self.cache.row, None]).to(v)
         self.body.vertical(v, links, y)
         return links
 

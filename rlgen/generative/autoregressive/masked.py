@@ -44,7 +44,7 @@ class MaskedNetwork(PixelNetwork):
         """Images (B, C, H, W) in [0, 1], labels (B,) -> (B, C · K, H, W); the next pixel (B, C) -> (B, C · K)."""
         h = self.input_conv(self.encode_input(x))
         if (bias := self.position_bias) is not None:
-            h = h + (bias if self.cache is None else bias[:, self.cache.row, self.cache.column])
+            h = h + (bias if self.cache is None else bias[:, self.cache.row, self.cache.column]).to(h)
         out: Tensor = self.head(self.body(h, y))
         return out
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from rlgen.generative import settings
-from rlgen.generative.autoregressive.causal import channel_groups
+from rlgen.generative.autoregressive.causal import CausalConv, channel_groups
 from rlgen.generative.autoregressive.masked import (
     MaskedNetwork,
     PredictionHead,
@@ -48,6 +48,20 @@ def test_a_residual_block_is_the_equation_of_the_paper():
     inner = F.relu(block.conv(F.relu(block.reduce(F.relu(x)))))
     assert inner.shape == (2, 3, 4, 4)  # half of the features, one per channel
     torch.testing.assert_close(block(x), x + block.expand(inner))
+
+
+@pytest.mark.parametrize("name", ["masked", "masked, three levels", "gated", "gated, two levels"])
+def test_features_stay_in_the_precision_of_autocast(name):
+    """A learned bias in float32 does not turn the features after it into float32."""
+    network, kinds = build_network(CASES[name], dtype=torch.float32), set()
+    for module in network.modules():
+        if isinstance(module, CausalConv):
+            module.register_forward_pre_hook(
+                lambda module, inputs: kinds.add((module.weight.shape[1], inputs[0].dtype))
+            )
+    with torch.autocast("cpu", torch.bfloat16):
+        network(binary_images(2, (1, 5, 6), torch.float32))
+    assert {kind for features, kind in kinds if features > 1} == {torch.bfloat16}
 
 
 def test_the_input_of_a_network_is_not_overwritten():
