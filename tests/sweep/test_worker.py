@@ -11,6 +11,7 @@ from rlgen.core.errors import Diverged, EnvironmentFault, StorageError
 from rlgen.core.folder import Folder
 from rlgen.session import Session
 from rlgen.sweep import ledger, opening, samplers, trials, worker
+from rlgen.sweep import study as studies
 from rlgen.sweep.study import JOURNAL, Failed
 from tests.sweep.tiny import TINY
 
@@ -73,8 +74,16 @@ def test_a_damaged_journal_is_repaired(begin, damage):
     with (study.folder / JOURNAL).open("ab") as file:
         file.write(damage)
     assert journal(study) == before
-    replaced = (study.folder / f"{JOURNAL}{ledger.DAMAGED}").exists()
-    assert replaced == damage.endswith(b"\n")  # a last line that a killed process has torn is cut off
+
+
+def test_a_line_that_a_killed_process_has_torn_is_cut_off(begin):
+    study = begin(trials=1, test_seeds=0)
+    worker.work(study)
+    with (study.folder / JOURNAL).open("ab") as file:
+        file.write(b'{"op_code": 4, "wor')
+    worker.work(studies.extend(study, {"trials": 2}))
+    assert len(journal(study)) == 2
+    assert not (study.folder / f"{JOURNAL}{ledger.DAMAGED}").exists()
 
 
 def test_a_trial_that_was_drawn_and_not_claimed_is_forgotten(begin):
