@@ -48,7 +48,7 @@ def test_so_many_runs_at_a_time_share_the_cores(jobs, tmp_path):
     for line in lines:
         (running.add if "begins" in line else running.discard)(line[0])
         assert len(running) <= 2
-    assert [line[0] for line in lines if "begins" in line][2:] == ["c", "d", "e"]
+    assert {line[0] for line in [line for line in lines if "begins" in line][:2]} == {"a", "b"}
 
 
 def test_a_run_that_fails_or_dies_leaves_the_others_alone(jobs, tmp_path):
