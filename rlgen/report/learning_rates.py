@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rlgen.core.files import replacing
 from rlgen.report.plots import COLOURS, STYLE
+from rlgen.report.rendering import rendered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +25,7 @@ def draw(
     """Write the losses, the smoothed losses and the `marks`, learning rates by name, to the file `out`."""
     made = figure(rates, losses, smoothed, marks, title)
     with replacing(out) as partial:
-        made.savefig(partial, format=out.suffix[1:] or "png")
+        partial.write_bytes(rendered(made, format=out.suffix[1:] or "png"))
 
 
 def figure(

@@ -17,6 +17,7 @@ from rlgen.report import legends, numbers, scales
 from rlgen.report.experiments import experiments
 from rlgen.report.lines import Line, View, lines
 from rlgen.report.logs import read
+from rlgen.report.rendering import rendered
 from rlgen.report.statistics import Floats
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def curves(
             warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a script that the font lacks
             picture = figure(found, view, width)
             dpi = 300 if picture.get_figwidth() < (COLUMN + PAGE) / 2 else 200
-            picture.savefig(partial, format=suffix, dpi=dpi, metadata=FORMATS[suffix])
+            partial.write_bytes(rendered(picture, format=suffix, dpi=dpi, metadata=FORMATS[suffix]))
 
 
 def figure(lines: Sequence[Line], view: View | None = None, width: float | None = None) -> "Figure":

@@ -10,6 +10,7 @@ import numpy as np
 
 from rlgen.core.files import replacing
 from rlgen.report.plots import COLOURS, COLUMN, FORMATS, PAGE, PAPER
+from rlgen.report.rendering import rendered
 from rlgen.sweep.analysis.held_out import Finalist
 from rlgen.sweep.analysis.importance import Importance
 from rlgen.sweep.analysis.outcomes import Interval, Outcomes
@@ -38,7 +39,7 @@ def save(figure: "Figure", out: Path) -> Path:
     """Write a picture, png, svg or pdf by its suffix, to `out`; returns that."""
     suffix = out.suffix[1:].lower()
     with replacing(out) as partial:
-        figure.savefig(partial, format=suffix, dpi=200, metadata=FORMATS[suffix])
+        partial.write_bytes(rendered(figure, format=suffix, dpi=200, metadata=FORMATS[suffix]))
     return out
 
 

@@ -240,3 +240,15 @@ def test_a_run_that_is_removed_while_it_is_drawn_does_not_come_back(agent, tmp_p
     with pytest.raises(UserError, match="run was removed while it was plotted"):
         curves([run], run / "curves.png")
     assert not run.exists()
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_full_disk_is_named_in_every_format(agent, tmp_path, monkeypatch, suffix):
+    """Matplotlib does not write to the disk itself: its writer of PDF fails with an AttributeError of its own there."""
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        curves([agent("run")], tmp_path / f"curves.{suffix}")
