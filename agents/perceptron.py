@@ -173,6 +173,7 @@ class Normalize:
         x = x.reshape(*x.shape[:2], -1, self.width)
         x -= (x @ self.mean)[..., None]
         variance: Floats = np.square(x) @ self.mean
+        variance[np.isinf(variance)] = np.nan  # an overflow is a divergence, and no layer of zeros
         self.scale = np.reciprocal(np.sqrt(variance + np.float32(self.eps)))[..., None]
         x *= self.scale
         self.y = x

@@ -20,7 +20,7 @@ def train(
     fallback: bool = True,
     preset: str | None = None,
     progress: bool | None = None,
-    members: Sequence[Mapping[str, Any]] = (),
+    members: int | Sequence[Mapping[str, Any]] = (),
     **options: Any,
 ) -> TrainedRun:
     """Train `algorithm` on `task` with any of the options of the command line, as in `seed=0, budget=30_000`.
@@ -29,8 +29,10 @@ def train(
     run. Raises UserError for what cannot be trained; Ctrl-C saves and raises Interrupted.
 
     `members`, such as `[{"lr": 1e-3, "seed": 1}, {"lr": 1e-2, "seed": 1}]`, are agents trained side by side in one
-    process, each with a seed and numbers of its own: see `rlgen.members`.
+    process, each with a seed and numbers of its own: see `rlgen.members`. A number is that of an ensemble's members.
     """
+    if isinstance(members, int):
+        options, members = {**options, "members": members}, ()
     entry = catalog.find(algorithm)
     task, notice = preparation.canonical(entry, task, data=options.get("data"), fallback=fallback)
     if notice:

@@ -71,8 +71,8 @@ for directory, given in json.loads(sys.argv[1]):
 VARIANTS = {
     "dqn on a lake", "dqn on large images", "dqn with an encoder", "rainbow of two seeds", "qlearning with masks",
     "gan with a network", "ae of convolutions", "vae of greys", "pixelcnn in half precision",
-    "pixelrnn by diagonals", "classify with seeds", "bagging of convolutions", "dqn with a mask", "qrdqn",
-    "lsgan adapting", "residual hinge", "pixelrnn", "average", "snapshot",
+    "pixelrnn by diagonals", "classify with seeds", "bagging of convolutions", "dqn with a mask", "average",
+    "snapshot",
 }  # fmt: skip
 STOPS = ("half", "anywhere")
 EVERY = [pytest.param(case, marks=[pytest.mark.slow] if case in VARIANTS else []) for case in CASES]

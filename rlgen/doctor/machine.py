@@ -17,6 +17,7 @@ EXTRAS = {  # extra of the installation -> the module it brings
     "explain": "captum",
     "minatar": "minatar",
     "parquet": "pyarrow",
+    "sweep": "optuna",
     "tensorboard": "tensorboard",
 }
 

@@ -97,3 +97,9 @@ def test_outputs_of_former_calls_stay():
     np.testing.assert_array_equal(first, kept)
     fast.backward(np.ones((1, 7, 3, 5), np.float32))
     np.testing.assert_array_equal(first, kept)
+
+
+def test_an_overflow_in_layer_norm_is_not_finite():
+    """As in torch: zeros in its place would hide a divergence."""
+    fast = Perceptron(build(layer_norm=True))
+    assert np.isnan(fast.forward(np.full((1, 2, 4), 1e30, np.float32))).all()

@@ -5,7 +5,7 @@ from rlgen.core.errors import did_you_mean
 
 CODES = {
     "UserError": 2, "NotFinite": 3, "Diverged": 3, "CheckpointError": 4, "NewerCheckpoint": 4, "DataError": 5,
-    "StorageError": 7, "EnvironmentFault": 8,
+    "StorageError": 7, "EnvironmentFault": 8, "ProcessLost": 9,
 }  # fmt: skip
 
 
