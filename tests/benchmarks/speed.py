@@ -41,6 +41,7 @@ SAME = {
     "width": 256, "depth": 2, "layer_norm": False, "double": False, "n_step": 1, "loss": "huber", "tau": 1.0,
     "max_grad_norm": 10.0, "num_envs": 1, "eval_episodes": 1,
 }  # fmt: skip
+PLAN = {"budget", "stop_at", "log_every", "eval_every", "save_every"}  # settings that are not of an agent
 PEER = """
 import json, sys, time, gymnasium, torch
 from stable_baselines3 import DQN
@@ -122,9 +123,12 @@ def seeds(rounds: int, steps: int) -> None:
 def rainbow(rounds: int, updates: int) -> None:
     """Milliseconds of an update of Rainbow and of plain DQN, all else alike."""
     one_core()
+    from rlgen.agents.presets import CARTPOLE
+
+    plain = {**CARTPOLE, "double": False, "dueling": False}
     agents = {}
-    for name in ("rainbow", "dqn"):
-        agents[name] = built(name, "CartPole", **({"double": False, "dueling": False} if name == "dqn" else {}))
+    for name, settings in (("rainbow", {}), ("dqn", {key: plain[key] for key in plain.keys() - PLAN})):
+        agents[name] = built(name, "CartPole", **settings)
         while agents[name].time < 2_000:
             agents[name].collect()
     in_turn(rounds, **{name: lambda agent=agent: update_time(agent, updates) for name, agent in agents.items()})
