@@ -64,7 +64,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "predict": ("predict", "classifier", "runs/classifier/first_batch.png"),
     "stack": ("stack", "classifier", "other"),
     "find-lr": ("find-lr", "classify", "digits", "--steps", "300", "--out", "rates.png"),
-    "summary": ("summary", "classify", "digits"),
+    "summary": ("summary", "classify", "--task", "digits"),
     "doctor": ("doctor",),
     "lesson": ("lesson", "depth", "--quick"),
     "runs": ("runs",),
