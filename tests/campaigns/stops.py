@@ -72,7 +72,8 @@ def run(work: Callable[[], object], folder: Path, tried: Try | None = None) -> E
         code, ended = _wait(child, LONGEST if tried is None else 10 * LIMIT)
     finally:
         os.close(announced)
-    text = (folder / "output.txt").read_text(errors="replace")
+    output = folder / "output.txt"
+    text = output.read_text(errors="replace") if output.exists() else ""  # a process may end before it has made it
     return Ended(code, ended - sent if sent else 0.0, text, processes(child))
 
 
