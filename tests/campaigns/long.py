@@ -7,6 +7,7 @@ of the processor, so that other processes on the machine count little, and witho
 import argparse
 import gc
 import itertools
+import math
 import os
 import resource
 import statistics
@@ -32,7 +33,7 @@ SAMPLES = 100  # of memory, handles and time
 STEPS, EVALUATIONS, EPOCHS = 1_000_000, 200, 20
 AGENT: dict[str, Any] = {
     "width": 16, "buffer_size": 10_000, "batch": 32, "train_freq": 16, "gradient_steps": 1, "learning_starts": 1_000,
-    "target_update_interval": 1_000, "eval_episodes": 2, "final_episodes": 3, "threads": 1,
+    "target_update_interval": 1_000, "eval_episodes": 2, "final_episodes": 3, "threads": 1, "stop_at": math.inf,
 }  # fmt: skip
 MODEL: dict[str, Any] = {"width": 8, "depth": 1, "latent": 4, "batch": 100, "threads": 1}
 
