@@ -11,8 +11,8 @@ CARTPOLE = {
     "target_update_interval": 64,
     "epsilon_steps": 5_000, "epsilon_end": 0.04, "learning_starts": 500, "buffer_size": 30_000, "layer_norm": True,
 }  # fmt: skip
-# Distributional agents keep the larger network. A small one learns Q(s, a) in fewer seconds; evaluations are more frequent,
-# as a solved one ends the run. Higher learning rates are quicker, but eight seeds do not stay at 500 with them.
+# Distributional agents keep the larger network. A small one learns Q(s, a) in fewer seconds; evaluations are more
+# frequent, as a solved one ends the run. Higher learning rates are quicker, but eight seeds do not stay at 500 then.
 QUICK = {"width": 64, "epsilon_steps": 3_000, "eval_every": 500}
 LARGE_UPDATES = {  # double Q-learning, one gradient step per two environment steps
     "double": True, "batch": 128, "n_step": 3, "train_freq": 64, "gradient_steps": 32, "target_update_interval": 64,
