@@ -6,6 +6,7 @@ equals one that was not stopped. A second Ctrl-C ends what a first one waits for
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -68,7 +69,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "doctor": ("doctor",),
     "lesson": ("lesson", "depth", "--quick"),
     "runs": ("runs",),
-    "list": ("list", "algorithms"),
+    "list": ("list",),
     "ui": ("ui", "--port", "0"),
     "watch": ("watch", "agent"),
 }
@@ -250,16 +251,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0, help="number of the first try, to continue after those before")
     given = parser.parse_args()
     draw, lost = random.Random(given.seed), 0
     with tempfile.TemporaryDirectory(prefix="rlgen-stopped-") as folder:
         campaign = Campaign(Path(folder), draw)
-        for number, tried in enumerate(campaign.tries(given.count)):
+        for number, tried in itertools.islice(enumerate(campaign.tries(given.count)), given.first, None):
             if wrong := campaign.attempt(tried):
                 lost += 1
                 print(f"--seed {given.seed}, try {number} ({tried}): {wrong}", flush=True)
     print(
-        f"stopped: {given.count} tries, {given.count - lost} survived, {lost} lost;"
+        f"stopped: {given.count - given.first} tries, {given.count - given.first - lost} survived, {lost} lost;"
         f" {campaign.hits} before their end, the slowest {campaign.slowest:.1f} s after the signal"
     )
     sys.exit(bool(lost))
