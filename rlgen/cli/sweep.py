@@ -81,7 +81,7 @@ def sweep(
     seed: Annotated[Whole, number("--seed", "Seed of the study [dim]\\[default: 0][/dim]", 0)] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="Another preset of the task, such as long")] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings, [search] and [sweep] in TOML")
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings, and tables search and sweep, in TOML")
     ] = None,
     join: Annotated[
         str | None, typer.Option("--join", metavar="STUDY", help="Continue a study, beside others on any machine")
